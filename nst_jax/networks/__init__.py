@@ -1,0 +1,49 @@
+"""Frozen networks: `load("vgg19")` gives parameters and the function from pictures to feature maps.
+
+Example:
+    >>> import jax.numpy as jnp
+    >>> vgg = load("vgg19")
+    >>> vgg.features(vgg.params, jnp.full((1, 32, 32, 3), 0.5), ("relu4_2",))["relu4_2"].shape
+    (1, 4, 4, 512)
+"""
+
+import dataclasses
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+
+from nst_jax.networks import convnet
+from nst_jax.networks.convnet import NetworkSpec
+from nst_jax.types import Features, Images, Params
+
+__all__ = ["Network", "NetworkSpec", "load"]
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network's description and its parameters."""
+
+    spec: NetworkSpec
+    params: Params
+
+    def features(self, params: Params, image: Images, taps: tuple[str, ...]) -> Features:
+        """The maps of the layers `taps`: see `nst_jax.networks.convnet.features`."""
+        convnet.check_taps(self.spec.architecture, taps)
+        return convnet.features(params, image, tuple(taps), spec=self.spec)
+
+
+def load(name: str = "vgg19", **options: str | float) -> Network:
+    """The network stored under `name`, with its parameters as float32.
+
+    Args:
+        name: a name that `python -m nst_jax.weights list` shows, such as "vgg19", "vgg16" or "alexnet".
+        options: fields of `NetworkSpec` other than the architecture: pooling, pooling_scale, padding, padding_at.
+
+    Raises:
+        InputError: if there is no such network here, or its file is damaged.
+    """
+    from nst_jax.networks import weights  # reading files is not needed by those who bring their own parameters
+
+    spec = dataclasses.replace(NetworkSpec(architecture=weights.architecture(name)), **options)  # pyright: ignore[reportArgumentType]
+    return Network(spec, jax.tree.map(jnp.asarray, weights.load_params(name)))

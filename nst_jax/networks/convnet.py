@@ -1,0 +1,169 @@
+"""VGG-16, VGG-19 and AlexNet as one Linen module that runs a table of layers, and `features`, the function around it.
+
+References:
+    Simonyan and Zisserman, Very Deep Convolutional Networks for Large-Scale Image Recognition, 2015, arXiv:1409.1556.
+    Krizhevsky, One weird trick for parallelizing convolutional neural networks, 2014, arXiv:1404.5997 (the AlexNet here).
+"""
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+from jaxtyping import Array, Float
+
+from nst_jax.errors import InputError
+from nst_jax.networks.layers import Convolution, Preprocessing, pool
+from nst_jax.types import Features, Images, Params
+
+
+class Conv(NamedTuple):
+    """A convolution `conv<name>` followed by `relu<name>`: kernel side, stride and margin in pixels."""
+
+    name: str
+    features: int
+    size: int = 3
+    stride: int = 1
+    margin: int = 1
+
+
+class Pool(NamedTuple):
+    """A pooling layer `pool<name>`: window and stride in pixels."""
+
+    name: str
+    window: int = 2
+    stride: int = 2
+
+
+def _vgg(depths: Sequence[int]) -> tuple[Conv | Pool, ...]:
+    layers: list[Conv | Pool] = []
+    for block, (depth, width) in enumerate(zip(depths, (64, 128, 256, 512, 512), strict=True), 1):
+        layers += [Conv(f"{block}_{i}", width) for i in range(1, depth + 1)]
+        layers.append(Pool(str(block)))
+    return tuple(layers)
+
+
+ARCHITECTURES: dict[str, tuple[Conv | Pool, ...]] = {
+    "vgg16": _vgg((2, 2, 3, 3, 3)),
+    "vgg19": _vgg((2, 2, 4, 4, 4)),
+    "alexnet": (
+        *(Conv("1", 64, size=11, stride=4, margin=2), Pool("1", window=3)),
+        *(Conv("2", 192, size=5, margin=2), Pool("2", window=3)),
+        *(Conv("3", 384), Conv("4", 256), Conv("5", 256), Pool("5", window=3)),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """What a network computes, but for its parameters.
+
+    Attributes:
+        architecture: a key of `ARCHITECTURES`.
+        pooling: "max", or "average", which Gatys et al. found slightly more appealing.
+        pooling_scale: factor on every pooled map. Average pooling lowers activations (the mean falls from 1 to 0.2 at
+            relu5_1 of the normalized VGG-19); a factor between 1 and 2 makes up for it.
+        padding: "zero", "replicate" or "reflect".
+        padding_at: "all" convolutions have that padding, or only the "first" one, the others padding with zeros.
+    """
+
+    architecture: str = "vgg19"
+    pooling: str = "max"
+    pooling_scale: float = 1.0
+    padding: str = "zero"
+    padding_at: str = "all"
+
+
+class ConvNet(nn.Module):
+    """The layers of `spec` up to the last tap; returns the tapped maps by name."""
+
+    spec: NetworkSpec
+    taps: tuple[str, ...]
+
+    @nn.compact
+    def __call__(self, image: Images) -> Features:
+        """The tapped maps of pictures in [0, 1]."""
+        x = Preprocessing(name="preprocess")(image)
+        found: Features = {}
+        for layer in ARCHITECTURES[self.spec.architecture]:
+            x = self._apply(layer, x, found)
+            if len(found) == len(self.taps):
+                break
+        return {name: found[name] for name in self.taps}
+
+    def _apply(self, layer: Conv | Pool, x: Float[Array, "n h w c"], found: Features) -> Float[Array, "n h2 w2 k"]:
+        spec = self.spec
+        if isinstance(layer, Pool):
+            x = pool(x, layer.window, layer.stride, spec.pooling, spec.pooling_scale)
+            self._tap(f"pool{layer.name}", x, found)
+            return x
+        first = layer is ARCHITECTURES[spec.architecture][0]
+        padding = spec.padding if first or spec.padding_at == "all" else "zero"
+        name = f"conv{layer.name}"
+        x = Convolution(layer.features, layer.size, layer.stride, layer.margin, padding, name=name)(x)
+        self._tap(name, x, found)
+        x = nn.relu(x)
+        self._tap(f"relu{layer.name}", x, found)
+        return x
+
+    def _tap(self, name: str, x: Float[Array, "n h w c"], found: Features) -> None:
+        if name in self.taps:
+            found[name] = x
+
+
+def layer_names(architecture: str) -> tuple[str, ...]:
+    """Every layer that can be tapped, in order.
+
+    Example:
+        >>> layer_names("vgg19")[:5]
+        ('conv1_1', 'relu1_1', 'conv1_2', 'relu1_2', 'pool1')
+    """
+    names: list[str] = []
+    for layer in ARCHITECTURES[architecture]:
+        kinds = ("pool",) if isinstance(layer, Pool) else ("conv", "relu")
+        names += [kind + layer.name for kind in kinds]
+    return tuple(names)
+
+
+def smallest_image(architecture: str, taps: Sequence[str]) -> int:
+    """The smallest side in pixels of a picture that still reaches every tap with one position.
+
+    Example:
+        >>> smallest_image("vgg19", ("relu1_1", "relu5_1"))
+        16
+    """
+    last = max(layer_names(architecture).index(tap) for tap in taps)
+    passed = set(layer_names(architecture)[: last + 1])
+    side = 1
+    for layer in reversed(ARCHITECTURES[architecture]):
+        if isinstance(layer, Pool) and f"pool{layer.name}" in passed:
+            side = (side - 1) * layer.stride + layer.window
+        elif isinstance(layer, Conv) and f"conv{layer.name}" in passed:
+            side = max(1, (side - 1) * layer.stride + layer.size - 2 * layer.margin)
+    return side
+
+
+def check_taps(architecture: str, taps: Sequence[str]) -> None:
+    """Raises InputError for a name that is no layer of the network."""
+    names = layer_names(architecture)
+    for tap in taps:
+        if tap not in names:
+            raise InputError(f"layer must be one of {architecture}'s {', '.join(names)}; got {tap!r}")
+
+
+@functools.partial(jax.jit, static_argnames=("taps", "spec"))
+def features(params: Params, image: Images, taps: tuple[str, ...], *, spec: NetworkSpec) -> Features:
+    """The maps of the layers `taps`, computing only the layers up to the last of them.
+
+    Args:
+        params: as `nst_jax.networks.load` gives them.
+        image: pictures in [0, 1]; the network's own preprocessing is applied here.
+        taps: layer names such as "conv4_2", "relu4_2" (after rectification) or "pool4".
+        spec: the network.
+
+    Returns:
+        One map per tap, in the order of `taps`.
+    """
+    return ConvNet(spec, taps).apply({"params": params}, image)  # pyright: ignore[reportReturnType]

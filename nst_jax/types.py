@@ -1,0 +1,15 @@
+"""The array types that every part shares."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from jaxtyping import Array, Float
+
+# One picture: sRGB in [0, 1] wherever it has been read or is to be written; unbounded while it is optimized.
+Image = Float[Array, "1 h w 3"]
+# A batch of such pictures.
+Images = Float[Array, "n h w 3"]
+# Layer name -> feature map [n, h, w, channels].
+Features = dict[str, Float[Array, "n _h _w _c"]]
+# Layer name -> {"kernel": ..., "bias": ...}; a plain tree of arrays.
+Params = Mapping[str, Any]
