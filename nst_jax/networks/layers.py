@@ -76,4 +76,3 @@ def pool(x: Float[Array, "n h w c"], window: int, stride: int, kind: str, scale:
     if kind == "max":
         return nn.max_pool(x, (window, window), (stride, stride)) * scale
     return nn.avg_pool(x, (window, window), (stride, stride)) * scale
-

@@ -1,0 +1,1 @@
+"""The loss: measure feature maps, score the statistics, weigh the terms."""

@@ -16,7 +16,7 @@ from nst_jax.types import Features
 class Moments(NamedTuple):
     """Sums over the positions of one feature map f: how many, Σ f, and Σ f fᵀ."""
 
-    count: Float[Array, ""]
+    positions: Float[Array, ""]
     sum: Float[Array, " c"]
     product: Float[Array, "c c"]
 
@@ -57,7 +57,7 @@ def moments(feature_map: Float[Array, "n h w c"]) -> Moments:
 
     Example:
         >>> m = moments(jnp.array([1.0, 3.0]).reshape(1, 1, 2, 1))
-        >>> float(m.count), float(m.sum[0]), float(m.product[0, 0])
+        >>> float(m.positions), float(m.sum[0]), float(m.product[0, 0])
         (2.0, 4.0, 10.0)
     """
     f = feature_map.reshape(-1, feature_map.shape[-1])

@@ -12,7 +12,7 @@ def gram_matrix(m: Moments) -> Float[Array, "c c"]:
     Ĝ_ij = 1/M Σ_k F_ik F_jk. Gatys et al. (2016, eq. 3) do not divide by M; dividing lets images of different size be
     compared, and their loss is unchanged (see `gram_distance`). Symmetric and positive semi-definite.
     """
-    return m.product / m.count
+    return m.product / m.positions
 
 
 def gram_distance(m: Moments, target: Moments) -> Float[Array, ""]:

@@ -1,0 +1,1 @@
+"""Solvers and the compiled loop they run in."""

@@ -1,0 +1,67 @@
+"""How other systems normalize the two terms, so that their weights can be used here as they are.
+
+With M positions and C channels, the paper's terms are ½ Σ (F − P)² for content, which grows with the picture, and
+E_l = ¼ mean (Ĝ − Â)² for style, with Ĝ the Gram matrix over M. Every system multiplies these by something of its own:
+
+| convention     | content             | style, one layer       | layers | its usual weights, content : style |
+| -------------- | ------------------- | ---------------------- | ------ | ---------------------------------- |
+| `paper`        | ½ Σ (F − P)²        | ¼ mean (Ĝ − Â)²        | mean   | 1e-3 : 1                           |
+| `mean`         | mean (F − P)²       | mean (Ĝ − Â)²          | mean   | ours, the same look at any size    |
+| `gatys_code`   | mean (F − P)²       | mean (Ĝ − Â)² / C²     | sum    | 1 : 1e3                            |
+| `jcjohnson`    | mean (F − P)²       | mean (Ĝ − Â)² / C²     | sum    | 5 : 1e2                            |
+| `anishathalye` | mean (F − P)²       | mean (Ĝ − Â)² / C²     | mean   | 5 : 5e2                            |
+| `gordicaleksa` | mean (F − P)²       | mean (Ĝ − Â)²          | mean   | 1e5 : 3e4                          |
+
+Layer weights are 1/n unless given, hence "sum" multiplies by the number n of layers. The numbers carry over for the same
+network parameters only: activations of the normalized VGG-19, of the Caffe one and of torchvision's differ by large factors.
+
+References:
+    Gatys' own code: leongatys/PytorchNeuralStyleTransfer. Others: jcjohnson/neural-style, anishathalye/neural-style,
+    gordicaleksa/pytorch-neural-style-transfer (all on GitHub).
+"""
+
+from dataclasses import dataclass
+
+from jaxtyping import Array, Float
+
+from nst_jax.objective.statistics import SquaredError
+
+
+@dataclass(frozen=True)
+class Convention:
+    """What multiplies the paper's terms.
+
+    Attributes:
+        mean_content: the content term is a mean over entries instead of half a sum.
+        style_scale: constant factor on E_l.
+        style_power: E_l is divided by C to this power.
+        sum_layers: style layers are added up instead of averaged.
+    """
+
+    mean_content: bool = True
+    style_scale: float = 4.0
+    style_power: int = 0
+    sum_layers: bool = False
+
+    def content_factor(self, error: SquaredError) -> Float[Array, ""] | float:
+        """Factor on ½ Σ (F − P)² over a map of `error`'s positions and channels."""
+        return 2 / (error.positions * error.channels) if self.mean_content else 1.0
+
+    def style_factor(self, channels: int, num_layers: int) -> float:
+        """Factor on E_l for a layer of so many channels, one of so many layers.
+
+        Example:
+            >>> CONVENTIONS["jcjohnson"].style_factor(channels=64, num_layers=5) == 4 * 5 / 64**2
+            True
+        """
+        return self.style_scale / channels**self.style_power * (num_layers if self.sum_layers else 1)
+
+
+CONVENTIONS = {
+    "paper": Convention(mean_content=False, style_scale=1.0),
+    "mean": Convention(),
+    "gatys_code": Convention(style_power=2, sum_layers=True),
+    "jcjohnson": Convention(style_power=2, sum_layers=True),
+    "anishathalye": Convention(style_power=2),
+    "gordicaleksa": Convention(),
+}

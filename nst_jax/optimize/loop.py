@@ -1,0 +1,62 @@
+"""The optimization loop, compiled: some steps are one call, and the host is asked only between such calls."""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from nst_jax.objective.objective import LossWeights, ObjectiveSpec, Targets, loss
+from nst_jax.optimize.solvers import SOLVERS, SolverSpec, State
+from nst_jax.types import Image, Params
+
+
+class Metrics(NamedTuple):
+    """The course of the loss over the steps of a chunk; entries past the last step are unused."""
+
+    loss: Float[Array, " k"]
+    content: Float[Array, " k"]
+    style: Float[Array, " k"]
+    tv: Float[Array, " k"]
+
+
+@functools.partial(jax.jit, static_argnames=("solver",))
+def init_state(image: Image, *, solver: SolverSpec) -> State:
+    """The solver's state before its first step."""
+    return SOLVERS[solver.name](solver).init(image)
+
+
+@functools.partial(jax.jit, static_argnames=("spec", "solver", "capacity"), donate_argnames=("state",))
+def run_chunk(
+    params: Params,
+    state: State,
+    targets: Targets,
+    weights: LossWeights,
+    num_steps: Int[Array, ""],
+    *,
+    spec: ObjectiveSpec,
+    solver: SolverSpec,
+    capacity: int,
+) -> tuple[State, Metrics, Int[Array, ""]]:
+    """Up to `num_steps` steps (at most `capacity`) in one compiled loop; fewer if the solver stalls.
+
+    `num_steps` and every weight are traced: neither compiles anew. `state` is donated.
+
+    Returns:
+        The new state, the metrics of the steps, and how many steps were made.
+    """
+    step_fn = SOLVERS[solver.name](solver).step
+    evaluate = jax.value_and_grad(lambda x: loss(params, x, targets, weights, spec=spec), has_aux=True)
+
+    def body(carry: tuple[State, Metrics, Int[Array, ""]]) -> tuple[State, Metrics, Int[Array, ""]]:
+        state, metrics, i = carry
+        state = step_fn(evaluate, state)
+        row = Metrics(state.loss, *state.terms)
+        return state, jax.tree.map(lambda column, value: column.at[i].set(value), metrics, row), i + 1
+
+    def unfinished(carry: tuple[State, Metrics, Int[Array, ""]]) -> Array:
+        return (carry[2] < num_steps) & ~carry[0].stalled
+
+    empty = Metrics(*(jnp.full((capacity,), jnp.nan) for _ in Metrics._fields))
+    return jax.lax.while_loop(unfinished, body, (state, empty, jnp.zeros((), jnp.int32)))
