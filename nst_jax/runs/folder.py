@@ -1,0 +1,147 @@
+"""The folder of one run: who may write into it, what its files are called, and how they are written and read.
+
+    config.yaml             the resolved configuration; its exclusive creation claims the folder
+    metrics.jsonl           one JSON object for each logged step
+    snapshots/step-*.png    the picture so far, at the size of its scale
+    result.png              the picture, with its provenance inside
+    losses.png              the loss curves
+    manifest.json           what was run, on what, with what, for how long
+
+Every file appears whole or not at all, except metrics.jsonl, which grows by whole rows.
+"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from nst_jax.errors import InputError
+from nst_jax.images.files import replace_file, write_image
+from nst_jax.runs.writing import disk_errors, strict_json
+
+METRIC_KEYS = ("step", "scale", "size", "loss", "content", "style", "tv", "seconds")
+_SIGNS_OF_A_RUN = ("config.yaml", "manifest.json", "metrics.jsonl", "result.png")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The record of one run, by file; `create_run_folder` makes a new one, `RunFolder(path)` reads what is there."""
+
+    path: Path
+
+    @property
+    def result(self) -> Path:
+        """Where the picture is, once the run has ended."""
+        return self.path / "result.png"
+
+    @property
+    def losses(self) -> Path:
+        """Where `nst_jax.runs.plots.plot_losses` draws the curves."""
+        return self.path / "losses.png"
+
+    @property
+    def snapshots(self) -> dict[int, Path]:
+        """The pictures on the way, by step, first to last."""
+        files = (self.path / "snapshots").glob("step-*.png")
+        return dict(sorted((int(file.stem.removeprefix("step-")), file) for file in files))
+
+    def append_metrics(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Adds one line for each row to metrics.jsonl: the keys of `METRIC_KEYS` first, then any others.
+
+        Raises:
+            KeyError: if a row lacks one of `METRIC_KEYS`.
+            InputError: if the disk refuses.
+        """
+        ordered = [{key: row[key] for key in METRIC_KEYS} | dict(row) for row in rows]
+        lines = "".join(strict_json(row) + "\n" for row in ordered)
+        file = self.path / "metrics.jsonl"
+        with disk_errors(file), file.open("a", encoding="utf-8") as stream:
+            stream.write(lines)
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """The rows logged so far; a last line without its end, as a killed process leaves it, is passed over.
+
+        Raises:
+            InputError: if there is no metrics.jsonl, or any other line of it is damaged.
+        """
+        *lines, _torn = self._read("metrics.jsonl").split("\n")
+        return [self._parse(f"line {number} of metrics.jsonl", line) for number, line in enumerate(lines, 1)]
+
+    def write_snapshot(self, step: int, pixels: Float[np.ndarray, "1 h w 3"]) -> Path:
+        """Writes the picture as it is after `step` steps, counted over all scales; returns the file's path."""
+        file = self.path / "snapshots" / f"step-{step:06d}.png"
+        with disk_errors(file):
+            file.parent.mkdir(exist_ok=True)
+        write_image(file, pixels)
+        return file
+
+    def write_result(self, pixels: Float[np.ndarray, "1 h w 3"], text: Mapping[str, str]) -> Path:
+        """Writes result.png with `text` (see `nst_jax.runs.manifest.provenance`) inside; returns its path."""
+        write_image(self.result, pixels, text=text)
+        return self.result
+
+    def write_manifest(self, manifest: Mapping[str, Any]) -> None:
+        """Writes or replaces manifest.json."""
+        replace_file(self.path / "manifest.json", (strict_json(manifest, indent=2) + "\n").encode())
+
+    def read_manifest(self) -> dict[str, Any]:
+        """What `write_manifest` wrote. Raises an InputError if it is not there or damaged."""
+        return self._parse("manifest.json", self._read("manifest.json"))
+
+    def read_config(self) -> str:
+        """The resolved configuration, as YAML. Raises an InputError if it is not there."""
+        return self._read("config.yaml")
+
+    def _read(self, name: str) -> str:
+        try:
+            return (self.path / name).read_text(encoding="utf-8", errors="replace")
+        except OSError as error:
+            raise InputError(
+                f"run folder must hold a readable {name}, got {(error.strerror or str(error)).lower()!r}"
+                f" in {self.path}; give the folder of a run"
+            ) from error
+
+    def _parse(self, what: str, text: str) -> dict[str, Any]:
+        try:
+            return json.loads(text)
+        except ValueError as error:
+            raise InputError(f"{what} must be JSON, got {text[:40]!r} in {self.path}; the file is damaged") from error
+
+
+def create_run_folder(path: Path | str, config_yaml: str) -> RunFolder:
+    """Claims the folder `path` for one run, making it if needed, and writes its config.yaml.
+
+    Of several processes that want the same folder one gets it: creating config.yaml exclusively decides.
+
+    Raises:
+        InputError: if a run is recorded there already, or the folder cannot be written.
+    """
+    folder = RunFolder(Path(path))
+    config = folder.path / "config.yaml"
+    with disk_errors(folder.path):
+        folder.path.mkdir(parents=True, exist_ok=True)
+        taken = [name for name in _SIGNS_OF_A_RUN if (folder.path / name).exists()]
+        if taken or not _created(config):
+            raise InputError(
+                f"run.dir must be a folder without a run, got {folder.path}, which holds {(taken or [config.name])[0]};"
+                " choose another run.dir, or move or delete that folder"
+            )
+    try:
+        replace_file(config, config_yaml.encode())
+    except InputError:
+        config.unlink(missing_ok=True)  # gives the claim back
+        raise
+    return folder
+
+
+def _created(path: Path) -> bool:
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    except FileExistsError:
+        return False
+    return True

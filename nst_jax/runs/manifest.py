@@ -1,0 +1,146 @@
+"""What was run, on what and with what: the manifest of a run, and the part of it that travels inside the picture."""
+
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from nst_jax.runs.writing import strict_json
+
+FORMAT = 1  # of the run folder; raised when an older reader would misread a newer folder
+CONFIG_TEXT, PROVENANCE_TEXT = "nst_jax config", "nst_jax provenance"  # keywords of the PNG text
+_CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+def build_manifest(
+    *,
+    command: Sequence[str],
+    seed: int,
+    inputs: Mapping[str, Mapping[str, Any]],
+    params: Mapping[str, Any],
+    seconds: Mapping[str, float],
+    notices: Sequence[str] = (),
+    recoveries: Sequence[Any] = (),
+) -> dict[str, Any]:
+    """Everything about a run that its config does not say; the environment's part is found out here.
+
+    Args:
+        command: the command line, or () when called from Python.
+        seed: the seed of the run's random key.
+        inputs: role ("content", "style") -> at least its "sha256", and what else tells the picture, such as "source".
+        params: the network's "name" and "sha256".
+        seconds: wall-clock seconds by phase: "compile", "steps", "total".
+        notices: what the user was told, such as a stand-in picture.
+        recoveries: what the optimizer did about each step that failed.
+
+    Returns:
+        A mapping for `RunFolder.write_manifest`. What cannot be found out here is None.
+    """
+    return {
+        "format": FORMAT,
+        "command": list(command),
+        "versions": _versions(),
+        "device": _device(),
+        "git": _git_state(_CHECKOUT),
+        "seed": seed,
+        "inputs": {role: dict(facts) for role, facts in inputs.items()},
+        "params": dict(params),
+        "seconds": dict(seconds),
+        "peak_memory_bytes": {"host": _host_peak_bytes(), "device": _device_peak_bytes()},
+        "notices": list(notices),
+        "recoveries": list(recoveries),
+    }
+
+
+def provenance(config_yaml: str, manifest: Mapping[str, Any]) -> dict[str, str]:
+    """The text to put into result.png: what is needed to make the same picture again, and nothing else.
+
+    Nothing in it differs between two equal runs on one machine, so that their pictures are the same bytes.
+
+    Args:
+        config_yaml: the resolved configuration without its `run` section, which says where the record goes.
+        manifest: from `build_manifest`.
+    """
+    device = {key: manifest["device"][key] for key in ("platform", "kind", "count", "cpu")}
+    facts = {
+        "format": manifest["format"],
+        "versions": manifest["versions"],
+        "device": device,
+        "seed": manifest["seed"],
+        "inputs": {role: facts["sha256"] for role, facts in manifest["inputs"].items()},
+        "params": manifest["params"]["sha256"],
+    }
+    return {
+        "Software": f"nst_jax {manifest['versions']['nst_jax']}",
+        CONFIG_TEXT: config_yaml,
+        PROVENANCE_TEXT: strict_json(facts, indent=1),
+    }
+
+
+def _versions() -> dict[str, str | None]:
+    packages = ("jax", "jaxlib", "flax", "optax", "numpy", "pillow", "nst_jax")
+    return {"python": platform.python_version()} | {name: _version(name) for name in packages}
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _device() -> dict[str, Any]:
+    first, *_ = devices = jax.devices()
+    kind = {"platform": first.platform, "kind": first.device_kind, "count": len(devices)}
+    return kind | {"cpu": _cpu_model(), "cores": os.cpu_count()}
+
+
+def _cpu_model() -> str | None:
+    return _proc_field("/proc/cpuinfo", "model name") or platform.processor() or platform.machine() or None
+
+
+def _proc_field(file: str, field: str) -> str | None:
+    try:
+        lines = Path(file).read_text(errors="replace").splitlines()
+    except OSError:
+        return None
+    values = (line.partition(":")[2].strip() for line in lines if line.partition(":")[0].strip() == field)
+    return next(values, None)
+
+
+def _host_peak_bytes() -> int | None:
+    resident = _proc_field("/proc/self/status", "VmHWM")
+    if resident:  # Linux's ru_maxrss survives exec: it may be the peak of the process that started this one
+        return int(resident.split()[0]) * 1024
+    try:
+        import resource  # Windows has none
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _device_peak_bytes() -> int | None:
+    peaks = [(device.memory_stats() or {}).get("peak_bytes_in_use") for device in jax.local_devices()]
+    return max((peak for peak in peaks if peak is not None), default=None)
+
+
+def _git_state(checkout: Path) -> dict[str, Any] | None:
+    if not (checkout / ".git").exists():  # an installed package may lie inside someone else's repository
+        return None
+    command = ["git", "--no-optional-locks", "status", "--porcelain=v2", "--branch", "--untracked-files=no"]
+    own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}  # hooks point elsewhere
+    try:
+        done = subprocess.run(command, cwd=checkout, env=own, capture_output=True, text=True, timeout=5, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    lines = done.stdout.splitlines()
+    commit = next((line.split()[2] for line in lines if line.startswith("# branch.oid ")), None)
+    dirty = any(not line.startswith("#") for line in lines)
+    return {"commit": commit, "dirty": dirty} if commit != "(initial)" else None
