@@ -1,0 +1,53 @@
+"""Neural style transfer (Gatys, Ecker and Bethge) as pure functions in JAX.
+
+Use from Python: `nst_jax.networks.load` for features, `nst_jax.transfer` for whole jobs on arrays.
+Use from a shell: `python -m nst_jax.run --help`.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["InputError", "networks", "transfer"]
+
+from nst_jax.errors import InputError
+
+
+def transfer(
+    content: "np.ndarray", style: "np.ndarray", *, init: "np.ndarray | str" = "content", **options: Any
+) -> tuple["np.ndarray", dict[str, Any]]:
+    """The content picture painted in the style of the other.
+
+    Args:
+        content: [h, w, 3] or [1, h, w, 3], sRGB, uint8 in 0..255 or floating point in [0, 1].
+        style: likewise; its size may differ.
+        init: "content", "style", "noise", or a picture to start from.
+        options: what the config has, nested alike: `size=256, steps=40, loss={"style_weight": 10}`.
+
+    Returns:
+        The picture, float32 [h, w, 3] in [0, 1], and its record: "metrics" (a mapping for each step), "seconds" (by
+        phase), "config" (as YAML), and "recoveries" (what was said of steps that had to be undone).
+
+    Raises:
+        InputError: a picture that is no picture, an unknown option, or a value out of range.
+
+    Example:
+        >>> import numpy as np
+        >>> ramp = np.linspace(0, 1, 16 * 16 * 3, dtype=np.float32).reshape(16, 16, 3)
+        >>> loss = {"content_layers": ["relu1_1"], "style_layers": ["relu1_1"]}
+        >>> picture, record = transfer(ramp, ramp, size=16, steps=2, loss=loss)
+        >>> picture.shape, len(record["metrics"])
+        ((16, 16, 3), 2)
+    """
+    from nst_jax import api  # jax and Flax are loaded when they are needed
+
+    return api.transfer(content, style, init=init, options=options)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "networks":
+        import importlib
+
+        return importlib.import_module("nst_jax.networks")
+    raise AttributeError(f"module 'nst_jax' has no attribute {name!r}")

@@ -1,0 +1,266 @@
+"""Configs: what may be set, its default, and its meaning; `to_spec` checks a config once and makes the frozen specs."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from nst_jax.errors import InputError, one_of
+from nst_jax.job import INITS, JobSpec, Scale
+from nst_jax.networks.convnet import NetworkSpec, check_taps, smallest_image
+from nst_jax.networks.layers import PADDINGS
+from nst_jax.objective.conventions import CONVENTIONS
+from nst_jax.objective.objective import LossWeights, ObjectiveSpec
+from nst_jax.objective.style import STYLE_DISTANCES
+from nst_jax.optimize.solvers import SOLVERS, SolverSpec
+
+# `scales=auto` halves the size down to this many pixels, and doubles the steps each time.
+COARSEST = 96
+
+
+@dataclass
+class PictureConfig:
+    """A picture: by name (see `nst_jax.images.named`), or by path, which goes first."""
+
+    name: str
+    path: str | None = None
+
+
+@dataclass
+class StyleConfig(PictureConfig):
+    """The style picture, and its longer side over the content's: larger gives coarser strokes."""
+
+    name: str = "starry"
+    scale: float = 1.0
+
+
+@dataclass
+class NetworkConfig:
+    """The network: see `nst_jax.networks.NetworkSpec`."""
+
+    name: str = "vgg19"
+    pooling: str = "max"
+    pooling_scale: float = 1.0
+    padding: str = "replicate"
+    padding_at: str = "all"
+
+
+@dataclass
+class LossConfig:
+    """The loss: layers, α (content_weight), β (style_weight), weights w_l of the layers (1/n each when not given)."""
+
+    convention: str = "mean"
+    content_layers: list[str] = field(default_factory=lambda: ["relu4_2"])
+    style_layers: list[str] = field(default_factory=lambda: [f"relu{i}_1" for i in range(1, 6)])
+    style_distance: str = "gram"
+    content_weight: float = 1.0
+    style_weight: float = 1.0
+    tv_weight: float = 0.0
+    content_layer_weights: list[float] | None = None
+    style_layer_weights: list[float] | None = None
+
+
+@dataclass
+class OptimizerConfig:
+    """The solver: see `nst_jax.optimize.solvers.SolverSpec`."""
+
+    name: str = "lbfgs"
+    learning_rate: float = 0.02
+    memory: int = 10
+
+
+@dataclass
+class RunConfig:
+    """The record: where it goes, how often the metrics and the picture are kept, and whether to be quiet."""
+
+    dir: str = "runs/${now:%Y-%m-%d_%H-%M-%S}"
+    log_every: int = 1
+    snapshot_every: int = 0
+    quiet: bool = False
+
+
+@dataclass
+class Config:
+    """Everything that can be set; every default is written here and nowhere else."""
+
+    content: PictureConfig = field(default_factory=lambda: PictureConfig("tubingen"))
+    style: StyleConfig = field(default_factory=StyleConfig)
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    run: RunConfig = field(default_factory=RunConfig)
+    size: int = 384
+    scales: Any = "auto"
+    steps: Any = 60
+    init: str = "content"
+    seed: int = 0
+
+
+ConfigStore.instance().store(name="schema", node=Config)
+
+
+def make_config(options: dict[str, Any]) -> Config:
+    """The config with the defaults and `options`, nested as the config is: `{"size": 256, "loss": {"style_weight": 10}}`.
+
+    Raises:
+        InputError: an unknown key or a value of the wrong type.
+
+    Example:
+        >>> make_config({"loss": {"style_weight": 10}}).loss.style_weight
+        10.0
+    """
+    try:
+        return as_config(OmegaConf.merge(OmegaConf.structured(Config), options))
+    except OmegaConfBaseException as error:
+        raise InputError(first_line(error)) from error
+
+
+def as_config(composed: Any) -> Config:
+    """A config as Hydra composes it, as a `Config`."""
+    if isinstance(composed, DictConfig) and OmegaConf.get_type(composed) is not Config:
+        composed = OmegaConf.merge(OmegaConf.structured(Config), composed)
+    config = OmegaConf.to_object(composed)
+    assert isinstance(config, Config)
+    return config
+
+
+def to_yaml(config: Config, *, record: bool = True) -> str:
+    """The config as YAML; without its `run` section, which does not bear on the picture, if not `record`."""
+    plain = dataclasses.asdict(config)
+    if not record:
+        del plain["run"]
+    return OmegaConf.to_yaml(OmegaConf.create(plain))
+
+
+def first_line(error: Exception) -> str:
+    """The message of a library's error, on one line."""
+    return " ".join(str(error).split("\n\n")[0].split())
+
+
+def to_spec(config: Config, *, architecture: str) -> JobSpec:
+    """The frozen description of the job, with every value checked.
+
+    Args:
+        config: what the user set.
+        architecture: of the parameters that `config.network.name` stands for.
+
+    Raises:
+        InputError: a value out of range, an unknown name, or lists of different lengths.
+    """
+    objective = _objective(config, architecture)
+    _at_least("run.log_every", config.run.log_every, 1)
+    _at_least("run.snapshot_every", config.run.snapshot_every, 0)
+    _above("style.scale", config.style.scale, 0)
+    scales = _scales(config)
+    smallest = smallest_image(architecture, objective.taps)
+    _at_least("size of the smallest scale", scales[0].size, smallest)
+    return JobSpec(
+        objective=objective,
+        loss_weights=_loss_weights(config.loss),
+        solver=_solver(config.optimizer),
+        scales=scales,
+        style_scale=config.style.scale,
+        init=config.init if config.init in INITS else "file",
+        seed=_at_least("seed", config.seed, 0),
+    )
+
+
+def _objective(config: Config, architecture: str) -> ObjectiveSpec:
+    network, loss = config.network, config.loss
+    check_taps(architecture, [*loss.content_layers, *loss.style_layers])
+    for name in ("content_layers", "style_layers"):
+        layers = getattr(loss, name)
+        if len(set(layers)) < len(layers):
+            raise InputError(f"loss.{name} must name each layer once, got {layers}; remove the repeated one")
+    if not loss.content_layers and not loss.style_layers:
+        raise InputError("loss must have a content or a style layer, got none; set loss.content_layers or loss.style_layers")
+    return ObjectiveSpec(
+        NetworkSpec(
+            architecture=architecture,
+            pooling=one_of("network.pooling", network.pooling, ("max", "average")),
+            pooling_scale=_above("network.pooling_scale", network.pooling_scale, 0),
+            padding=one_of("network.padding", network.padding, tuple(PADDINGS)),
+            padding_at=one_of("network.padding_at", network.padding_at, ("all", "first")),
+        ),
+        content_layers=tuple(loss.content_layers),
+        style_layers=tuple(loss.style_layers),
+        style_distance=one_of("loss.style_distance", loss.style_distance, tuple(STYLE_DISTANCES)),
+        convention=one_of("loss.convention", loss.convention, tuple(CONVENTIONS)),
+    )
+
+
+def _loss_weights(loss: LossConfig) -> LossWeights:
+    content = _layer_weights("content", loss.content_layers, loss.content_layer_weights, loss.content_weight)
+    style = _layer_weights("style", loss.style_layers, loss.style_layer_weights, loss.style_weight)
+    return LossWeights(content, style, _at_least("loss.tv_weight", loss.tv_weight, 0))  # pyright: ignore[reportArgumentType]
+
+
+def _layer_weights(term: str, layers: list[str], given: list[float] | None, total: float) -> dict[str, Any]:
+    _at_least(f"loss.{term}_weight", total, 0)
+    shares = [1 / len(layers)] * len(layers) if given is None else given
+    if len(shares) != len(layers):
+        what = f"loss.{term}_layer_weights must have one number for each of the {len(layers)} layers"
+        raise InputError(f"{what}, got {len(shares)}; give as many, or null for equal weights")
+    return {name: total * _at_least(f"loss.{term}_layer_weights", w, 0) for name, w in zip(layers, shares, strict=True)}
+
+
+def _solver(optimizer: OptimizerConfig) -> SolverSpec:
+    return SolverSpec(
+        name=one_of("optimizer.name", optimizer.name, tuple(SOLVERS)),
+        learning_rate=_above("optimizer.learning_rate", optimizer.learning_rate, 0),
+        memory=_at_least("optimizer.memory", optimizer.memory, 1),
+    )
+
+
+def _scales(config: Config) -> tuple[Scale, ...]:
+    if config.scales == "auto":
+        sizes = _halvings(_at_least("size", config.size, 16))
+    else:
+        sizes = _integers("scales", config.scales, 16)
+        if sizes != sorted(set(sizes)):
+            raise InputError(f"scales must grow, got {sizes}; give each size once, the smallest first")
+    if isinstance(config.steps, int):
+        last = _at_least("steps", config.steps, 1)
+        steps = [last * 2**i for i in reversed(range(len(sizes)))] if config.scales == "auto" else [last] * len(sizes)
+    else:
+        steps = _integers("steps", config.steps, 1)
+    if len(steps) != len(sizes):
+        raise InputError(
+            f"steps must have one number for each of the scales {sizes}, got {steps}; give as many, or one for all"
+        )
+    return tuple(Scale(size, count) for size, count in zip(sizes, steps, strict=True))
+
+
+def _halvings(size: int) -> list[int]:
+    """The sizes of `scales=auto`: `size` and its halves, down to `COARSEST`.
+
+    Example:
+        >>> _halvings(384), _halvings(128)
+        ([96, 192, 384], [128])
+    """
+    sizes = [size]
+    while sizes[0] // 2 >= COARSEST:
+        sizes.insert(0, sizes[0] // 2)
+    return sizes
+
+
+def _integers(what: str, value: Any, least: int) -> list[int]:
+    if not isinstance(value, Sequence) or isinstance(value, str) or not value or not all(type(v) is int for v in value):
+        raise InputError(f"{what} must be a whole number or a list of them, got {value!r}; for example {what}=[128,256]")
+    return [_at_least(what, v, least) for v in value]
+
+
+def _at_least(what: str, value: Any, least: float) -> Any:
+    if not least <= value < float("inf"):
+        raise InputError(f"{what} must be at least {least}, got {value}")
+    return value
+
+
+def _above(what: str, value: Any, bound: float) -> Any:
+    if not bound < value < float("inf"):
+        raise InputError(f"{what} must be above {bound}, got {value}")
+    return value

@@ -1,0 +1,254 @@
+"""The job: two pictures and a description in, one picture out. The one place that knows the order of the steps."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from nst_jax.images.files import fit_long_side, resize
+from nst_jax.objective.objective import LossWeights, ObjectiveSpec, make_targets
+from nst_jax.optimize.loop import Metrics, init_state, run_chunk
+from nst_jax.optimize.solvers import SolverSpec, State
+from nst_jax.types import Params
+
+Pixels = Float[np.ndarray, "1 h w 3"]
+# Where a job may start from, besides a picture of its own ("file").
+INITS = ("content", "style", "noise")
+# A chunk holds at most so many steps, and as many as fill about so many seconds: the host wakes once a chunk.
+CAPACITY = 32
+CHUNK_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One stage of coarse to fine: the longer side in pixels, and the number of steps (evaluations of the loss)."""
+
+    size: int
+    steps: int
+
+
+@dataclass(frozen=True)
+class JobSpec:
+    """Everything that decides the picture, but for the pictures and the network's parameters.
+
+    Attributes:
+        objective: the structure of the loss.
+        loss_weights: its multipliers, as plain numbers.
+        solver: how it is minimized.
+        scales: coarse to fine; each starts from the result of the one before, enlarged.
+        style_scale: the style's longer side over the content's. A style picture is never enlarged.
+        init: what the first scale starts from: "content", "style", "noise" or "file".
+        seed: of the noise.
+    """
+
+    objective: ObjectiveSpec
+    loss_weights: LossWeights
+    solver: SolverSpec
+    scales: tuple[Scale, ...]
+    style_scale: float = 1.0
+    init: str = "content"
+    seed: int = 0
+
+
+class Report(NamedTuple):
+    """What an observer is told after each chunk of steps.
+
+    Attributes:
+        step: steps made so far, over all scales.
+        rows: one mapping for each step of the chunk: step, scale, size, loss, content, style, tv, seconds.
+        messages: what the user should know, such as a step that was undone.
+        pixels: gives the picture so far, at the size of its scale.
+    """
+
+    step: int
+    rows: list[dict[str, Any]]
+    messages: list[str]
+    pixels: Callable[[], Pixels]
+
+
+# Told after each chunk; True asks the job to stop with the picture so far.
+Observer = Callable[[Report], bool]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a job gives back.
+
+    Attributes:
+        pixels: the picture, within [0, 1].
+        rows: the metrics of every step.
+        seconds: of compiling (partly while steps are made), of the steps, in total.
+        recoveries: what was said of steps that had to be undone.
+        stopped: the observer asked to stop early.
+    """
+
+    pixels: Pixels
+    rows: list[dict[str, Any]]
+    seconds: dict[str, float]
+    recoveries: list[str]
+    stopped: bool
+
+
+class _Stage(NamedTuple):
+    number: int
+    scale: Scale
+    content: Pixels
+    style: Pixels
+
+
+class _Programs(NamedTuple):
+    targets: Callable[..., Any]
+    start: Callable[..., State]
+    chunk: Callable[..., Any]
+    seconds: float
+
+
+def transfer(
+    params: Params,
+    content: Pixels,
+    style: Pixels,
+    spec: JobSpec,
+    *,
+    init: Pixels | None = None,
+    observe: Observer = lambda report: False,
+    chunk_at: int = 0,
+) -> Outcome:
+    """Runs the optimization from coarse to fine.
+
+    The programs of all scales are compiled in the background, in order, while the first scales already run.
+
+    Args:
+        params: the network's, as `nst_jax.networks.load` gives them.
+        content: picture whose arrangement is kept; sRGB in [0, 1], any size.
+        style: picture whose texture and colors are taken; likewise.
+        spec: everything else.
+        init: the picture to start from, for `spec.init == "file"`.
+        observe: called after each chunk.
+        chunk_at: chunks end at multiples of so many steps, where the observer wants to look; 0 is anywhere.
+    """
+    began = time.perf_counter()
+    weights = jax.tree.map(jnp.float32, spec.loss_weights)
+    stages = [_stage(i, scale, content, style, spec.style_scale) for i, scale in enumerate(spec.scales)]
+    compiler = ThreadPoolExecutor(1)
+    try:
+        programs = [compiler.submit(_compile, params, stage, weights, spec) for stage in stages]
+        image = _initial_image(stages[0], spec, init)
+        course = _Course(began, observe, chunk_at)
+        for stage, program in zip(stages, programs, strict=True):
+            height_width = (stage.content.shape[1], stage.content.shape[2])
+            image = _run_stage(params, stage, resize(image, height_width), weights, program, course)
+            if course.stopped:
+                break
+    finally:
+        compiler.shutdown(wait=False, cancel_futures=True)
+    seconds = {"compile": course.compile_seconds, "steps": course.step_seconds, "total": time.perf_counter() - began}
+    return Outcome(image, course.rows, seconds, course.recoveries, course.stopped)
+
+
+class _Course:
+    """What accumulates over the chunks of all scales."""
+
+    def __init__(self, began: float, observe: Observer, chunk_at: int) -> None:
+        self.began, self.observe, self.chunk_at = began, observe, chunk_at
+        self.rows: list[dict[str, Any]] = []
+        self.recoveries: list[str] = []
+        self.compile_seconds = self.step_seconds = 0.0
+        self.stopped = False
+
+    def chunk_length(self, left: int, seconds_per_step: float | None) -> int:
+        """Steps of the next chunk: one at first, then as many as fill `CHUNK_SECONDS`."""
+        length = 1 if seconds_per_step is None else int(CHUNK_SECONDS / max(seconds_per_step, 1e-6))
+        if self.chunk_at:
+            left = min(left, self.chunk_at - len(self.rows) % self.chunk_at)
+        return max(1, min(length, left, CAPACITY))
+
+    def note(self, stage: _Stage, metrics: Metrics, made: int, messages: list[str], pixels: Callable[[], Pixels]) -> None:
+        """Records the rows of a chunk and tells the observer."""
+        seconds = time.perf_counter() - self.began
+        columns = {name: np.asarray(column).tolist() for name, column in metrics._asdict().items()}
+        new: list[dict[str, Any]] = [
+            {"step": len(self.rows) + i + 1, "scale": stage.number, "size": stage.scale.size}
+            | {name: column[i] for name, column in columns.items()}
+            | {"seconds": round(seconds, 3)}
+            for i in range(made)
+        ]
+        self.rows += new
+        self.recoveries += messages
+        self.stopped = bool(self.observe(Report(len(self.rows), new, messages, pixels)))
+
+
+def _stage(index: int, scale: Scale, content: Pixels, style: Pixels, style_scale: float) -> _Stage:
+    fitted = fit_long_side(content.shape[1], content.shape[2], scale.size)
+    style_size = min(round(scale.size * style_scale), max(style.shape[1:3]))
+    return _Stage(
+        index, scale, resize(content, fitted), resize(style, fit_long_side(style.shape[1], style.shape[2], style_size))
+    )
+
+
+def _initial_image(stage: _Stage, spec: JobSpec, init: Pixels | None) -> Pixels:
+    if spec.init == "noise":
+        return np.asarray(jax.random.uniform(jax.random.key(spec.seed), stage.content.shape))
+    source = {"content": stage.content, "style": stage.style, "file": init}[spec.init]
+    assert source is not None, "init='file' comes with a picture"
+    return source
+
+
+def _compile(params: Params, stage: _Stage, weights: LossWeights, spec: JobSpec) -> _Programs:
+    began = time.perf_counter()
+    objective, solver = spec.objective, spec.solver
+    image = jnp.asarray(stage.content)
+    jitted_targets = jax.jit(make_targets, static_argnames=("spec",)).lower(
+        params, image, jnp.asarray(stage.style), spec=objective
+    )
+    start = init_state.lower(image, solver=solver)
+    state, targets = jax.tree.map(_shape, (start.out_info, jitted_targets.out_info))
+    chunk = run_chunk.lower(params, state, targets, weights, jnp.int32(0), spec=objective, solver=solver, capacity=CAPACITY)
+    compiled = (jitted_targets.compile(), start.compile(), chunk.compile())
+    return _Programs(*compiled, seconds=time.perf_counter() - began)
+
+
+def _shape(info: Any) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(info.shape, info.dtype)
+
+
+def _run_stage(
+    params: Params, stage: _Stage, image: Pixels, weights: LossWeights, pending: "Future[_Programs]", course: _Course
+) -> Pixels:
+    programs = pending.result()
+    course.compile_seconds += programs.seconds
+    began = time.perf_counter()
+    targets = programs.targets(params, jnp.asarray(stage.content), jnp.asarray(stage.style))
+    state = programs.start(jnp.asarray(image))
+    left, recoveries, seconds_per_step = stage.scale.steps, 0, None
+    while left and not course.stopped:
+        length = course.chunk_length(left, seconds_per_step)
+        chunk_began = time.perf_counter()
+        state, metrics, count = programs.chunk(params, state, targets, weights, jnp.int32(length))
+        made = int(count)
+        seconds_per_step = (time.perf_counter() - chunk_began) / max(made, 1)
+        messages = _messages(state, recoveries, len(course.rows) + made)
+        recoveries = int(state.recoveries)
+        course.note(stage, metrics, made, messages, lambda state=state: _picture(state))
+        left = 0 if bool(state.stalled) else left - made
+    course.step_seconds += time.perf_counter() - began
+    return _picture(state)
+
+
+def _picture(state: State) -> Pixels:
+    return np.clip(np.asarray(state.image), 0, 1)
+
+
+def _messages(state: State, recoveries: int, step: int) -> list[str]:
+    """What to say of a chunk that ends at `step`."""
+    said = []
+    if int(state.recoveries) > recoveries:
+        said.append(f"by step {step} a step had no descent: went on from the last good image with fresh memory")
+    if bool(state.stalled):
+        said.append(f"by step {step} no step lowers the loss any more: this scale ends here")
+    return said

@@ -1,0 +1,60 @@
+"""The observer of a job that keeps its record: metrics, snapshots and the bar on the terminal."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+
+from nst_jax.job import Report
+from nst_jax.runs.folder import RunFolder
+from nst_jax.runs.progress import Progress
+
+
+@dataclass
+class Recorder:
+    """Writes what a job reports; asks it to stop once `stop` is set.
+
+    Attributes:
+        folder: where to.
+        bar: told of every chunk.
+        log_every: a row of metrics each so many steps, and the last one.
+        snapshot_every: a picture each so many steps; 0 for none.
+        total_steps: of all scales.
+    """
+
+    folder: RunFolder
+    bar: Progress
+    log_every: int
+    snapshot_every: int
+    total_steps: int
+    stop: bool = False
+
+    def __call__(self, report: Report) -> bool:
+        """Records one chunk of steps."""
+        last = report.rows[-1] if report.rows else None
+        kept = [row for row in report.rows if row["step"] % self.log_every == 0 or row["step"] in (1, self.total_steps)]
+        self.folder.append_metrics(kept)
+        for message in report.messages:
+            self.bar.say(message)
+        if last is not None:
+            self.bar.update(report.step, last)
+        if self.snapshot_every and report.step % self.snapshot_every == 0:
+            self.folder.write_snapshot(report.step, report.pixels())
+        return self.stop
+
+
+@contextmanager
+def interruptible(recorder: Recorder) -> Iterator[None]:
+    """While this lasts, the first Ctrl-C asks the job to end with the picture so far; the second one kills it."""
+
+    def ask(signum: int, frame: FrameType | None) -> None:
+        recorder.stop = True
+        recorder.bar.say("stopping after these steps, with the picture so far (Ctrl-C again to drop it)")
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
