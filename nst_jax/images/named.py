@@ -1,0 +1,191 @@
+"""Pictures known by name: bundled ones, and ones fetched by address and hash."""
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from threading import Thread
+from types import MappingProxyType
+from typing import NamedTuple
+
+import platformdirs
+
+from nst_jax.download import download, file_digest
+from nst_jax.errors import InputError, one_of
+from nst_jax.images.files import Picture, read_image
+
+_BUNDLED = Path(__file__).parent / "bundled"
+_INPUTS = "https://raw.githubusercontent.com/jcjohnson/neural-style/master/examples/inputs/"
+_CONNECTION_S = 5.0
+_PATIENCE_S = 8.0  # for all of it: a name server that does not answer is not covered by the limit of a connection
+
+
+class NamedImage(NamedTuple):
+    """A picture that has a name.
+
+    Attributes:
+        title: what it shows or is called.
+        artist: who painted, photographed or drew it.
+        license: under which it may be used.
+        address: where it is fetched from; None for one that ships with the package.
+        sha256: of the file, hexadecimal.
+        bundled: the file in `bundled/` that is the picture or, where there is an address too, stands in for it.
+    """
+
+    title: str
+    artist: str
+    license: str
+    address: str | None
+    sha256: str
+    bundled: str | None
+
+
+NAMED = MappingProxyType(
+    {
+        "starry": NamedImage(
+            "The Starry Night, 1889",
+            "Vincent van Gogh",
+            "public domain",
+            None,
+            "bd940ed3c131bdd76d93d5b00492387735ca2504dcd743a2fc769a5b2e612765",
+            "starry_night.jpg",
+        ),
+        "tubingen": NamedImage(
+            "Tübingen, Neckarfront",
+            "Andreas Praefcke",
+            "CC BY 3.0",
+            _INPUTS + "tubingen.jpg",
+            "e67d1869f01fd805385c681a80d9ebcf0f70ea4a5fe6127f0606bb1c7f4bf506",
+            "neckarfront_drawing.jpg",
+        ),
+        "golden_gate": NamedImage(
+            "Golden Gate Bridge",
+            "unknown photographer",
+            "not stated at the address",
+            _INPUTS + "golden_gate.jpg",
+            "f8476ac216e0d409af2e52bf82ad2cdc3433e23d7895e6f9b2048fc014ed57ba",
+            None,
+        ),
+        "picasso": NamedImage(
+            "Self-Portrait, 1907",
+            "Pablo Picasso",
+            "public domain in the US, in copyright elsewhere until 2044",
+            _INPUTS + "picasso_selfport1907.jpg",
+            "d40e903db6c1e7b73974cebe3705d0c9a295455563b9a92d6ac717d224cc947a",
+            None,
+        ),
+        "scream": NamedImage(
+            "The Scream, 1893",
+            "Edvard Munch",
+            "public domain",
+            _INPUTS + "the_scream.jpg",
+            "f3075cddeb974a9ee1d6418f7f33fd05185a7ac7dcb4288bd2805d499a9dcaee",
+            None,
+        ),
+        "seated_nude": NamedImage(
+            "Seated Nude, 1910",
+            "Pablo Picasso",
+            "public domain in the US, in copyright elsewhere until 2044",
+            _INPUTS + "seated-nude.jpg",
+            "f398757cfb5346842c3bc309ca65d03381b38b1f5f8d7c60abe68a804a405cf1",
+            None,
+        ),
+        "shipwreck": NamedImage(
+            "The Shipwreck of the Minotaur, about 1810",
+            "J. M. W. Turner",
+            "public domain",
+            _INPUTS + "shipwreck.jpg",
+            "4f7cf34e3cd4a5daaf3f421f059ca9a01aaa2a3afd7243d6670c9c8bc001a213",
+            None,
+        ),
+        "woman_with_hat": NamedImage(
+            "Woman with a Hat, 1905",
+            "Henri Matisse",
+            "public domain",
+            _INPUTS + "woman-with-hat-matisse.jpg",
+            "6a8b2383d9c110354a97a42c74bdcc5341be879cbb842ddb7ab5843dbdf56d53",
+            None,
+        ),
+    }
+)
+
+
+def find_image(name: str, *, notify: Callable[[str], None]) -> Picture:
+    """The picture called `name`, from the first place that has it.
+
+    One without an address is always the bundled one. The places for the others: the folder named by the environment
+    variable NST_JAX_IMAGES (file NAME.jpg), the user's cache, the address, and last the bundled picture that stands in
+    for it. Nothing of another hash is taken, save from NST_JAX_IMAGES, which is said. Without a network the wait is
+    at most a few seconds.
+
+    Args:
+        name: one of `NAMED`.
+        notify: is told, as it happens, of a download and of every notice of the picture.
+
+    Raises:
+        InputError: an unknown name, or the picture can be had from none of the places.
+    """
+    named = NAMED[one_of("image", name, tuple(NAMED))]
+    picture = _in_own_folder(name, named) or _fetched(name, named, notify) or _bundled(name, named)
+    for notice in picture.notices:
+        notify(notice)
+    return picture
+
+
+def cache_folder() -> Path:
+    """Where fetched pictures are kept."""
+    return Path(platformdirs.user_cache_dir("nst_jax")) / "images"
+
+
+def _in_own_folder(name: str, named: NamedImage) -> Picture | None:
+    folder = os.environ.get("NST_JAX_IMAGES")
+    if not folder or named.address is None or not (path := Path(folder) / f"{name}.jpg").exists():
+        return None
+    picture = replace(read_image(path), source=name)
+    if picture.sha256 == named.sha256:
+        return picture
+    notice = f"image {name}: {path} is used; it is not the known file of that name (its sha256 differs)"
+    return replace(picture, notices=(notice, *picture.notices))
+
+
+def _fetched(name: str, named: NamedImage, notify: Callable[[str], None]) -> Picture | None:
+    if named.address is None:
+        return None
+    path = cache_folder() / f"{name}.jpg"
+    if not _is_verified(path, named.sha256):
+        notify(f"image {name}: fetching {named.address}")
+        _download_patiently(named.address, path, named.sha256)
+    return replace(read_image(path), source=name) if _is_verified(path, named.sha256) else None
+
+
+def _is_verified(path: Path, sha256: str) -> bool:
+    return path.is_file() and file_digest(path, "sha256") == f"sha256:{sha256}"
+
+
+def _download_patiently(address: str, path: Path, sha256: str) -> None:
+    """Try to put the file there within `_PATIENCE_S`; what comes later still serves the next call."""
+
+    def attempt() -> None:
+        with suppress(InputError, OSError):  # no network, another file, no place to keep it: the caller sees no file
+            download([address], path, f"sha256:{sha256}", timeout_s=_CONNECTION_S)
+
+    worker = Thread(target=attempt, daemon=True)
+    worker.start()
+    worker.join(_PATIENCE_S)
+
+
+def _bundled(name: str, named: NamedImage) -> Picture:
+    if named.bundled is None:
+        raise InputError(
+            f"image {name} must be fetched from {named.address}, which cannot be reached; "
+            f"connect to the network, or put {name}.jpg into a folder and name that folder in NST_JAX_IMAGES"
+        )
+    picture = replace(read_image(_BUNDLED / named.bundled), source=name)
+    if named.address is None:
+        return picture
+    notice = (
+        f"image {name}: the photograph cannot be fetched, so a drawing that comes with nst_jax takes its place; "
+        f"for the photograph, connect to the network or put {name}.jpg into a folder named by NST_JAX_IMAGES"
+    )
+    return replace(picture, source=f"{name} (bundled drawing)", notices=(notice,))

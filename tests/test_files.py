@@ -1,0 +1,432 @@
+"""Pictures as people have them: every form is made here, read, and compared with the array it was made from."""
+
+import hashlib
+import io
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageCms, PngImagePlugin
+
+from nst_jax.errors import InputError
+from nst_jax.images import decode
+from nst_jax.images.files import fit_long_side, read_image, read_text, resize, write_image
+
+HEIGHT, WIDTH = 20, 28
+
+
+@pytest.fixture
+def pixels() -> np.ndarray:
+    """A smooth picture without symmetry, so that every turn, flip and channel swap shows."""
+    y, x = np.mgrid[0:HEIGHT, 0:WIDTH] / 28
+    return np.stack([x, y, (x + 2 * y) / 3], axis=-1)[None].astype(np.float32)
+
+
+def eight_bits(pixels: np.ndarray) -> np.ndarray:
+    return np.round(pixels[0] * 255).astype(np.uint8)
+
+
+def png_bytes(samples: np.ndarray, color_type: int) -> bytes:
+    """A 16-bit PNG by hand: Pillow cannot write RGB ones."""
+    height, width = samples.shape[:2]
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in samples)
+    header = struct.pack(">IIBBBBB", width, height, 16, color_type, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    packed = [struct.pack(">I", len(d)) + t + d + struct.pack(">I", zlib.crc32(t + d)) for t, d in chunks]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(packed)
+
+
+# ---- what is written is read back
+
+
+@pytest.mark.parametrize(
+    ("name", "tolerance"),
+    [("a.png", 0.5 / 255), ("a.tif", 0.5 / 65535), ("a.TIFF", 0.5 / 65535), ("a.jpg", 0.03), ("a.webp", 0.06)],
+)
+def test_written_pictures_read_back_with_their_text(tmp_path: Path, pixels: np.ndarray, name: str, tolerance: float):
+    text = {"config": "size: 512\nstyle: Tübingen 星", "sha256": "0" * 64}
+    write_image(tmp_path / name, pixels, text=text)
+    picture = read_image(tmp_path / name)
+    assert picture.pixels.dtype == np.float32
+    assert np.abs(picture.pixels - pixels).max() <= tolerance * 1.001
+    assert picture.notices == ()
+    assert picture.source == str(tmp_path / name)
+    assert picture.sha256 == hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()
+    assert read_text(tmp_path / name) == text
+    with Image.open(tmp_path / name) as image:
+        assert "sRGB" in ImageCms.getProfileDescription(io.BytesIO(image.info["icc_profile"]))
+    assert [entry.name for entry in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.webp", "a.tif"])
+def test_same_pixels_give_the_same_bytes_at_any_time(tmp_path: Path, pixels: np.ndarray, name: str, monkeypatch):
+    from nst_jax.images import files
+
+    write_image(tmp_path / name, pixels, text={"a": "b"})
+    first = (tmp_path / name).read_bytes()
+    files._srgb_profile.cache_clear()
+    made_at = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()[24:36]
+    assert files._srgb_profile()[24:36] != made_at
+    write_image(tmp_path / name, pixels, text={"a": "b"})
+    assert (tmp_path / name).read_bytes() == first
+    assert made_at not in first
+
+
+def test_without_text_there_is_none(tmp_path: Path, pixels: np.ndarray):
+    for name in ("a.png", "a.jpg", "a.webp", "a.tif"):
+        write_image(tmp_path / name, pixels)
+        assert read_text(tmp_path / name) == {}
+
+
+def test_values_outside_the_range_are_clipped_not_wrapped(tmp_path: Path, pixels: np.ndarray):
+    write_image(tmp_path / "a.png", pixels * 4 - 1)
+    assert np.allclose(read_image(tmp_path / "a.png").pixels, np.clip(pixels * 4 - 1, 0, 1), atol=0.51 / 255)
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, pixels: np.ndarray, monkeypatch):
+    write_image(tmp_path / "a.png", pixels)
+    before = (tmp_path / "a.png").read_bytes()
+
+    def full_disk(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full_disk)
+    with pytest.raises(InputError, match="No space left"):
+        write_image(tmp_path / "a.png", 1 - pixels)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.png"]
+    assert (tmp_path / "a.png").read_bytes() == before
+
+
+@pytest.mark.parametrize(("name", "message"), [("a.gif", "must be one of .jpeg, .jpg"), ("no/such/a.png", "must be writable")])
+def test_unwritable_names_are_told(tmp_path: Path, pixels: np.ndarray, name: str, message: str):
+    with pytest.raises(InputError, match=message):
+        write_image(tmp_path / name, pixels)
+
+
+def test_nan_and_texts_too_long_are_refused(tmp_path: Path, pixels: np.ndarray):
+    with pytest.raises(InputError, match="finite"):
+        write_image(tmp_path / "a.png", pixels * np.float32(np.nan))
+    with pytest.raises(InputError, match=r"write a \.png"):
+        write_image(tmp_path / "a.jpg", pixels, text={"config": "x" * 70_000})
+    assert list(tmp_path.iterdir()) == []
+
+
+# ---- the forms people have
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif"])
+def test_exif_orientation_is_undone(tmp_path: Path, pixels: np.ndarray, orientation: int, suffix: str):
+    upright = pixels[0]
+    stored = {
+        1: upright,
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.swapaxes(0, 1),
+        6: np.rot90(upright, 1),
+        7: upright[::-1, ::-1].swapaxes(0, 1),
+        8: np.rot90(upright, -1),
+    }[orientation]
+    path = tmp_path / f"a.{suffix}"
+    if suffix == "tif":
+        tags = [(274, "H", 1, orientation, True)]
+        tifffile.imwrite(path, np.round(stored * 65535).astype(np.uint16), photometric="rgb", extratags=tags)
+    else:
+        exif = Image.Exif()
+        exif[274] = orientation
+        Image.fromarray(np.round(stored * 255).astype(np.uint8)).save(path, exif=exif, quality=100, subsampling=0)
+    assert np.abs(read_image(path).pixels - pixels).max() < 0.02
+
+
+@pytest.mark.parametrize(
+    ("suffix", "mode"),
+    [(suffix, mode) for suffix in ("png", "tif", "webp") for mode in ("RGB", "L", "1", "P", "RGBA", "LA")]
+    + [("gif", "L"), ("gif", "1"), ("gif", "P"), ("bmp", "RGB"), ("bmp", "L"), ("bmp", "1"), ("bmp", "P")],
+)
+def test_opaque_modes_read_as_pillow_shows_them(tmp_path: Path, pixels: np.ndarray, suffix: str, mode: str):
+    image = Image.fromarray(eight_bits(pixels))
+    image = image.convert("L").convert("LA") if mode == "LA" else image.convert(mode)
+    options: dict[str, Any] = {"lossless": True} if suffix == "webp" else {}
+    image.save(tmp_path / f"a.{suffix}", **options)
+    picture = read_image(tmp_path / f"a.{suffix}")
+    assert picture.pixels.shape == (1, HEIGHT, WIDTH, 3)
+    assert np.array_equal(np.round(picture.pixels[0] * 255), np.asarray(image.convert("RGB")))
+    assert picture.notices == ()
+
+
+@pytest.mark.parametrize("suffix", ["png", "webp", "tif"])
+def test_alpha_is_composited_on_white_and_said(tmp_path: Path, pixels: np.ndarray, suffix: str):
+    alpha = np.linspace(0, 255, HEIGHT * WIDTH).reshape(HEIGHT, WIDTH, 1).astype(np.uint8)
+    options: dict[str, Any] = {"lossless": True, "exact": True} if suffix == "webp" else {}
+    Image.fromarray(np.dstack([eight_bits(pixels), alpha])).save(tmp_path / f"a.{suffix}", **options)
+    picture = read_image(tmp_path / f"a.{suffix}")
+    share = alpha / 255
+    assert np.allclose(picture.pixels[0], pixels[0] * share + 1 - share, atol=0.51 / 255)
+    assert picture.notices == ("alpha composited on white",)
+
+
+def test_transparent_entries_of_palette_gray_and_rgb_become_white(tmp_path: Path):
+    values = np.zeros((16, 16), np.uint8)
+    values[:8] = 1
+    palette = Image.fromarray(values).convert("P")
+    palette.putpalette([255, 0, 0, 0, 0, 255])
+    gray = Image.fromarray(values * 200)
+    for image, transparency, kept in [
+        (palette, 0, [0, 0, 1]),
+        (palette, bytes([0, 255]), [0, 0, 1]),
+        (gray, 0, [200 / 255] * 3),
+        (gray.convert("RGB"), (0, 0, 0), [200 / 255] * 3),
+    ]:
+        image.save(tmp_path / "a.png", transparency=transparency)
+        picture = read_image(tmp_path / "a.png")
+        assert np.allclose(picture.pixels[0, 0, 0], kept)
+        assert np.allclose(picture.pixels[0, 15, 0], 1)
+        assert picture.notices == ("alpha composited on white",)
+
+
+def test_16_bits_of_gray_png_and_of_tiff_are_kept(tmp_path: Path, pixels: np.ndarray):
+    deep = np.round(pixels[0] * 65535).astype(np.uint16)
+    (tmp_path / "gray.png").write_bytes(png_bytes(deep[..., :1], 0))
+    assert np.allclose(read_image(tmp_path / "gray.png").pixels[0], deep[..., :1] / 65535, atol=1e-7)
+    tifffile.imwrite(tmp_path / "rgb.tif", deep, photometric="rgb", byteorder=">")
+    assert np.allclose(read_image(tmp_path / "rgb.tif").pixels[0], deep / 65535, atol=1e-7)
+    planes = np.moveaxis(deep, -1, 0)
+    tifffile.imwrite(tmp_path / "planes.tif", planes, photometric="rgb", planarconfig="separate")
+    assert np.allclose(read_image(tmp_path / "planes.tif").pixels[0], deep / 65535, atol=1e-7)
+    tifffile.imwrite(tmp_path / "negative.tif", deep[..., 1], photometric="miniswhite")
+    assert np.allclose(read_image(tmp_path / "negative.tif").pixels[0], 1 - deep[..., 1:2] / 65535, atol=1e-7)
+
+
+def test_16_bit_rgb_png_says_that_it_is_cut_to_8(tmp_path: Path, pixels: np.ndarray):
+    (tmp_path / "rgb.png").write_bytes(png_bytes(np.round(pixels[0] * 65535).astype(np.uint16), 2))
+    picture = read_image(tmp_path / "rgb.png")
+    assert np.abs(picture.pixels - pixels).max() <= 1.01 / 255
+    assert any("16 bits" in notice for notice in picture.notices)
+
+
+@pytest.mark.parametrize("premultiplied", [False, True])
+def test_16_bit_alpha_straight_and_premultiplied(tmp_path: Path, pixels: np.ndarray, premultiplied: bool):
+    share = np.linspace(0, 1, WIDTH, dtype=np.float32)[None, :, None] * np.ones((HEIGHT, 1, 1), np.float32)
+    color = pixels[0] * share if premultiplied else pixels[0]
+    samples = np.round(np.dstack([color, share]) * 65535).astype(np.uint16)
+    kind = "assocalpha" if premultiplied else "unassalpha"
+    tifffile.imwrite(tmp_path / "a.tif", samples, photometric="rgb", extrasamples=[kind])
+    picture = read_image(tmp_path / "a.tif")
+    assert np.allclose(picture.pixels[0], pixels[0] * share + 1 - share, atol=3e-5)
+    assert picture.notices == ("alpha composited on white",)
+
+
+def test_float_tiff_is_taken_as_srgb_clipped_and_must_be_finite(tmp_path: Path, pixels: np.ndarray):
+    tifffile.imwrite(tmp_path / "a.tif", pixels[0], photometric="rgb")
+    assert np.array_equal(read_image(tmp_path / "a.tif").pixels, pixels)
+    tifffile.imwrite(tmp_path / "b.tif", pixels[0].astype(np.float64) * 2, photometric="rgb")
+    picture = read_image(tmp_path / "b.tif")
+    assert np.array_equal(picture.pixels, np.minimum(pixels * 2, 1))
+    assert picture.notices == ("pixels outside [0, 1] clipped",)
+    tifffile.imwrite(tmp_path / "c.tif", pixels[0] * np.float32(np.nan), photometric="rgb")
+    with pytest.raises(InputError, match=r"c\.tif must have finite pixels"):
+        read_image(tmp_path / "c.tif")
+
+
+def test_cmyk_jpeg_with_adobes_inversion_and_cmyk_tiff(tmp_path: Path):
+    ink = np.zeros((16, 16, 4), np.uint8)
+    ink[..., 0] = 255  # full cyan: no red, all green and blue
+    for name in ("a.jpg", "a.tif"):
+        Image.fromarray(ink, mode="CMYK").save(tmp_path / name)
+        picture = read_image(tmp_path / name)
+        assert np.allclose(picture.pixels[0, 8, 8], [0, 1, 1], atol=0.02)
+        assert picture.notices == ("CMYK converted to sRGB without a profile: colors are approximate",)
+
+
+def linear_profile() -> bytes:
+    """A matrix profile with sRGB's primaries and no gamma: sRGB's with its three curves replaced."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    count = struct.unpack(">I", profile[128:132])[0]
+    for index in range(count):
+        tag, offset, size = struct.unpack(">4sII", profile[132 + 12 * index : 144 + 12 * index])
+        if tag in (b"rTRC", b"gTRC", b"bTRC"):
+            profile[offset : offset + 12] = b"curv" + bytes(8)  # no entries: the identity
+            profile[132 + 12 * index + 8 : 144 + 12 * index] = struct.pack(">I", 12)
+        if tag == b"desc":
+            profile[offset : offset + size] = profile[offset : offset + size].replace(b"\0s\0R\0G\0B", b"\0l\0i\0n\0r")
+    return bytes(profile)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "16.tif"])
+def test_other_color_profiles_are_converted_to_srgb(tmp_path: Path, pixels: np.ndarray, suffix: str):
+    path = tmp_path / f"a.{suffix}"
+    if suffix == "16.tif":
+        deep = np.round(pixels[0] * 65535).astype(np.uint16)
+        tifffile.imwrite(path, deep, photometric="rgb", iccprofile=linear_profile())
+    else:
+        Image.fromarray(eight_bits(pixels)).save(path, icc_profile=linear_profile(), quality=100, subsampling=0)
+    expected = np.where(pixels <= 0.0031308, 12.92 * pixels, 1.055 * np.maximum(pixels, 1e-9) ** (1 / 2.4) - 0.055)
+    picture = read_image(path)
+    lit = pixels > 0.05  # an 8-bit step of linear light in the shadows is many of sRGB's
+    assert np.abs(picture.pixels - expected)[lit].max() < 0.03
+    assert any("converted to sRGB from profile" in notice for notice in picture.notices)
+
+
+def test_a_gray_picture_with_an_rgb_profile_or_a_broken_one_is_read_all_the_same(tmp_path: Path, pixels: np.ndarray):
+    for mode, profile in [("L", linear_profile()), ("RGB", b"no profile")]:
+        image = Image.fromarray(eight_bits(pixels)).convert(mode)
+        image.save(tmp_path / "a.png", icc_profile=profile)
+        picture = read_image(tmp_path / "a.png")
+        assert np.array_equal(np.round(picture.pixels[0] * 255), np.asarray(image.convert("RGB")))
+        assert picture.notices == ("color profile ignored: it is broken or does not fit the picture",)
+
+
+@pytest.mark.parametrize("suffix", ["gif", "webp", "png", "tif"])
+def test_the_first_of_several_frames_is_used_and_said(tmp_path: Path, suffix: str):
+    frames = [Image.new("RGB", (20, 20), color) for color in ("red", "blue")]
+    options: dict[str, Any] = {"lossless": True} if suffix == "webp" else {}
+    frames[0].save(tmp_path / f"a.{suffix}", save_all=True, append_images=frames[1:], **options)
+    picture = read_image(tmp_path / f"a.{suffix}")
+    assert np.allclose(picture.pixels, np.array([1, 0, 0]), atol=0.01)
+    assert picture.notices == ("first of 2 frames used",)
+
+
+# ---- what cannot be read: one line each
+
+
+def refused(path: Path) -> str:
+    with pytest.raises(InputError) as caught:
+        read_image(path)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert str(path) in message
+    return message
+
+
+def test_no_file_a_folder_an_empty_file_and_no_picture(tmp_path: Path):
+    assert "no such file" in refused(tmp_path / "none.png")
+    assert "a folder" in refused(tmp_path)
+    (tmp_path / "empty.png").write_bytes(b"")
+    assert "an empty file" in refused(tmp_path / "empty.png")
+    (tmp_path / "text.png").write_text("hello")
+    assert "must be a picture" in refused(tmp_path / "text.png")
+    (tmp_path / "page.ps").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 99 99\n")
+    assert "must be a picture" in refused(tmp_path / "page.ps")
+
+
+def test_an_unreadable_file(tmp_path: Path, monkeypatch):
+    def denied(path):
+        raise PermissionError(13, "Permission denied")
+
+    (tmp_path / "a.png").write_bytes(b"x")
+    monkeypatch.setattr(Path, "read_bytes", denied)
+    assert "must be readable, got Permission denied" in refused(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "gif", "bmp", "tif", "16.tif"])
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.9])
+def test_truncated_files(tmp_path: Path, suffix: str, share: float, capfd, caplog):
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    path = tmp_path / f"a.{suffix}"
+    if suffix == "16.tif":
+        tifffile.imwrite(path, noise.astype(np.uint16) * 257, photometric="rgb", compression="zlib")
+    else:
+        Image.fromarray(noise).save(path)
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+    refused(path)
+    assert capfd.readouterr().err == ""
+
+
+@settings(max_examples=150, deadline=None)
+@given(kind=st.sampled_from(["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "deep"]), data=st.data())
+def test_damaged_bytes_give_a_picture_or_one_line(kind: str, data: st.DataObject):
+    out = io.BytesIO()
+    samples = np.random.default_rng(1).integers(0, 256, (17, 19, 3), dtype=np.uint8)
+    if kind == "deep":
+        tifffile.imwrite(out, samples.astype(np.uint16), photometric="rgb", metadata=None)
+    else:
+        Image.fromarray(samples).save(out, format=kind)
+    raw = bytearray(out.getvalue())
+    for place in data.draw(st.lists(st.integers(0, len(raw) - 1), min_size=1, max_size=4)):
+        raw[place] = data.draw(st.integers(0, 255))
+    try:
+        pixels, _ = decode.decode(bytes(raw))
+    except InputError as error:
+        message = str(error)
+    else:
+        message = ""
+        assert pixels.shape[-1] == 3
+        assert np.isfinite(pixels).all()
+    assert "\n" not in message
+
+
+def test_bombs_are_refused_before_they_are_unpacked(tmp_path: Path, monkeypatch):
+    row = zlib.compress(bytes(1_000_000), 9)
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", row), (b"IEND", b"")]
+    packed = [struct.pack(">I", len(d)) + t + d + struct.pack(">I", zlib.crc32(t + d)) for t, d in chunks]
+    (tmp_path / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(packed))
+    assert "at most 400 megapixels" in refused(tmp_path / "bomb.png")
+    text = PngImagePlugin.PngInfo()
+    text.add_text("a", "x" * 5_000_000, zip=True)
+    Image.new("RGB", (20, 20)).save(tmp_path / "text.png", pnginfo=text)
+    assert "broken" in refused(tmp_path / "text.png")
+    monkeypatch.setattr(decode, "MAX_PIXELS", 399)
+    tifffile.imwrite(tmp_path / "deep.tif", np.zeros((20, 20), np.uint16))
+    assert "at most 400 megapixels" in refused(tmp_path / "deep.tif")
+
+
+def test_large_but_allowed_pictures_warn_of_nothing(tmp_path: Path, pixels: np.ndarray, monkeypatch):
+    monkeypatch.setattr(decode, "MAX_PIXELS", HEIGHT * WIDTH)
+    Image.fromarray(eight_bits(pixels)).save(tmp_path / "a.png")
+    before = Image.MAX_IMAGE_PIXELS
+    assert read_image(tmp_path / "a.png").pixels.shape == pixels.shape
+    assert before == Image.MAX_IMAGE_PIXELS
+
+
+def test_a_side_under_16_pixels_is_refused(tmp_path: Path):
+    for size in [(1, 1), (15, 400), (400, 15)]:
+        Image.new("RGB", size).save(tmp_path / "a.png")
+        assert f"at least 16 pixels on each side, got {size[0]}x{size[1]}" in refused(tmp_path / "a.png")
+    Image.new("RGB", (16, 16)).save(tmp_path / "a.png")
+    assert read_image(tmp_path / "a.png").pixels.shape == (1, 16, 16, 3)
+
+
+# ---- sizes
+
+
+@given(st.integers(1, 5000), st.integers(1, 5000), st.integers(1, 5000))
+def test_fit_long_side_keeps_the_aspect(height: int, width: int, size: int):
+    new_height, new_width = fit_long_side(height, width, size)
+    assert max(new_height, new_width) == size
+    assert min(new_height, new_width) >= 1
+    exact = min(height, width) * size / max(height, width)
+    assert abs(min(new_height, new_width) - max(exact, 1)) <= 0.5
+
+
+@pytest.mark.parametrize("size", [(20, 28), (10, 14), (7, 9), (41, 60)])
+def test_resize_keeps_ramps_and_the_mean(pixels: np.ndarray, size: tuple[int, int]):
+    smaller = resize(pixels, size)
+    assert smaller.shape == (1, *size, 3)
+    assert smaller.dtype == np.float32
+    assert np.allclose(smaller.mean((1, 2)), pixels.mean((1, 2)), atol=2e-3)
+    ramp = np.tile(((np.arange(size[1]) + 0.5) / size[1] * WIDTH - 0.5) / 28, (size[0], 1))
+    inner = (slice(None), slice(size[1] // 3, -(size[1] // 3)))
+    assert np.allclose(smaller[0, ..., 0][inner], ramp[inner], atol=2e-3)
+
+
+def test_resize_does_not_round_to_8_bits_nor_alias():
+    fine = np.full((1, 64, 64, 3), 0.1234, np.float32)
+    assert np.allclose(resize(fine, (32, 32)), 0.1234, atol=1e-6)
+    fine[:, ::2] = 0.8766
+    assert np.allclose(resize(fine, (16, 64))[0, 2:-2], 0.5, atol=0.02)
+
+
+def test_resize_clips_the_overshoot():
+    edge = np.zeros((1, 32, 32, 3), np.float32)
+    edge[:, :, 16:] = 1
+    larger = resize(edge, (64, 64))
+    assert larger.min() == 0
+    assert larger.max() == 1
