@@ -75,9 +75,11 @@ class OptimizerConfig:
 
 @dataclass
 class RunConfig:
-    """The record: where it goes, how often the metrics and the picture are kept, and whether to be quiet."""
+    """The record: where it goes (a folder named after the time if not said), how often the metrics and the picture are kept,
+    and whether to be quiet.
+    """
 
-    dir: str = "runs/${now:%Y-%m-%d_%H-%M-%S}"
+    dir: str | None = None
     log_every: int = 1
     snapshot_every: int = 0
     quiet: bool = False

@@ -1,6 +1,5 @@
 """`python -m nst_jax.run style=starry content=tubingen`: compose the config, run the job, keep the record."""
 
-import dataclasses
 import os
 import sys
 import time
@@ -40,7 +39,7 @@ def run(config: Config) -> tuple[RunFolder, job.Outcome]:
     if spec.init == "file":
         pictures["init"] = read_image(config.init)
     network = load(config.network.name)
-    folder = create_run_folder(config.run.dir, to_yaml(config))
+    folder = create_run_folder(config.run.dir or time.strftime("runs/%Y-%m-%d_%H-%M-%S"), to_yaml(config))
     total_steps = sum(scale.steps for scale in spec.scales)
     with progress(total_steps, quiet=config.run.quiet) as bar:
         notices = [f"{role}: {notice}" for role, picture in pictures.items() for notice in picture.notices]
@@ -78,8 +77,7 @@ def _picture(config: PictureConfig) -> Picture:
 def _hydra_main(composed: DictConfig) -> None:
     config = as_config(composed)
     if HydraConfig.get().mode == RunMode.MULTIRUN:
-        output = HydraConfig.get().runtime.output_dir
-        config = dataclasses.replace(config, run=dataclasses.replace(config.run, dir=output))
+        config.run.dir = HydraConfig.get().runtime.output_dir
     folder, outcome = run(config)
     if not config.run.quiet:
         where = os.path.relpath(folder.result) if folder.result.is_relative_to(Path.cwd()) else folder.result
