@@ -4,6 +4,7 @@ Use from Python: `nst_jax.networks.load` for features, `nst_jax.transfer` for wh
 Use from a shell: `python -m nst_jax.run --help`.
 """
 
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -12,6 +13,11 @@ if TYPE_CHECKING:
 __all__ = ["InputError", "networks", "transfer"]
 
 from nst_jax.errors import InputError
+
+# Read by JAX when it is first imported. XLA:CPU takes two tuning hints of its own ("prefer-no-gather", "-scatter") for missing
+# instructions of the processor and says so at length for each program loaded from the cache. The cache's folder guards against
+# another processor (nst_jax.cache).
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 def transfer(

@@ -26,9 +26,6 @@ def use_compilation_cache() -> None:
     except OSError:
         return  # a home that cannot be written costs time, not the run
     if os.access(folder, os.W_OK):
-        # XLA:CPU takes two tuning hints of its own ("prefer-no-gather", "-scatter") for missing instructions of the processor
-        # and says so at length for each program loaded. The folder's name is what guards against another processor.
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_compilation_cache_max_size", MAX_BYTES)
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
