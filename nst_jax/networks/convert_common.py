@@ -1,14 +1,31 @@
 """What every converter ends in: arrays checked against the architecture, and the preprocessing folded into numbers."""
 
+import importlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from nst_jax.errors import InputError
 from nst_jax.networks.convnet import ARCHITECTURES, Conv
 
-Params = dict[str, dict[str, np.ndarray]]
+StoredParams = dict[str, dict[str, np.ndarray]]
+
+
+CAFFE_MEAN = np.array((103.939, 116.779, 123.68))  # blue, green, red, of 255
+
+
+def library(module: str, what: str) -> Any:
+    """The module that reads a foreign format; it comes with the extra `convert`.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        package = module.partition(".")[0]
+        raise InputError(f'{what} must be read by {package}, got no {package}; pip install "nst_jax[convert]"') from error
 
 
 def kernel_shapes(network: str) -> dict[str, tuple[int, int, int, int]]:
@@ -28,7 +45,7 @@ def kernel_shapes(network: str) -> dict[str, tuple[int, int, int, int]]:
 
 def assemble(
     network: str, layers: Sequence[tuple[np.ndarray, np.ndarray]], preprocess: dict[str, np.ndarray], source: str
-) -> Params:
+) -> StoredParams:
     """Parameters by layer name, from the convolutions of a file in the network's order.
 
     Args:
@@ -45,7 +62,7 @@ def assemble(
         raise InputError(
             f"{source} must have {network}'s {len(shapes)} convolutions, got {len(layers)}; give the right --network"
         )
-    params: Params = {}
+    params: StoredParams = {}
     for (name, shape), (kernel, bias) in zip(shapes.items(), layers, strict=True):
         if kernel.shape != shape or bias.shape != shape[3:]:
             asked, got = f"{shape} and {shape[3:]}", f"{kernel.shape} and {bias.shape}"
@@ -54,7 +71,7 @@ def assemble(
     return {**params, "preprocess": preprocess}
 
 
-def linear_preprocess(scale: ArrayLike, offset: ArrayLike, *, bgr: bool) -> dict[str, np.ndarray]:
+def linear_preprocess(scale: np.ndarray, offset: np.ndarray, *, bgr: bool) -> dict[str, np.ndarray]:
     """`image @ matrix + offset`, for an image in RGB: `scale * channel + offset` in the network's channel order.
 
     Args:
@@ -63,12 +80,17 @@ def linear_preprocess(scale: ArrayLike, offset: ArrayLike, *, bgr: bool) -> dict
         bgr: whether the network's channels are blue, green, red.
 
     Example:
-        >>> red = linear_preprocess((255, 255, 255), (-104, -117, -124), bgr=True)
+        >>> red = linear_preprocess(np.full(3, 255), np.array([-104, -117, -124]), bgr=True)
         >>> (np.array([1, 0, 0], np.float32) @ red["matrix"] + red["offset"]).tolist()
         [-104.0, -117.0, 131.0]
     """
     matrix = np.eye(3)[:, ::-1] if bgr else np.eye(3)
-    return {"matrix": (matrix * np.asarray(scale)).astype(np.float32), "offset": np.asarray(offset, np.float32)}
+    return {"matrix": (matrix * scale).astype(np.float32), "offset": offset.astype(np.float32)}
+
+
+def caffe_preprocess() -> dict[str, np.ndarray]:
+    """Oxford's own, in Caffe: BGR in [0, 255] less the mean."""
+    return linear_preprocess(np.full(3, 255), -CAFFE_MEAN, bgr=True)
 
 
 def imagenet_preprocess() -> dict[str, np.ndarray]:

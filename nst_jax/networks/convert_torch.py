@@ -6,59 +6,68 @@ They are read by `torch.load(weights_only=True)`, which runs nothing that the fi
 import io
 import pickle
 import re
+from pathlib import Path
 
 import numpy as np
 
 from nst_jax.errors import InputError
-from nst_jax.networks.convert_common import Params, assemble, imagenet_preprocess, linear_preprocess
+from nst_jax.networks.convert_common import (
+    StoredParams,
+    assemble,
+    caffe_preprocess,
+    imagenet_preprocess,
+    library,
+)
 
-CAFFE_MEAN = (103.939, 116.779, 123.68)  # blue, green, red, of 255
+# Oxford's Caffe parameters under torchvision's keys (github.com/jcjohnson/pytorch-vgg): only the sha256 tells.
+CAFFE_FILES = {
+    "dd893d447ece014ad32d71b8d32b1e0b5c09b912a2866990c286fdeebd368d74",  # vgg19-d01eb7cb.pth
+    "2007cdad2519a9bbecdf5cd3c54145237502349a194e0d0a41a826e5a277c187",  # vgg16-00b39a1b.pth
+}
+_BROKEN = (pickle.UnpicklingError, RuntimeError, EOFError, AttributeError, LookupError, TypeError, ValueError)
 
 
-def read_state(data: bytes, source: str) -> dict[str, np.ndarray]:
+def read_state(file: Path | io.BytesIO, source: str) -> dict[str, np.ndarray]:
     """The named arrays of a PyTorch file.
 
     Raises:
         InputError: torch is not installed, or the file holds anything but named tensors.
     """
+    torch = library("torch", "PyTorch files")
     try:
-        import torch
-    except ImportError as error:
-        raise InputError('PyTorch files need the package torch, got none; pip install "nst_jax[convert]"') from error
-    try:
-        state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-        return {key: tensor.numpy() for key, tensor in state.items()}
-    except (pickle.UnpicklingError, RuntimeError, EOFError, AttributeError, KeyError, TypeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+        state = torch.load(file, map_location="cpu", weights_only=True)
+        return {key: tensor.detach().numpy() for key, tensor in state.items()}
+    except _BROKEN as error:
+        reason = str(error).partition("\n")[0]
         raise InputError(f"{source} must be a dict of tensors saved by PyTorch, got another thing ({reason})") from error
 
 
-def recognise(state: dict[str, np.ndarray]) -> str | None:
-    """Which of the known forms the keys are of: "torchvision", "gatys", "adain", or None."""
+def recognize(state: dict[str, np.ndarray], sha256: str, source: str) -> str:
+    """Which form the keys are of: "torchvision", "jcjohnson", "gatys" or "adain".
+
+    Raises:
+        InputError: none of them, or a variant with batch normalization.
+    """
+    if any(key.endswith("running_mean") for key in state):
+        raise InputError(f"{source} must be a network without batch normalization, got one with it; give the plain one")
     if "features.0.weight" in state:
-        return "torchvision"
+        return "jcjohnson" if sha256 in CAFFE_FILES else "torchvision"
     if "conv1_1.weight" in state:
         return "gatys"
-    if "0.weight" in state and state["0.weight"].shape == (3, 3, 1, 1):
+    if state.get("0.weight", np.empty(0)).shape == (3, 3, 1, 1):
         return "adain"
-    return None
+    keys = ", ".join(list(state)[:3])
+    raise InputError(f"{source} must have keys such as features.0.weight, conv1_1.weight or 0.weight, got {keys}, ...")
 
 
-def read_torchvision(state: dict[str, np.ndarray], network: str, source: str) -> Params:
-    """The VGG or AlexNet of torchvision: `features.N.weight`; RGB, `(image - mean) / std`; no classifier."""
-    layers = _layers(state, r"features\.(\d+)\.weight")
-    return assemble(network, layers, imagenet_preprocess(), source)
-
-
-def read_gatys(state: dict[str, np.ndarray], network: str, source: str) -> Params:
-    """Gatys' `vgg_conv.pth`: `conv1_1.weight`; BGR in [0, 255] less the mean."""
-    layers = _layers(state, r"conv(\d+_\d+)\.weight")
-    offset = [-mean for mean in CAFFE_MEAN]
-    return assemble(network, layers, linear_preprocess((255, 255, 255), offset, bgr=True), source)
-
-
-def read_adain(state: dict[str, np.ndarray], network: str, source: str) -> Params:
-    """AdaIN's `vgg_normalised.pth`: a numbered list whose first, 1x1, convolution is the preprocessing."""
+def read_torch(state: dict[str, np.ndarray], form: str, network: str, source: str) -> StoredParams:
+    """The convolutions of a PyTorch file of a known form; a classifier is dropped."""
+    if form in ("torchvision", "jcjohnson"):
+        preprocess = imagenet_preprocess() if form == "torchvision" else caffe_preprocess()
+        return assemble(network, _layers(state, r"features\.(\d+)\.weight"), preprocess, source)
+    if form == "gatys":
+        return assemble(network, _layers(state, r"conv(\d+_\d+)\.weight"), caffe_preprocess(), source)
+    # AdaIN's first layer, a 1x1 convolution, is the preprocessing.
     preprocess = {"matrix": np.ascontiguousarray(state["0.weight"][:, :, 0, 0].T), "offset": state["0.bias"]}
     return assemble(network, _layers(state, r"([1-9]\d*)\.weight"), preprocess, source)
 
@@ -68,5 +77,6 @@ def _layers(state: dict[str, np.ndarray], pattern: str) -> list[tuple[np.ndarray
     for key, array in state.items():
         if (match := re.fullmatch(pattern, key)) and array.ndim == 4:
             order = tuple(int(number) for number in match[1].split("_"))
-            found[order] = (array.transpose(2, 3, 1, 0), state[key.removesuffix("weight") + "bias"])
+            bias = state.get(key.removesuffix("weight") + "bias", np.empty(0))
+            found[order] = (array.transpose(2, 3, 1, 0), bias)
     return [found[order] for order in sorted(found)]

