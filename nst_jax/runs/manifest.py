@@ -26,7 +26,7 @@ def build_manifest(
     params: Mapping[str, Any],
     seconds: Mapping[str, float],
     notices: Sequence[str] = (),
-    recoveries: Sequence[Any] = (),
+    recoveries: int = 0,
 ) -> dict[str, Any]:
     """Everything about a run that its config does not say; the environment's part is found out here.
 
@@ -37,7 +37,7 @@ def build_manifest(
         params: the network's "name" and "sha256".
         seconds: wall-clock seconds by phase: "compile", "steps", "total".
         notices: what the user was told, such as a stand-in picture.
-        recoveries: what the optimizer did about each step that failed.
+        recoveries: how often the optimizer had to undo a step and start again with fresh memory.
 
     Returns:
         A mapping for `RunFolder.write_manifest`. What cannot be found out here is None.
@@ -54,7 +54,7 @@ def build_manifest(
         "seconds": dict(seconds),
         "peak_memory_bytes": {"host": _host_peak_bytes(), "device": _device_peak_bytes()},
         "notices": list(notices),
-        "recoveries": list(recoveries),
+        "recoveries": recoveries,
     }
 
 

@@ -4,15 +4,16 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from tqdm import tqdm
 
-_BAR = "{desc}{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} ETA {remaining} {rate_noinv_fmt} {postfix}"
+_BAR = "{desc} |{bar}| {n_fmt}/{total_fmt} ETA {remaining} {rate_noinv_fmt}{postfix}"
 _TERMS = ("loss", "content", "style", "tv")
 _SECONDS_BETWEEN_LINES = 60.0  # enough to see in a log that the run is alive
 
 
+@runtime_checkable
 class Progress(Protocol):
     """What the loop of steps tells the one who waits for it."""
 
@@ -43,10 +44,14 @@ def progress(total_steps: int, quiet: bool = False) -> Iterator[Progress]:
     if quiet:
         yield _Silence()
     elif sys.stderr.isatty():
-        with tqdm(total=total_steps, bar_format=_BAR, unit="it", dynamic_ncols=True) as bar:
+        with tqdm(total=total_steps, desc="compiling", bar_format=_BAR, unit="it", dynamic_ncols=True) as bar:
             yield _Bar(bar)
     else:
-        yield _Lines(total_steps)
+        lines = _Lines(total_steps)
+        try:
+            yield lines
+        finally:
+            lines.close()
 
 
 def short(value: float | None) -> str:
@@ -85,7 +90,7 @@ class _Bar:
             bar.update(step - bar.n)
             return
         self._scale = metrics["scale"]
-        bar.set_description_str(f"{metrics['size']} px ", refresh=False)
+        bar.set_description_str(f"{metrics['size']} px", refresh=False)
         # The first steps of a scale wait for the compiler: they count as done, their seconds do not.
         bar.initial += step - bar.n
         bar.n = bar.last_print_n = step
@@ -98,14 +103,19 @@ class _Bar:
 
 class _Lines:
     def __init__(self, total_steps: int) -> None:
-        self._total, self._scale, self._last = total_steps, None, 0.0
+        self._total, self._scale, self._said_at, self._unsaid = total_steps, None, 0.0, ""
 
     def update(self, step: int, metrics: Mapping[str, Any]) -> None:
-        now = time.monotonic()
+        self._unsaid = f"step {step} of {self._total} at {metrics['size']} px: {_terms(metrics)}"
         new_scale = metrics["scale"] != self._scale
-        if new_scale or step >= self._total or now - self._last >= _SECONDS_BETWEEN_LINES:
-            self._scale, self._last = metrics["scale"], now
-            self.say(f"step {step} of {self._total} at {metrics['size']} px: {_terms(metrics)}")
+        if new_scale or time.monotonic() - self._said_at >= _SECONDS_BETWEEN_LINES:
+            self._scale, self._said_at = metrics["scale"], time.monotonic()
+            self.close()
+
+    def close(self) -> None:
+        if self._unsaid:
+            self.say(self._unsaid)
+        self._unsaid = ""
 
     def say(self, text: str) -> None:
         print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,212 @@
+"""One run, one folder: the claim, whole files, strict JSON, and what is told when the disk or a file is bad."""
+
+import contextlib
+import json
+import multiprocessing
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nst_jax.errors import InputError
+from nst_jax.images.files import read_image, read_text
+from nst_jax.runs.folder import METRIC_KEYS, RunFolder, create_run_folder
+from nst_jax.runs.writing import strict_json
+
+
+def _row(step: int = 1, **changes: object) -> dict[str, object]:
+    row = {"step": step, "scale": 0, "size": 64, "loss": 3.0, "content": 1.0, "style": 2.0, "tv": 0.0, "seconds": 0.5}
+    return row | changes
+
+
+def _picture(seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).random((1, 20, 24, 3), np.float32)
+
+
+def _strictly(text: str) -> object:
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    return create_run_folder(tmp_path / "run", "seed: 0\n")
+
+
+def test_a_new_folder_holds_its_config_and_nothing_else(tmp_path: Path):
+    folder = create_run_folder(tmp_path / "deep" / "er" / "run", "style: Nacht über der Rhône\n")
+    assert [file.name for file in folder.path.iterdir()] == ["config.yaml"]
+    assert folder.read_config() == "style: Nacht über der Rhône\n"
+
+
+def test_an_existing_folder_without_a_run_is_taken(tmp_path: Path):
+    (tmp_path / "holiday.jpg").touch()
+    assert create_run_folder(str(tmp_path), "").path == tmp_path
+
+
+@pytest.mark.parametrize("name", ["result.png", "config.yaml", "manifest.json", "metrics.jsonl"])
+def test_a_folder_with_a_run_is_refused_and_left_as_it_was(tmp_path: Path, name: str):
+    (tmp_path / name).write_text("precious")
+    with pytest.raises(InputError, match=rf"^run\.dir must be .*{name}; choose another run\.dir[^\n]*$"):
+        create_run_folder(tmp_path, "new")
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [(name, "precious")]
+
+
+def _claim(root: Path, start: Any, owner: int, wins: Any) -> None:
+    for number in range(50):
+        start.wait()
+        with contextlib.suppress(InputError):
+            create_run_folder(root / str(number), f"owner: {owner}\n")
+            wins.put((number, owner))
+
+
+def test_of_many_processes_one_gets_each_folder(tmp_path: Path):
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["nst_jax.runs.folder"])
+    start, wins = context.Barrier(4), context.SimpleQueue()
+    processes = [context.Process(target=_claim, args=(tmp_path, start, owner, wins)) for owner in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0] * 4
+    owners = [wins.get() for _ in iter(wins.empty, True)]
+    assert sorted(number for number, _ in owners) == list(range(50))
+    assert all((tmp_path / str(number) / "config.yaml").read_text() == f"owner: {owner}\n" for number, owner in owners)
+
+
+def test_a_folder_claimed_since_it_was_looked_at_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "config.yaml").write_text("precious")
+    monkeypatch.setattr(Path, "exists", lambda _path: False)
+    with pytest.raises(InputError, match=r"which holds config\.yaml"):
+        create_run_folder(tmp_path, "new")
+    assert (tmp_path / "config.yaml").read_text() == "precious"
+
+
+@pytest.mark.parametrize("below", ["", "run"])
+def test_a_file_in_the_way_is_one_clear_line(tmp_path: Path, below: str):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"^[^\n]*must be writable, got '[^\n]*; [^\n]*$"):
+        create_run_folder(tmp_path / "file" / below, "")
+
+
+def test_a_config_that_cannot_be_written_gives_the_claim_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(Path, "write_bytes", _disk_full)
+    with pytest.raises(InputError, match="No space left on device"):
+        create_run_folder(tmp_path, "seed: 0\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def _disk_full(*_args: object, **_options: object) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def test_metrics_come_back_in_order_with_their_keys_first(folder: RunFolder):
+    folder.append_metrics([{"extra": 7} | _row(1), _row(2)])
+    folder.append_metrics([_row(3)])
+    rows = folder.read_metrics()
+    assert [row["step"] for row in rows] == [1, 2, 3]
+    assert list(rows[0]) == [*METRIC_KEYS, "extra"]
+    assert rows[0] == _row(1) | {"extra": 7}
+
+
+def test_metrics_take_numpy_scalars_and_write_what_is_not_finite_as_null(folder: RunFolder):
+    folder.append_metrics([_row(np.int32(5), loss=np.float32("nan"), style=float("inf"), content=np.float32(0.5))])  # pyright: ignore[reportArgumentType]
+    (line,) = (folder.path / "metrics.jsonl").read_text().splitlines()
+    assert _strictly(line) == _row(5, loss=None, style=None, content=0.5)
+
+
+def test_a_row_without_a_key_is_refused_before_anything_is_written(folder: RunFolder):
+    row = _row(2)
+    del row["tv"]
+    with pytest.raises(KeyError, match="tv"):
+        folder.append_metrics([_row(1), row])
+    assert not (folder.path / "metrics.jsonl").exists()
+
+
+def test_a_log_cut_anywhere_gives_exactly_its_whole_rows(folder: RunFolder):
+    folder.append_metrics([_row(1), _row(2)])
+    file = folder.path / "metrics.jsonl"
+    whole = file.read_bytes()
+    for length in range(len(whole) + 1):
+        file.write_bytes(whole[:length])
+        assert len(folder.read_metrics()) == whole[:length].count(b"\n")
+
+
+def test_a_damaged_row_in_the_middle_is_told(folder: RunFolder):
+    (folder.path / "metrics.jsonl").write_text('{"step": 1}\n{"ste\n{"step": 3}\n')
+    with pytest.raises(InputError, match=r"^line 2 of metrics\.jsonl must be JSON"):
+        folder.read_metrics()
+
+
+def test_snapshots_are_listed_by_step(folder: RunFolder):
+    assert folder.snapshots == {}
+    for step in (100, 20, 1_000_000):
+        folder.write_snapshot(step, _picture(step))
+    names = [file.name for file in folder.snapshots.values()]
+    assert names == ["step-000020.png", "step-000100.png", "step-1000000.png"]
+    assert list(folder.snapshots) == [20, 100, 1_000_000]
+    assert np.abs(read_image(folder.snapshots[20]).pixels - _picture(20)).max() <= 0.51 / 255
+
+
+def test_the_result_carries_its_text(folder: RunFolder):
+    text = {"nst_jax config": "style:\n  path: Nacht über der Rhône.jpg\n"}
+    path = folder.write_result(_picture(), text)
+    assert path == folder.result
+    assert read_text(path) == text
+    assert read_image(path).pixels.shape == (1, 20, 24, 3)
+
+
+def test_the_manifest_comes_back_and_is_replaced_whole(folder: RunFolder, monkeypatch: pytest.MonkeyPatch):
+    folder.write_manifest({"b": 1, "a": {"where": Path("x"), "nan": float("nan")}})
+    text = (folder.path / "manifest.json").read_text()
+    assert text == '{\n  "a": {\n    "nan": null,\n    "where": "x"\n  },\n  "b": 1\n}\n'
+    monkeypatch.setattr(os, "replace", _disk_full)
+    monkeypatch.setattr(Path, "replace", _disk_full)
+    with pytest.raises(InputError, match="No space left on device"):
+        folder.write_manifest({"b": 2})
+    assert folder.read_manifest() == {"a": {"nan": None, "where": "x"}, "b": 1}
+    assert {file.name for file in folder.path.iterdir()} == {"config.yaml", "manifest.json"}
+
+
+def test_a_full_disk_stops_the_log_with_one_line(folder: RunFolder):
+    (folder.path / "metrics.jsonl").symlink_to("/dev/full")
+    with pytest.raises(InputError, match=r"^\S+metrics\.jsonl must be writable, got 'no space left on device'; [^\n]+$"):
+        folder.append_metrics([_row()])
+
+
+@pytest.mark.parametrize("read", [RunFolder.read_config, RunFolder.read_metrics, RunFolder.read_manifest])
+def test_reading_what_is_not_there_names_the_folder(tmp_path: Path, read):
+    with pytest.raises(InputError, match=f"got 'no such file or directory' in {re.escape(str(tmp_path))}; give"):
+        read(RunFolder(tmp_path))
+
+
+def test_a_damaged_manifest_is_told(folder: RunFolder):
+    (folder.path / "manifest.json").write_bytes(b"\x00\xff")
+    with pytest.raises(InputError, match=r"^manifest\.json must be JSON"):
+        folder.read_manifest()
+
+
+_plain = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@given(_plain, st.sampled_from([None, 2]))
+def test_strict_json_keeps_every_value_json_has(value: object, indent: int | None):
+    assert _strictly(strict_json(value, indent)) == value
+
+
+def test_strict_json_takes_arrays_and_tuples_and_refuses_what_has_no_form():
+    value = {"a": np.array([1.0, np.nan]), "b": (1, 2), 3: np.bool_(True)}
+    assert _strictly(strict_json(value)) == {"a": [1.0, None], "b": [1, 2], "3": True}
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        strict_json(b"bytes")
