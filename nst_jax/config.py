@@ -12,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from nst_jax.errors import InputError, one_of
 from nst_jax.job import INITS, JobSpec, Scale
 from nst_jax.networks.convnet import NetworkSpec, check_taps, smallest_image
-from nst_jax.networks.layers import PADDINGS
+from nst_jax.networks.padding import PADDINGS
 from nst_jax.objective.conventions import CONVENTIONS
 from nst_jax.objective.objective import LossWeights, ObjectiveSpec
 from nst_jax.objective.style import STYLE_DISTANCES

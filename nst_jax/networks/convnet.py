@@ -67,6 +67,7 @@ class NetworkSpec:
             relu5_1 of the normalized VGG-19); a factor between 1 and 2 makes up for it.
         padding: "zero", "replicate" or "reflect".
         padding_at: "all" convolutions have that padding, or only the "first" one, the others padding with zeros.
+        convolution: "winograd", for parameters that `prepare` has transformed, or "xla".
     """
 
     architecture: str = "vgg19"
@@ -74,6 +75,7 @@ class NetworkSpec:
     pooling_scale: float = 1.0
     padding: str = "zero"
     padding_at: str = "all"
+    convolution: str = "xla"
 
 
 class ConvNet(nn.Module):
@@ -102,7 +104,7 @@ class ConvNet(nn.Module):
         first = layer is ARCHITECTURES[spec.architecture][0]
         padding = spec.padding if first or spec.padding_at == "all" else "zero"
         name = f"conv{layer.name}"
-        x = Convolution(layer.features, layer.size, layer.stride, layer.margin, padding, name=name)(x)
+        x = Convolution(layer.features, layer.size, layer.stride, layer.margin, padding, spec.convolution, name=name)(x)
         self._tap(name, x, found)
         x = nn.relu(x)
         self._tap(f"relu{layer.name}", x, found)
@@ -164,6 +166,6 @@ def features(params: Params, image: Images, taps: tuple[str, ...], *, spec: Netw
         spec: the network.
 
     Returns:
-        One map per tap, in the order of `taps`.
+        One map per tap, by name.
     """
     return ConvNet(spec, taps).apply({"params": params}, image)  # pyright: ignore[reportReturnType]

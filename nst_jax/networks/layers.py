@@ -1,28 +1,19 @@
 """The layers of a frozen convolutional network, as Linen modules: convolution and pooling, each with a choice of algorithm."""
 
+from typing import Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from nst_jax.networks.padding import pad
+from nst_jax.networks.patches import conv_by_patches
+from nst_jax.networks.winograd import conv3x3, transform_kernel
 from nst_jax.types import Images
 
-PADDINGS = {"zero": "constant", "replicate": "edge", "reflect": "reflect"}
-
-
-def pad(x: Float[Array, "n h w c"], amount: int, padding: str) -> Float[Array, "n h2 w2 c"]:
-    """Pads height and width by `amount` on each side: with zeros, the border's values, or the picture mirrored at its border.
-
-    A map too small to be mirrored (`amount` >= its side) is padded with its border's values instead.
-
-    Example:
-        >>> row = jnp.arange(1.0, 4.0).reshape(1, 1, 3, 1)
-        >>> [pad(row, 1, p)[0, 1, :, 0].tolist() for p in ("zero", "replicate")]
-        [[0.0, 1.0, 2.0, 3.0, 0.0], [1.0, 1.0, 2.0, 3.0, 3.0]]
-    """
-    if padding == "reflect" and amount >= min(x.shape[1:3]):
-        padding = "replicate"
-    return jnp.pad(x, ((0, 0), (amount, amount), (amount, amount), (0, 0)), mode=PADDINGS[padding])
+# Below so many input channels Winograd's transforms cost more than they save.
+LEAST_CHANNELS = 16
 
 
 class Preprocessing(nn.Module):
@@ -45,6 +36,7 @@ class Convolution(nn.Module):
         stride: step of the output positions, in pixels.
         margin: how far the map is padded on each side, in pixels.
         padding: what it is padded with, a key of `PADDINGS`.
+        method: "winograd", which takes kernels that `prepare` has transformed and convolves others by patches, or "xla".
     """
 
     features: int
@@ -52,17 +44,29 @@ class Convolution(nn.Module):
     stride: int = 1
     margin: int = 1
     padding: str = "zero"
+    method: str = "xla"
 
     @nn.compact
     def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h2 w2 k"]:
         """The response of every filter at every position."""
-        shape = (self.size, self.size, x.shape[-1], self.features)
-        kernel = self.param("kernel", nn.initializers.he_normal(), shape)
-        bias = self.param("bias", nn.initializers.zeros, shape[-1:])
+        bias = self.param("bias", nn.initializers.zeros, (self.features,))[None, None, None]
+        if self.has_variable("params", "transformed"):
+            return conv3x3(x, self.get_variable("params", "transformed"), padding=self.padding) + bias
+        kernel = self.param("kernel", nn.initializers.he_normal(), (self.size, self.size, x.shape[-1], self.features))
         padded = pad(x, self.margin, self.padding)
+        if self.method == "winograd":
+            return conv_by_patches(padded, kernel, self.stride) + bias
         strides = (self.stride, self.stride)
         y = jax.lax.conv_general_dilated(padded, kernel, strides, "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"))
-        return y + bias[None, None, None]
+        return y + bias
+
+
+def prepare(leaves: dict[str, Array]) -> dict[str, Any]:
+    """A layer's parameters for `method="winograd"`: a 3x3 kernel of many input channels is transformed, others are kept."""
+    kernel = leaves.get("kernel")
+    if kernel is None or kernel.shape[:2] != (3, 3) or kernel.shape[2] < LEAST_CHANNELS:
+        return leaves
+    return {"transformed": transform_kernel(kernel), "bias": leaves["bias"]}
 
 
 def pool(x: Float[Array, "n h w c"], window: int, stride: int, kind: str, scale: float) -> Float[Array, "n h2 w2 c"]:
@@ -75,4 +79,5 @@ def pool(x: Float[Array, "n h w c"], window: int, stride: int, kind: str, scale:
     """
     if kind == "max":
         return nn.max_pool(x, (window, window), (stride, stride)) * scale
-    return nn.avg_pool(x, (window, window), (stride, stride)) * scale
+    total = jax.lax.reduce_window(x, 0.0, jax.lax.add, (1, window, window, 1), (1, stride, stride, 1), "VALID")
+    return total * (scale / window**2)

@@ -65,16 +65,14 @@ class Terms(NamedTuple):
     tv: Scalar
 
 
-def make_targets(params: Params, content: Image, style: Image, *, spec: ObjectiveSpec) -> Targets:
+def make_targets(params: Params, content: Image, style: Float[Array, "1 h2 w2 3"], *, spec: ObjectiveSpec) -> Targets:
     """The targets of a content and a style picture, which may differ in size."""
     style_maps = features(params, style, spec.style_layers, spec=spec.network) if spec.style_layers else {}
     content_maps = features(params, content, spec.content_layers, spec=spec.network) if spec.content_layers else {}
     return Targets(content_maps, {name: moments(style_map) for name, style_map in style_maps.items()})
 
 
-def score(
-    statistics: Statistics, targets: Targets, weights: LossWeights, *, spec: ObjectiveSpec
-) -> tuple[Scalar, Scalar]:
+def score(statistics: Statistics, targets: Targets, weights: LossWeights, *, spec: ObjectiveSpec) -> tuple[Scalar, Scalar]:
     """The weighed content and style terms, from the statistics of an image alone.
 
     L_content = α Σ_l w_l ½ Σ (F − P)²,  L_style = β Σ_l w_l E_l (Gatys et al. 2016, eqs. 1, 4, 5, 7), each times the factor
@@ -91,9 +89,7 @@ def score(
     return content, style
 
 
-def loss(
-    params: Params, image: Image, targets: Targets, weights: LossWeights, *, spec: ObjectiveSpec
-) -> tuple[Scalar, Terms]:
+def loss(params: Params, image: Image, targets: Targets, weights: LossWeights, *, spec: ObjectiveSpec) -> tuple[Scalar, Terms]:
     """L_total = α L_content + β L_style + the total variation's share (Gatys et al. 2016, eq. 7), and these three terms.
 
     Args:

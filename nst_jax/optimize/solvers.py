@@ -106,9 +106,7 @@ def adam(spec: SolverSpec) -> Solver:
         fine = _finite(loss, gradient)
         direction, moments = scale.update(gradient, inner.moments)
         moved = jnp.clip(state.image - inner.rate * direction, 0, 1)  # pyright: ignore[reportOperatorIssue]
-        after = State(
-            moved, loss, terms, state.recoveries, state.stalled, inner._replace(moments=moments, good=state.image)
-        )
+        after = State(moved, loss, terms, state.recoveries, state.stalled, inner._replace(moments=moments, good=state.image))
         back = state._replace(
             image=inner.good,
             recoveries=state.recoveries + 1,
@@ -168,7 +166,7 @@ def lbfgs(spec: SolverSpec) -> Solver:
         bare = jnp.all(inner.direction == -inner.gradient)
         given_up = shorter.refusals >= MAX_REFUSALS
         return state._replace(
-            recoveries=state.recoveries + given_up,
+            recoveries=state.recoveries + given_up.astype(jnp.int32),
             stalled=given_up & bare,
             inner=_choose(given_up, fresh(state.image, inner.gradient), shorter),
         )

@@ -1,0 +1,1 @@
+"""Golden arrays, each with the script that makes it."""

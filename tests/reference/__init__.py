@@ -1,0 +1,1 @@
+"""Float64 NumPy twins, written for being read."""

@@ -1,0 +1,98 @@
+"""A float64 NumPy twin of the networks with its gradient, layer by layer, written for being read and not for speed."""
+
+import numpy as np
+
+from nst_jax.networks.convnet import ARCHITECTURES, NetworkSpec, Pool
+
+
+def padded_positions(length, margin, padding):
+    """Which position of a side is read at each position of the padded side; -1 for a zero."""
+    wanted = np.arange(-margin, length + margin)
+    if padding == "zero":
+        return np.where((wanted >= 0) & (wanted < length), wanted, -1)
+    if padding == "reflect" and margin < length:
+        return np.abs(length - 1 - np.abs(length - 1 - wanted))
+    return np.clip(wanted, 0, length - 1)
+
+
+def convolution(x, kernel, bias, stride, margin, padding):
+    """X [h, w, i] -> y [h2, w2, o], and the function from dL/dy to dL/dx."""
+    rows, columns = (padded_positions(side, margin, padding) for side in x.shape[:2])
+    extended = np.concatenate([x, np.zeros((1, *x.shape[1:]))])  # row and column -1 are the zeros
+    extended = np.concatenate([extended, np.zeros((extended.shape[0], 1, x.shape[2]))], axis=1)
+    big = extended[rows][:, columns]
+    size = kernel.shape[0]
+    height, width = ((side - size) // stride + 1 for side in big.shape[:2])
+    views = {
+        (a, b): (slice(a, a + stride * (height - 1) + 1, stride), slice(b, b + stride * (width - 1) + 1, stride))
+        for a in range(size)
+        for b in range(size)
+    }
+    y = sum(big[view] @ kernel[ab] for ab, view in views.items()) + bias
+
+    def backward(dy):
+        dbig = np.zeros_like(big)
+        for ab, view in views.items():
+            dbig[view] += dy @ kernel[ab].T
+        dextended = np.zeros_like(extended)
+        np.add.at(dextended, np.ix_(rows, columns), dbig)
+        return dextended[:-1, :-1]
+
+    return y, backward
+
+
+def pooling(x, window, stride, kind, scale):
+    """X [h, w, c] -> y [h2, w2, c] over whole windows, and the function from dL/dy to dL/dx (to the first maximum)."""
+    height, width = ((side - window) // stride + 1 for side in x.shape[:2])
+    offsets = [(a, b) for a in range(window) for b in range(window)]
+    views = [
+        (slice(a, a + stride * (height - 1) + 1, stride), slice(b, b + stride * (width - 1) + 1, stride)) for a, b in offsets
+    ]
+    stack = np.stack([x[view] for view in views])
+    y = (stack.max(0) if kind == "max" else stack.mean(0)) * scale
+
+    def backward(dy):
+        dx = np.zeros_like(x)
+        chosen = stack.argmax(0)
+        for i, view in enumerate(views):
+            dx[view] += dy * scale * ((chosen == i) if kind == "max" else 1 / len(views))
+        return dx
+
+    return y, backward
+
+
+def features(params, image, taps, spec=None):
+    """The tapped maps [h, w, c] of an image [h, w, 3], and the function from {tap: dL/dmap} to dL/dimage."""
+    spec = spec or NetworkSpec()
+    params = {
+        layer: {leaf: np.asarray(array, np.float64) for leaf, array in leaves.items()} for layer, leaves in params.items()
+    }
+    matrix = params["preprocess"]["matrix"]
+    x = np.asarray(image, np.float64) @ matrix + params["preprocess"]["offset"]
+    found, tape = {}, []
+    layers = ARCHITECTURES[spec.architecture]
+    for layer in layers:
+        if isinstance(layer, Pool):
+            x, back = pooling(x, layer.window, layer.stride, spec.pooling, spec.pooling_scale)
+            tape.append((f"pool{layer.name}", back))
+            found[f"pool{layer.name}"] = x
+        else:
+            leaves = params[f"conv{layer.name}"]
+            padding = spec.padding if layer is layers[0] or spec.padding_at == "all" else "zero"
+            x, back = convolution(x, leaves["kernel"], leaves["bias"], layer.stride, layer.margin, padding)
+            tape.append((f"conv{layer.name}", back))
+            found[f"conv{layer.name}"] = x
+            positive = x > 0
+            x = np.maximum(x, 0)
+            tape.append((f"relu{layer.name}", lambda dy, positive=positive: dy * positive))
+            found[f"relu{layer.name}"] = x
+        if all(tap in found for tap in taps):
+            break
+
+    def backward(cotangents):
+        dx = np.zeros_like(found[tape[-1][0]])
+        for name, back in reversed(tape):
+            dx = back(dx + cotangents.get(name, 0))
+        return dx @ matrix.T
+
+    return {tap: found[tap] for tap in taps}, backward

@@ -1,0 +1,150 @@
+"""The whole loss and its gradient against the float64 twin, its properties, and that weights never compile anew."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.test_util import check_grads
+
+from nst_jax import networks
+from nst_jax.networks.convnet import NetworkSpec
+from nst_jax.objective.conventions import CONVENTIONS
+from nst_jax.objective.objective import LossWeights, ObjectiveSpec, Targets, loss, make_targets
+from nst_jax.objective.priors import total_variation
+from nst_jax.objective.statistics import moments
+from tests.reference import gatys, network
+
+STYLE = tuple(f"conv{i}_1" for i in range(1, 6))
+
+
+@pytest.fixture(scope="module")
+def params():
+    return networks.load("vgg19").params
+
+
+def picture(seed, height=29, width=21):
+    return np.random.default_rng(seed).random((1, height, width, 3), np.float32)
+
+
+def weights_for(spec, alpha, beta, tv=0.0):
+    content = {name: jnp.float32(alpha / len(spec.content_layers)) for name in spec.content_layers}
+    style = {name: jnp.float32(beta / len(spec.style_layers)) for name in spec.style_layers}
+    return LossWeights(content, style, jnp.float32(tv))
+
+
+loss_and_grad = jax.jit(jax.value_and_grad(loss, argnums=1, has_aux=True), static_argnames=("spec",))
+targets_of = jax.jit(make_targets, static_argnames=("spec",))
+
+
+@pytest.mark.parametrize("pooling", ["max", "average"])
+@pytest.mark.parametrize("padding", ["zero", "reflect"])
+def test_loss_and_gradient_agree_with_the_float64_twin(params, pooling, padding):
+    spec = ObjectiveSpec(NetworkSpec(pooling=pooling, padding=padding), ("conv4_2",), STYLE)
+    image, content, style = picture(0), picture(1), picture(2, 17, 40)
+    targets = targets_of(params, jnp.asarray(content), jnp.asarray(style), spec=spec)
+    (value, terms), gradient = loss_and_grad(params, jnp.asarray(image), targets, weights_for(spec, 1e-3, 1.0), spec=spec)
+    expected, expected_gradient = gatys.loss_and_gradient(params, image[0], content[0], style[0], spec, 1e-3, 1.0)
+    assert abs(float(value) - expected) <= 1e-5 * expected
+    assert float(sum(terms)) == pytest.approx(float(value), rel=1e-6)
+    error = np.linalg.norm(np.asarray(gradient[0], np.float64) - expected_gradient) / np.linalg.norm(expected_gradient)
+    assert error <= 1e-5
+
+
+def test_the_twins_own_gradient_agrees_with_finite_differences(params):
+    spec = ObjectiveSpec(NetworkSpec(), ("relu2_1",), ("relu1_1", "relu2_2"))
+    image, content, style = (picture(seed, 16, 17)[0].astype(np.float64) for seed in range(3))
+    _, gradient = gatys.loss_and_gradient(params, image, content, style, spec, 1.0, 1.0)
+    direction = np.random.default_rng(3).standard_normal(image.shape)
+    ahead, behind = (
+        gatys.loss_and_gradient(params, image + h * direction, content, style, spec, 1.0, 1.0)[0] for h in (1e-7, -1e-7)
+    )
+    np.testing.assert_allclose((ahead - behind) / 2e-7, np.sum(gradient * direction), rtol=1e-5)
+
+
+def test_gradient_by_finite_differences_in_float64(params):
+    with jax.enable_x64(True):
+        wide = jax.tree.map(lambda a: jnp.asarray(a, jnp.float64), params)
+        spec = ObjectiveSpec(NetworkSpec(pooling="average"), ("conv2_1",), ("conv1_1", "conv2_2"))
+        image, content, style = (jnp.asarray(picture(seed, 16, 16), jnp.float64) for seed in range(3))
+        targets = targets_of(wide, content, style, spec=spec)
+        weights = jax.tree.map(lambda a: jnp.asarray(a, jnp.float64), weights_for(spec, 1.0, 1.0, tv=1.0))
+        check_grads(
+            jax.jit(lambda x: loss(wide, x, targets, weights, spec=spec)[0] / 1e3), (image,), order=1, modes=["rev"], eps=1e-7
+        )
+
+
+def test_loss_and_gradient_vanish_at_the_target(params):
+    spec = ObjectiveSpec(NetworkSpec(), ("relu4_2",), ("relu1_1", "relu3_1"))
+    image = jnp.asarray(picture(0))
+    targets = targets_of(params, image, image, spec=spec)
+    (value, _), gradient = loss_and_grad(params, image, targets, weights_for(spec, 1.0, 1.0), spec=spec)
+    assert float(value) == pytest.approx(0, abs=1e-9)
+    assert float(jnp.max(jnp.abs(gradient))) < 1e-6
+
+
+def test_the_gradient_is_finite_on_a_flat_picture(params):
+    spec = ObjectiveSpec(NetworkSpec(), ("relu4_2",), ("relu1_1", "relu5_1"))
+    targets = targets_of(params, jnp.asarray(picture(0)), jnp.asarray(picture(1)), spec=spec)
+    flat = jnp.zeros((1, 29, 21, 3))
+    (value, _), gradient = loss_and_grad(params, flat, targets, weights_for(spec, 1.0, 1.0, 1.0), spec=spec)
+    assert np.isfinite(float(value))
+    assert np.isfinite(np.asarray(gradient)).all()
+
+
+def test_weights_are_traced(params):
+    spec = ObjectiveSpec(NetworkSpec(), ("relu2_1",), ("relu1_1",))
+    image = jnp.asarray(picture(0, 16, 16))
+    targets = targets_of(params, image, image[:, ::-1], spec=spec)
+    counted = jax.jit(chex.assert_max_traces(lambda x, w: loss(params, x, targets, w, spec=spec)[0], n=1))
+    small, large = counted(image, weights_for(spec, 1.0, 1.0)), counted(image, weights_for(spec, 1.0, 10.0))
+    assert float(large) == pytest.approx(10 * float(small), rel=1e-5)  # the content agrees: style is all there is
+
+
+@pytest.mark.parametrize("name", ["gatys_code", "jcjohnson", "anishathalye", "gordicaleksa", "mean"])
+def test_conventions_give_the_other_systems_own_formulas(params, name):
+    spec = ObjectiveSpec(NetworkSpec(), ("relu2_1",), ("relu1_1", "relu2_2"), convention=name)
+    image, content, style = picture(0, 16, 20), picture(1, 16, 20), picture(2, 16, 20)
+    targets = targets_of(params, jnp.asarray(content), jnp.asarray(style), spec=spec)
+    (_, terms), _ = loss_and_grad(params, jnp.asarray(image), targets, weights_for(spec, 5.0, 100.0), spec=spec)
+    ours, theirs, painted = (network.features(params, x[0], spec.taps)[0] for x in (image, content, style))
+    expected_content = 5 * np.mean((ours["relu2_1"] - theirs["relu2_1"]) ** 2)
+    layers = []
+    for layer in spec.style_layers:
+        channels, positions = ours[layer].shape[2], ours[layer].shape[0] * ours[layer].shape[1]
+        difference = gatys.gram(ours[layer]) - gatys.gram(painted[layer])
+        layers.append(
+            {
+                "gatys_code": 2 * np.mean((difference / positions) ** 2) / channels**2,
+                "jcjohnson": 2 * np.mean((difference / (channels * positions)) ** 2),
+                "anishathalye": np.mean((difference / (channels * positions)) ** 2),
+                "gordicaleksa": np.sum((difference / (channels * positions)) ** 2),
+                "mean": np.mean((difference / positions) ** 2),
+            }[name]
+        )
+    assert float(terms.content) == pytest.approx(expected_content, rel=1e-5)
+    assert float(terms.style) == pytest.approx(100 * np.mean(layers), rel=1e-5)
+
+
+def test_every_convention_is_covered_above():
+    assert set(CONVENTIONS) == {"paper", "gatys_code", "jcjohnson", "anishathalye", "gordicaleksa", "mean"}
+
+
+def test_total_variation_is_a_mean_of_squares():
+    x = picture(0, 5, 7).astype(np.float64)
+    expected = (np.sum(np.diff(x, axis=1) ** 2) + np.sum(np.diff(x, axis=2) ** 2)) / x.size
+    np.testing.assert_allclose(total_variation(jnp.asarray(x, jnp.float32)), expected, rtol=1e-5)
+    assert float(total_variation(jnp.full((1, 4, 4, 3), 0.7))) == 0
+
+
+def test_layers_are_measured_once_when_content_and_style_share_one(params):
+    spec = ObjectiveSpec(NetworkSpec(), ("relu2_1",), ("relu1_1", "relu2_1"))
+    assert spec.taps == ("relu2_1", "relu1_1")
+    image = jnp.asarray(picture(0, 16, 16))
+    targets = Targets(
+        {"relu2_1": jnp.zeros((1, 8, 8, 128))},
+        {n: moments(jnp.zeros((1, 2, 2, c))) for n, c in (("relu1_1", 64), ("relu2_1", 128))},
+    )
+    (_, terms), _ = loss_and_grad(params, image, targets, weights_for(spec, 1.0, 1.0), spec=spec)
+    assert float(terms.content) > 0
+    assert float(terms.style) > 0

@@ -1,0 +1,107 @@
+"""The solvers on functions with a known minimum, and on functions that break ordinary ones."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nst_jax.objective.objective import Terms
+from nst_jax.optimize.solvers import MAX_REFUSALS, SOLVERS, SolverSpec
+
+SHAPE = (1, 4, 5, 3)
+GOAL = jnp.asarray(np.random.default_rng(0).uniform(0.2, 0.8, SHAPE), jnp.float32)
+SCALES = jnp.asarray(np.geomspace(1, 100, GOAL.size).reshape(SHAPE), jnp.float32)
+
+
+def evaluate_with(function):
+    def value(x):
+        loss = function(x)
+        return loss, Terms(loss, jnp.zeros(()), jnp.zeros(()))
+
+    return jax.value_and_grad(value, has_aux=True)
+
+
+def course(name, function, image, steps, **options):
+    solver = SOLVERS[name](SolverSpec(name, **options))
+    step = jax.jit(lambda state: solver.step(evaluate_with(function), state))
+    states = [solver.init(image)]
+    for _ in range(steps):
+        states.append(step(states[-1]))
+    return states
+
+
+def quadratic(x):
+    return jnp.sum(SCALES * (x - GOAL) ** 2)
+
+
+@pytest.mark.parametrize(("name", "steps"), [("lbfgs", 60), ("adam", 500)])
+def test_a_badly_scaled_quadratic_is_minimized(name, steps):
+    last = course(name, quadratic, jnp.full(SHAPE, 0.5), steps, learning_rate=0.01)[-1]
+    assert float(last.loss) < 1e-4 * float(quadratic(jnp.full(SHAPE, 0.5)))
+    np.testing.assert_allclose(last.image, GOAL, atol=0.01)
+    assert int(last.recoveries) == 0
+
+
+def test_lbfgs_needs_far_fewer_evaluations_than_steepest_descent():
+    fast = course("lbfgs", quadratic, jnp.full(SHAPE, 0.5), 40)[-1]
+    slow = course("lbfgs", quadratic, jnp.full(SHAPE, 0.5), 40, memory=1)[-1]
+    assert float(fast.loss) < 0.1 * float(slow.loss)
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1e9])
+def test_lbfgs_does_not_mind_the_scale_of_the_loss(scale):
+    plain = course("lbfgs", quadratic, jnp.full(SHAPE, 0.5), 30)[-1]
+    scaled = course("lbfgs", lambda x: scale * quadratic(x), jnp.full(SHAPE, 0.5), 30)[-1]
+    assert float(scaled.loss) / scale < 10 * float(plain.loss) + 1e-6
+
+
+def test_lbfgs_never_keeps_a_worse_image():
+    def rough(x):
+        return jnp.sum(SCALES * (x - GOAL) ** 2) + 3 * jnp.sum(jnp.cos(40 * x))
+
+    losses = [float(state.loss) for state in course("lbfgs", rough, jnp.full(SHAPE, 0.9), 80)]
+    assert all(after <= before for before, after in zip(losses[1:], losses[2:], strict=False))
+    assert losses[-1] < losses[1]
+
+
+def walled(x):
+    """Not a number wherever a pixel passes 0.81, beyond which the unguarded step along a long direction lands."""
+    return jnp.where(jnp.any(x > 0.81), jnp.nan, quadratic(x))
+
+
+@pytest.mark.parametrize("name", ["lbfgs", "adam"])
+def test_not_a_number_is_stepped_back_from(name):
+    states = course(name, walled, jnp.full(SHAPE, 0.5), 400, learning_rate=0.3)
+    last = states[-1]
+    assert np.isfinite(np.asarray(last.image)).all()
+    assert np.isfinite(float(last.loss))
+    good = last.image if name == "lbfgs" else last.inner.good
+    assert not bool(jnp.any(good > 0.81))
+    assert float(last.loss) < 0.1 * float(quadratic(jnp.full(SHAPE, 0.5)))
+
+
+def test_adam_halves_its_rate_and_says_so_after_a_bad_step():
+    states = course("adam", walled, jnp.full(SHAPE, 0.5), 50, learning_rate=0.4)
+    assert int(states[-1].recoveries) >= 1
+    assert float(states[-1].inner.rate) == pytest.approx(0.4 / 2 ** int(states[-1].recoveries))
+
+
+def test_adam_stays_within_the_range_of_pictures():
+    last = course("adam", lambda x: -jnp.sum(x), jnp.full(SHAPE, 0.5), 100, learning_rate=0.05)[-1]
+    np.testing.assert_array_equal(last.image, 1.0)
+
+
+def test_lbfgs_says_that_it_has_stalled_where_no_step_descends():
+    def trap(x):  # the gradient points nowhere: the value jumps up on any change
+        return jnp.where(jnp.all(x == 0.5), 0.0, 1.0) + 1e-3 * jnp.sum(x)
+
+    states = course("lbfgs", trap, jnp.full(SHAPE, 0.5), 3 * MAX_REFUSALS)
+    last = states[-1]
+    assert bool(last.stalled)
+    np.testing.assert_array_equal(last.image, 0.5)
+
+
+def test_a_start_that_is_not_a_number_is_kept_and_stalls():
+    last = course("lbfgs", lambda x: jnp.nan * jnp.sum(x), jnp.full(SHAPE, 0.5), 3 * MAX_REFUSALS)[-1]
+    np.testing.assert_array_equal(last.image, 0.5)
+    assert bool(last.stalled)
