@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 
 from nst_jax.networks.padding import pad
 from nst_jax.networks.patches import conv_by_patches
+from nst_jax.networks.pooling import average_pool, max_pool
 from nst_jax.networks.winograd import conv3x3, transform_kernel
 from nst_jax.types import Images
 
@@ -77,7 +78,5 @@ def pool(x: Float[Array, "n h w c"], window: int, stride: int, kind: str, scale:
         >>> [float(pool(square, 2, 2, kind, 1.0)[0, 0, 0, 0]) for kind in ("max", "average")]
         [6.0, 3.0]
     """
-    if kind == "max":
-        return nn.max_pool(x, (window, window), (stride, stride)) * scale
-    total = jax.lax.reduce_window(x, 0.0, jax.lax.add, (1, window, window, 1), (1, stride, stride, 1), "VALID")
-    return total * (scale / window**2)
+    pooled = max_pool(x, window, stride) if kind == "max" else average_pool(x, window, stride)
+    return pooled if scale == 1 else pooled * scale
