@@ -23,7 +23,7 @@ def transfer(
     if start is None and config.init not in job.INITS:
         raise InputError(f"init must be one of {', '.join(job.INITS)}, or an array; got {config.init!r}")
     use_compilation_cache()
-    network = load(config.network.name)
+    network = load(config.network.name, convolution=config.network.convolution)
     spec = to_spec(config, architecture=network.spec.architecture)
     outcome = job.transfer(network.params, pictures["content"], pictures["style"], spec, init=start)
     record = {"metrics": outcome.rows, "seconds": outcome.seconds, "recoveries": outcome.recoveries}

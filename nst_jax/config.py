@@ -11,6 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from nst_jax.errors import InputError, one_of
 from nst_jax.job import INITS, JobSpec, Scale
+from nst_jax.networks import choose_convolution
 from nst_jax.networks.convnet import NetworkSpec, check_taps, smallest_image
 from nst_jax.networks.padding import PADDINGS
 from nst_jax.objective.conventions import CONVENTIONS
@@ -46,7 +47,8 @@ class NetworkConfig:
     pooling: str = "max"
     pooling_scale: float = 1.0
     padding: str = "replicate"
-    padding_at: str = "all"
+    padding_at: str = "first"
+    convolution: str = "auto"
 
 
 @dataclass
@@ -187,6 +189,7 @@ def _objective(config: Config, architecture: str) -> ObjectiveSpec:
             pooling_scale=_above("network.pooling_scale", network.pooling_scale, 0),
             padding=one_of("network.padding", network.padding, tuple(PADDINGS)),
             padding_at=one_of("network.padding_at", network.padding_at, ("all", "first")),
+            convolution=choose_convolution(one_of("network.convolution", network.convolution, ("auto", "winograd", "xla"))),
         ),
         content_layers=tuple(loss.content_layers),
         style_layers=tuple(loss.style_layers),

@@ -38,7 +38,7 @@ def run(config: Config) -> tuple[RunFolder, job.Outcome]:
     pictures = {"content": _picture(config.content), "style": _picture(config.style)}
     if spec.init == "file":
         pictures["init"] = read_image(config.init)
-    network = load(config.network.name)
+    network = load(config.network.name, convolution=config.network.convolution)
     folder = create_run_folder(config.run.dir or time.strftime("runs/%Y-%m-%d_%H-%M-%S"), to_yaml(config))
     total_steps = sum(scale.steps for scale in spec.scales)
     with progress(total_steps, quiet=config.run.quiet) as bar:

@@ -18,7 +18,7 @@ RELUS = tuple(name for name in layer_names("vgg19") if name.startswith("relu"))
 
 @pytest.fixture(scope="module")
 def vgg():
-    return networks.load("vgg19")
+    return networks.load("vgg19", convolution="xla")
 
 
 def relative_error(got, expected):

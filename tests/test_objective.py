@@ -20,7 +20,7 @@ STYLE = tuple(f"conv{i}_1" for i in range(1, 6))
 
 @pytest.fixture(scope="module")
 def params():
-    return networks.load("vgg19").params
+    return networks.load("vgg19", convolution="xla").params
 
 
 def picture(seed, height=29, width=21):

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 
-from nst_jax.networks import convnet
+from nst_jax.errors import one_of
+from nst_jax.networks import convnet, layers
 from nst_jax.networks.convnet import NetworkSpec
 from nst_jax.types import Features, Images, Params
 
@@ -33,17 +34,35 @@ class Network:
         return convnet.features(params, image, tuple(taps), spec=self.spec)
 
 
-def load(name: str = "vgg19", **options: str | float) -> Network:
+def choose_convolution(wanted: str) -> str:
+    """The algorithm that "auto" stands for here: "winograd" on processors, "xla" (cuDNN and its like) elsewhere."""
+    if wanted == "auto":
+        return "winograd" if jax.default_backend() == "cpu" else "xla"
+    return wanted
+
+
+def load(name: str = "vgg19", *, convolution: str = "auto", **options: str | float) -> Network:
     """The network stored under `name`, with its parameters as float32.
 
     Args:
         name: a name that `python -m nst_jax.weights list` shows, such as "vgg19", "vgg16" or "alexnet".
-        options: fields of `NetworkSpec` other than the architecture: pooling, pooling_scale, padding, padding_at.
+        convolution: "winograd", for which kernels are transformed here, "xla", for which they are kept as they are, or
+            "auto", the faster one.
+        options: further fields of `NetworkSpec`: pooling, pooling_scale, padding, padding_at.
 
     Raises:
         InputError: if there is no such network here, or its file is damaged.
     """
     from nst_jax.networks import weights  # reading files is not needed by those who bring their own parameters
 
-    spec = dataclasses.replace(NetworkSpec(architecture=weights.architecture(name)), **options)  # pyright: ignore[reportArgumentType]
-    return Network(spec, jax.tree.map(jnp.asarray, weights.load_params(name)))
+    convolution = one_of("network.convolution", choose_convolution(convolution), ("winograd", "xla"))
+    spec = NetworkSpec(architecture=weights.architecture(name), convolution=convolution)
+    params = jax.tree.map(jnp.asarray, weights.load_params(name))
+    if convolution == "winograd":
+        params = _prepare(params)
+    return Network(dataclasses.replace(spec, **options), params)  # pyright: ignore[reportArgumentType]
+
+
+@jax.jit
+def _prepare(params: Params) -> Params:
+    return {name: layers.prepare(leaves) for name, leaves in params.items()}
