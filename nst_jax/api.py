@@ -7,7 +7,8 @@ from jaxtyping import Float, Shaped
 
 from nst_jax import job
 from nst_jax.cache import use_compilation_cache
-from nst_jax.config import make_config, to_spec, to_yaml
+from nst_jax.compose import make_config, to_yaml
+from nst_jax.config import to_spec
 from nst_jax.errors import InputError
 from nst_jax.images.files import MIN_SIDE
 from nst_jax.networks import load

@@ -1,13 +1,8 @@
 """Configs: what may be set, its default, and its meaning; `to_spec` checks a config once and makes the frozen specs."""
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
-
-from hydra.core.config_store import ConfigStore
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from nst_jax.errors import InputError, one_of
 from nst_jax.job import INITS, JobSpec, Scale
@@ -77,9 +72,7 @@ class OptimizerConfig:
 
 @dataclass
 class RunConfig:
-    """The record: where it goes (a folder named after the time if not said), how often the metrics and the picture are kept,
-    and whether to be quiet.
-    """
+    """The record: its folder (named after the time if not said), the steps between rows and pictures, and quiet or not."""
 
     dir: str | None = None
     log_every: int = 1
@@ -102,47 +95,6 @@ class Config:
     steps: Any = 60
     init: str = "content"
     seed: int = 0
-
-
-ConfigStore.instance().store(name="schema", node=Config)
-
-
-def make_config(options: dict[str, Any]) -> Config:
-    """The config with the defaults and `options`, nested as the config is: `{"size": 256, "loss": {"style_weight": 10}}`.
-
-    Raises:
-        InputError: an unknown key or a value of the wrong type.
-
-    Example:
-        >>> make_config({"loss": {"style_weight": 10}}).loss.style_weight
-        10.0
-    """
-    try:
-        return as_config(OmegaConf.merge(OmegaConf.structured(Config), options))
-    except OmegaConfBaseException as error:
-        raise InputError(first_line(error)) from error
-
-
-def as_config(composed: Any) -> Config:
-    """A config as Hydra composes it, as a `Config`."""
-    if isinstance(composed, DictConfig) and OmegaConf.get_type(composed) is not Config:
-        composed = OmegaConf.merge(OmegaConf.structured(Config), composed)
-    config = OmegaConf.to_object(composed)
-    assert isinstance(config, Config)
-    return config
-
-
-def to_yaml(config: Config, *, record: bool = True) -> str:
-    """The config as YAML; without its `run` section, which does not bear on the picture, if not `record`."""
-    plain = dataclasses.asdict(config)
-    if not record:
-        del plain["run"]
-    return OmegaConf.to_yaml(OmegaConf.create(plain))
-
-
-def first_line(error: Exception) -> str:
-    """The message of a library's error, on one line."""
-    return " ".join(str(error).split("\n\n")[0].split())
 
 
 def to_spec(config: Config, *, architecture: str) -> JobSpec:
@@ -228,7 +180,7 @@ def _scales(config: Config) -> tuple[Scale, ...]:
         sizes = _integers("scales", config.scales, 16)
         if sizes != sorted(set(sizes)):
             raise InputError(f"scales must grow, got {sizes}; give each size once, the smallest first")
-    if isinstance(config.steps, int):
+    if type(config.steps) is int:
         last = _at_least("steps", config.steps, 1)
         steps = [last * 2**i for i in reversed(range(len(sizes)))] if config.scales == "auto" else [last] * len(sizes)
     else:

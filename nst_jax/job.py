@@ -11,7 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from nst_jax.errors import InputError
 from nst_jax.images.files import fit_long_side, resize
+from nst_jax.networks.convnet import smallest_image
 from nst_jax.objective.objective import LossWeights, ObjectiveSpec, make_targets
 from nst_jax.optimize.loop import Metrics, init_state, run_chunk
 from nst_jax.optimize.solvers import SolverSpec, State
@@ -64,12 +66,14 @@ class Report(NamedTuple):
         rows: one mapping for each step of the chunk: step, scale, size, loss, content, style, tv, seconds.
         messages: what the user should know, such as a step that was undone.
         pixels: gives the picture so far, at the size of its scale.
+        last: the job ends here, whatever the observer wants.
     """
 
     step: int
     rows: list[dict[str, Any]]
     messages: list[str]
     pixels: Callable[[], Pixels]
+    last: bool
 
 
 # Told after each chunk; True asks the job to stop with the picture so far.
@@ -100,6 +104,7 @@ class _Stage(NamedTuple):
     scale: Scale
     content: Pixels
     style: Pixels
+    is_last: bool
 
 
 class _Programs(NamedTuple):
@@ -131,10 +136,14 @@ def transfer(
         init: the picture to start from, for `spec.init == "file"`.
         observe: called after each chunk.
         chunk_at: chunks end at multiples of so many steps, where the observer wants to look; 0 is anywhere.
+
+    Raises:
+        InputError: a picture too narrow for one of the scales.
     """
     began = time.perf_counter()
+    check_pictures(content, style, spec)
     weights = jax.tree.map(jnp.float32, spec.loss_weights)
-    stages = [_stage(i, scale, content, style, spec.style_scale) for i, scale in enumerate(spec.scales)]
+    stages = [_stage(i, content, style, spec) for i in range(len(spec.scales))]
     compiler = ThreadPoolExecutor(1)
     try:
         programs = [compiler.submit(_compile, params, stage, weights, spec) for stage in stages]
@@ -149,6 +158,19 @@ def transfer(
         compiler.shutdown(wait=False, cancel_futures=True)
     seconds = {"compile": course.compile_seconds, "steps": course.step_seconds, "total": time.perf_counter() - began}
     return Outcome(image, course.rows, seconds, course.recoveries, course.stopped)
+
+
+def check_pictures(content: Pixels, style: Pixels, spec: JobSpec) -> None:
+    """Raises InputError if a picture, at one of the scales, is too narrow for the deepest layer of the loss."""
+    smallest = smallest_image(spec.objective.network.architecture, spec.objective.taps)
+    for scale in spec.scales:
+        sizes = {"content": _content_size(content, scale), "style": _style_size(style, scale, spec.style_scale)}
+        for role, (height, width) in sizes.items():
+            if min(height, width) < smallest:
+                raise InputError(
+                    f"{role} must be at least {smallest} pixels on each side at the scale {scale.size}, got {width}x{height};"
+                    " use a larger scale, or crop the picture"
+                )
 
 
 class _Course:
@@ -168,8 +190,8 @@ class _Course:
             left = min(left, self.chunk_at - len(self.rows) % self.chunk_at)
         return max(1, min(length, left, CAPACITY))
 
-    def note(self, stage: _Stage, metrics: Metrics, made: int, messages: list[str], pixels: Callable[[], Pixels]) -> None:
-        """Records the rows of a chunk and tells the observer."""
+    def note(self, stage: _Stage, metrics: Metrics, made: int, messages: list[str], state: State, last: bool) -> None:
+        """Records the rows of a chunk that ended in `state` and tells the observer."""
         seconds = time.perf_counter() - self.began
         columns = {name: np.asarray(column).tolist() for name, column in metrics._asdict().items()}
         new: list[dict[str, Any]] = [
@@ -180,15 +202,22 @@ class _Course:
         ]
         self.rows += new
         self.recoveries += messages
-        self.stopped = bool(self.observe(Report(len(self.rows), new, messages, pixels)))
+        self.stopped = bool(self.observe(Report(len(self.rows), new, messages, lambda: _picture(state), last)))
 
 
-def _stage(index: int, scale: Scale, content: Pixels, style: Pixels, style_scale: float) -> _Stage:
-    fitted = fit_long_side(content.shape[1], content.shape[2], scale.size)
-    style_size = min(round(scale.size * style_scale), max(style.shape[1:3]))
-    return _Stage(
-        index, scale, resize(content, fitted), resize(style, fit_long_side(style.shape[1], style.shape[2], style_size))
-    )
+def _stage(index: int, content: Pixels, style: Pixels, spec: JobSpec) -> _Stage:
+    scale = spec.scales[index]
+    fitted = resize(content, _content_size(content, scale)), resize(style, _style_size(style, scale, spec.style_scale))
+    return _Stage(index, scale, *fitted, is_last=index == len(spec.scales) - 1)
+
+
+def _content_size(content: Pixels, scale: Scale) -> tuple[int, int]:
+    return fit_long_side(content.shape[1], content.shape[2], scale.size)
+
+
+def _style_size(style: Pixels, scale: Scale, style_scale: float) -> tuple[int, int]:
+    size = min(round(scale.size * style_scale), max(style.shape[1:3]))
+    return fit_long_side(style.shape[1], style.shape[2], size)
 
 
 def _initial_image(stage: _Stage, spec: JobSpec, init: Pixels | None) -> Pixels:
@@ -234,8 +263,8 @@ def _run_stage(
         seconds_per_step = (time.perf_counter() - chunk_began) / max(made, 1)
         messages = _messages(state, recoveries, len(course.rows) + made)
         recoveries = int(state.recoveries)
-        course.note(stage, metrics, made, messages, lambda state=state: _picture(state))
         left = 0 if bool(state.stalled) else left - made
+        course.note(stage, metrics, made, messages, state, last=not left and stage.is_last)
     course.step_seconds += time.perf_counter() - began
     return _picture(state)
 

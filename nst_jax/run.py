@@ -3,6 +3,8 @@
 import os
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import hydra
@@ -14,7 +16,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from nst_jax import job
 from nst_jax.cache import use_compilation_cache
-from nst_jax.config import Config, PictureConfig, as_config, first_line, to_spec, to_yaml
+from nst_jax.compose import as_config, explain, quote_paths, to_yaml
+from nst_jax.config import Config, PictureConfig, to_spec
 from nst_jax.errors import InputError
 from nst_jax.images.files import Picture, read_image
 from nst_jax.images.named import find_image
@@ -34,18 +37,13 @@ def run(config: Config) -> tuple[RunFolder, job.Outcome]:
         InputError: anything a user can mend; nothing is compiled before the config is known to be sound.
     """
     began = time.perf_counter()
-    spec = to_spec(config, architecture=weights.architecture(config.network.name))
-    pictures = {"content": _picture(config.content), "style": _picture(config.style)}
-    if spec.init == "file":
-        pictures["init"] = read_image(config.init)
+    spec = specify(config)
+    pictures = _pictures(config, spec, say=_silent if config.run.quiet else _say)
+    job.check_pictures(pictures["content"].pixels, pictures["style"].pixels, spec)
     network = load(config.network.name, convolution=config.network.convolution)
     folder = create_run_folder(config.run.dir or time.strftime("runs/%Y-%m-%d_%H-%M-%S"), to_yaml(config))
-    total_steps = sum(scale.steps for scale in spec.scales)
-    with progress(total_steps, quiet=config.run.quiet) as bar:
-        notices = [f"{role}: {notice}" for role, picture in pictures.items() for notice in picture.notices]
-        for notice in notices:
-            bar.say(notice)
-        recorder = Recorder(folder, bar, config.run.log_every, config.run.snapshot_every, total_steps)
+    with progress(sum(scale.steps for scale in spec.scales), quiet=config.run.quiet) as bar:
+        recorder = Recorder(folder, bar, config.run.log_every, config.run.snapshot_every)
         start = pictures["init"].pixels if "init" in pictures else None
         with interruptible(recorder):
             outcome = job.transfer(
@@ -58,7 +56,7 @@ def run(config: Config) -> tuple[RunFolder, job.Outcome]:
         inputs={role: {"source": picture.source, "sha256": picture.sha256} for role, picture in pictures.items()},
         params={"name": config.network.name, "sha256": weights.file_sha256(config.network.name)},
         seconds=outcome.seconds | {"total": time.perf_counter() - began},
-        notices=notices,
+        notices=[f"{role}: {notice}" for role, picture in pictures.items() for notice in picture.notices],
         recoveries=len(outcome.recoveries),
     )
     folder.write_result(outcome.pixels, provenance(to_yaml(config, record=False), manifest))
@@ -67,17 +65,70 @@ def run(config: Config) -> tuple[RunFolder, job.Outcome]:
     return folder, outcome
 
 
-def _picture(config: PictureConfig) -> Picture:
-    if config.path is not None:
-        return read_image(config.path)
-    return find_image(config.name, notify=lambda notice: None)  # its notices are in the picture, and said with the others
+def specify(config: Config) -> job.JobSpec:
+    """The checked description of the job that a config asks for."""
+    return to_spec(config, architecture=weights.architecture(config.network.name))
 
 
-@hydra.main(version_base="1.3", config_path=str(data_folder("configs")), config_name="config")
-def _hydra_main(composed: DictConfig) -> None:
-    config = as_config(composed)
-    if HydraConfig.get().mode == RunMode.MULTIRUN:
-        config.run.dir = HydraConfig.get().runtime.output_dir
+def _pictures(config: Config, spec: job.JobSpec, say: Callable[[str], None]) -> dict[str, Picture]:
+    pictures = {
+        "content": _picture(config.content, lambda notice: say(f"content: {notice}")),
+        "style": _picture(config.style, lambda notice: say(f"style: {notice}")),
+    }
+    if spec.init == "file":
+        pictures["init"] = _picture(PictureConfig("init", config.init), lambda notice: say(f"init: {notice}"))
+    return pictures
+
+
+def _picture(config: PictureConfig, say: Callable[[str], None]) -> Picture:
+    if config.path is None:
+        return find_image(config.name, notify=say)
+    picture = read_image(Path(config.path).expanduser())
+    for notice in picture.notices:
+        say(notice)
+    return picture
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _silent(line: str) -> None:
+    pass
+
+
+def compose_jobs() -> list[Config]:
+    """The configs that the command line asks for: one, or with `-m` one for each member of the sweep.
+
+    Raises:
+        InputError: a group, a key or a value that there is not.
+    """
+    jobs: list[tuple[DictConfig, str | None]] = []
+
+    @hydra.main(version_base="1.3", config_path=str(data_folder("configs")), config_name="config")
+    def keep(composed: DictConfig) -> None:
+        hydra_config = HydraConfig.get()
+        jobs.append((composed, hydra_config.runtime.output_dir if hydra_config.mode == RunMode.MULTIRUN else None))
+
+    try:
+        keep()
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        raise InputError(explain(error)) from error
+    return [_in_folder(as_config(composed), folder) for composed, folder in jobs]
+
+
+def _in_folder(config: Config, folder: str | None) -> Config:
+    """The config with the folder that a sweep has made for it."""
+    if folder is None:
+        return config
+    if config.run.dir is not None:
+        raise InputError(
+            f"run.dir must not be set with -m, got {config.run.dir!r}; set hydra.sweep.dir, the folder of them all"
+        )
+    return replace(config, run=replace(config.run, dir=folder))
+
+
+def _perform(config: Config) -> None:
     folder, outcome = run(config)
     if not config.run.quiet:
         where = os.path.relpath(folder.result) if folder.result.is_relative_to(Path.cwd()) else folder.result
@@ -90,11 +141,16 @@ def _hydra_main(composed: DictConfig) -> None:
 def main() -> None:
     """The command line: exit code 0, 2 for bad input with one line that says why, 130 when interrupted."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here instead of being printed by Hydra
-    use_compilation_cache()
+    sys.argv[1:] = quote_paths(sys.argv[1:])
     try:
-        _hydra_main()
-    except (InputError, HydraException, OmegaConfBaseException) as error:
-        print(f"error: {first_line(error)}", file=sys.stderr)
+        configs = compose_jobs()
+        for config in configs:
+            specify(config)  # all members of a sweep before the first one runs
+        use_compilation_cache()
+        for config in configs:
+            _perform(config)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -48,7 +48,8 @@ class RunFolder:
     def snapshots(self) -> dict[int, Path]:
         """The pictures on the way, by step, first to last."""
         files = (self.path / "snapshots").glob("step-*.png")
-        return dict(sorted((int(file.stem.removeprefix("step-")), file) for file in files))
+        steps = {file.stem.removeprefix("step-"): file for file in files}
+        return {int(step): steps[step] for step in sorted(filter(str.isdecimal, steps), key=int)}
 
     def append_metrics(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Adds one line for each row to metrics.jsonl: the keys of `METRIC_KEYS` first, then any others.

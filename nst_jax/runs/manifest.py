@@ -134,7 +134,7 @@ def _device_peak_bytes() -> int | None:
 def _git_state(checkout: Path) -> dict[str, Any] | None:
     if not (checkout / ".git").exists():  # an installed package may lie inside someone else's repository
         return None
-    command = ["git", "--no-optional-locks", "status", "--porcelain=v2", "--branch", "--untracked-files=no"]
+    command = ["git", "--no-optional-locks", "status", "--porcelain=v2", "--branch", "--untracked-files=normal"]
     own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}  # hooks point elsewhere
     try:
         done = subprocess.run(command, cwd=checkout, env=own, capture_output=True, text=True, timeout=5, check=True)

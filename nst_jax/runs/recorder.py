@@ -18,30 +18,32 @@ class Recorder:
     Attributes:
         folder: where to.
         bar: told of every chunk.
-        log_every: a row of metrics each so many steps, and the last one.
+        log_every: a row of metrics each so many steps, the first and the last one.
         snapshot_every: a picture each so many steps; 0 for none.
-        total_steps: of all scales.
+        stop: set from outside, by a signal.
     """
 
     folder: RunFolder
     bar: Progress
     log_every: int
     snapshot_every: int
-    total_steps: int
     stop: bool = False
 
     def __call__(self, report: Report) -> bool:
-        """Records one chunk of steps."""
-        last = report.rows[-1] if report.rows else None
-        kept = [row for row in report.rows if row["step"] % self.log_every == 0 or row["step"] in (1, self.total_steps)]
+        """Records one chunk of steps; True asks the job to end with it."""
+        stop = self.stop  # once: a signal may set it while the rows are written
+        ends = report.rows[-1:] if report.last or stop else []
+        kept = [row for row in report.rows if row["step"] % self.log_every == 0 or row["step"] == 1 or row in ends]
         self.folder.append_metrics(kept)
         for message in report.messages:
             self.bar.say(message)
-        if last is not None:
-            self.bar.update(report.step, last)
+        if report.rows:
+            self.bar.update(report.step, report.rows[-1])
         if self.snapshot_every and report.step % self.snapshot_every == 0:
             self.folder.write_snapshot(report.step, report.pixels())
-        return self.stop
+        if stop and not report.last:
+            self.bar.say(f"stopped at step {report.step}: the picture so far is the result")
+        return stop
 
 
 @contextmanager
@@ -49,8 +51,7 @@ def interruptible(recorder: Recorder) -> Iterator[None]:
     """While this lasts, the first Ctrl-C asks the job to end with the picture so far; the second one kills it."""
 
     def ask(signum: int, frame: FrameType | None) -> None:
-        recorder.stop = True
-        recorder.bar.say("stopping after these steps, with the picture so far (Ctrl-C again to drop it)")
+        recorder.stop = True  # no more: a handler may run in the middle of a write to the terminal
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
     before = signal.signal(signal.SIGINT, ask)

@@ -1,0 +1,150 @@
+"""Between Hydra and `nst_jax.config`: options and composed configs become a `Config`, and Hydra's errors one clear line."""
+
+import dataclasses
+import difflib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException, ValidationError
+
+from nst_jax.config import Config
+from nst_jax.errors import InputError
+
+ConfigStore.instance().store(name="schema", node=Config)
+
+# What a message calls a type of the schema.
+_KINDS = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    list[str]: "a list such as [relu1_1,relu2_1]",
+    list[float] | None: "a list of numbers such as [1,0.5], or null",
+}
+# Keys whose values are paths: taken as they are, whatever Hydra's grammar makes of their letters.
+_PATHS = ("content.path", "style.path", "init", "run.dir")
+_HINTS = {
+    "content": "; for a file of your own, content.path=FILE",
+    "style": "; for a file of your own, style.path=FILE",
+    "network": "; for parameters that you have converted, network.name=NAME",
+}
+
+
+def make_config(options: Mapping[str, Any]) -> Config:
+    """The config with the defaults and `options`, nested as the config is: `{"size": 256, "loss": {"style_weight": 10}}`.
+
+    Raises:
+        InputError: an unknown key or a value of the wrong type.
+
+    Example:
+        >>> make_config({"loss": {"style_weight": 10}}).loss.style_weight
+        10.0
+    """
+    config = OmegaConf.structured(Config)
+    for key, value in _flat(options):
+        try:
+            OmegaConf.update(config, key, value, merge=True)
+        except OmegaConfBaseException as error:
+            raise InputError(_misfit(key, value, error)) from error
+    return as_config(config)
+
+
+def as_config(composed: DictConfig) -> Config:
+    """A config as Hydra composes it, as a `Config`.
+
+    Raises:
+        InputError: a key that the schema does not have, or a reference (`${...}`) to one.
+    """
+    for key, _ in _flat(OmegaConf.to_container(composed)):
+        if key not in _keys(Config):
+            raise InputError(_unknown(key))
+    try:
+        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), composed))
+    except OmegaConfBaseException as error:
+        raise InputError(explain(error)) from error
+    assert isinstance(config, Config)
+    return config
+
+
+def to_yaml(config: Config, *, record: bool = True) -> str:
+    """The config as YAML; without its `run` section, which does not bear on the picture, if not `record`."""
+    plain = dataclasses.asdict(config)
+    if not record:
+        del plain["run"]
+    return OmegaConf.to_yaml(OmegaConf.create(plain))
+
+
+def explain(error: Exception) -> str:
+    """What an error of composing means for the one who wrote the command line, on one line."""
+    text, cause = str(error), error.__cause__
+    if missing := re.search(r"Could not find '(\w+)/([^']*)'", text):
+        group, name = missing.groups()
+        options = re.findall(r"^\t(\w+)$", text, re.MULTILINE)
+        return f"{group} must be one of {', '.join(options)}; got {name!r}{_HINTS.get(group, '')}"
+    if unknown := re.match(r"Could not override '([^']*)'", text):
+        return _unknown(unknown[1])
+    if misfit := re.match(r"Error merging override \W?\W?([\w.]+)=(.*)", text):
+        return _misfit(misfit[1], misfit[2], cause if isinstance(cause, OmegaConfBaseException) else error)
+    if bad := re.match(r"Error parsing override '(.*)'\n(.*)", text):
+        return f"arguments must be KEY=VALUE, got {bad[1]!r} ({bad[2]}); put special letters in quotes: KEY=\"'VALUE'\""
+    return " ".join(text.split())
+
+
+def quote_paths(arguments: Sequence[str]) -> list[str]:
+    """The command line with the values of path keys in quotes, as Hydra wants names with blanks, umlauts or brackets.
+
+    A value with quotes of its own is left alone, and the commas of a sweep (`-m`) stay outside.
+
+    Example:
+        >>> quote_paths(["style.path=día (1).jpg", "size=64"])
+        ["style.path='día (1).jpg'", 'size=64']
+    """
+    several = bool({"-m", "--multirun"} & set(arguments))
+    return [_quoted(argument, several) for argument in arguments]
+
+
+def _quoted(argument: str, several: bool) -> str:
+    key, equals, value = argument.partition("=")
+    if key not in _PATHS or value in ("", "null") or value[0] in "'\"":
+        return argument
+    pieces = value.split(",") if several else [value]
+    return key + equals + ",".join("'" + piece.replace("'", "\\'") + "'" for piece in pieces)
+
+
+def _flat(options: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The keys and values of nested mappings, the keys joined with points."""
+    for key, value in options.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _keys(schema: Any, prefix: str = "") -> dict[str, Any]:
+    """Every key that can be set, with its type."""
+    keys: dict[str, Any] = {}
+    for field in dataclasses.fields(schema):
+        nested = dataclasses.is_dataclass(field.type)
+        keys |= _keys(field.type, f"{prefix}{field.name}.") if nested else {prefix + field.name: field.type}
+    return keys
+
+
+def _unknown(key: str) -> str:
+    known = {field.name: field.name for field in dataclasses.fields(Config)} | {"experiment": "experiment"}
+    known |= {full.rpartition(".")[2]: full for full in _keys(Config)} | {full: full for full in _keys(Config)}
+    near = difflib.get_close_matches(key, known, n=1)
+    advice = f"did you mean {known[near[0]]}?" if near else "python -m nst_jax.run --cfg job shows them all"
+    return f"key must be one that the config has, got {key!r}; {advice}"
+
+
+def _misfit(key: str, value: Any, error: Exception) -> str:
+    if isinstance(error, ConfigKeyError | ConfigAttributeError):
+        return _unknown(key)
+    if parts := [full for full in _keys(Config) if full.startswith(f"{key}.")]:
+        return f"{key} must be set by its parts {', '.join(parts)}; got {value!r}"
+    kind = _KINDS.get(_keys(Config).get(key))
+    if kind is None or not isinstance(error, ValidationError):
+        return f"{key} cannot be {value!r}: {str(error).splitlines()[0]}"
+    return f"{key} must be {kind}, got {value!r}"
