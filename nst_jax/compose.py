@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException, ValidationError
 
 from nst_jax.config import Config
@@ -51,7 +51,7 @@ def make_config(options: Mapping[str, Any]) -> Config:
     return as_config(config)
 
 
-def as_config(composed: DictConfig) -> Config:
+def as_config(composed: Any) -> Config:
     """A config as Hydra composes it, as a `Config`.
 
     Raises:

@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from nst_jax import job
@@ -103,10 +103,10 @@ def compose_jobs() -> list[Config]:
     Raises:
         InputError: a group, a key or a value that there is not.
     """
-    jobs: list[tuple[DictConfig, str | None]] = []
+    jobs: list[tuple[Any, str | None]] = []
 
     @hydra.main(version_base="1.3", config_path=str(data_folder("configs")), config_name="config")
-    def keep(composed: DictConfig) -> None:
+    def keep(composed: Any) -> None:
         hydra_config = HydraConfig.get()
         jobs.append((composed, hydra_config.runtime.output_dir if hydra_config.mode == RunMode.MULTIRUN else None))
 
