@@ -11,7 +11,7 @@ from nst_jax.networks.convnet import ARCHITECTURES, Pool
 
 
 class Twin(torch.nn.Module):
-    """VGG-19 as PyTorch users write it: NCHW convolutions with zero padding, in-place ReLU where nothing is tapped."""
+    """VGG-19 as PyTorch users write it: NCHW convolutions with zero padding."""
 
     def __init__(self, params: Mapping[str, Any], taps: Sequence[str], architecture: str = "vgg19") -> None:
         """`params` as `nst_jax.networks.load` gives them; only the layers up to the last tap are kept."""
@@ -36,20 +36,17 @@ class Twin(torch.nn.Module):
 
     def forward(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
         """[n, 3, h, w] in [0, 1] -> the tapped maps, [n, c, h, w]."""
-        x = F.conv2d(image, self.matrix, self.offset)
+        x = F.conv2d(image, self.get_buffer("matrix"), self.get_buffer("offset"))
         found = {}
         for layer in self.layers:
             if isinstance(layer, Pool):
                 x = F.max_pool2d(x, layer.window, layer.stride)
                 found[f"pool{layer.name}"] = x
                 continue
-            kernel, bias = getattr(self, f"kernel{layer.name}"), getattr(self, f"bias{layer.name}")
+            kernel, bias = self.get_buffer(f"kernel{layer.name}"), self.get_buffer(f"bias{layer.name}")
             x = F.conv2d(x, kernel, bias, layer.stride, layer.margin)
-            if f"conv{layer.name}" in self.taps:
-                found[f"conv{layer.name}"] = x
-                x = F.relu(x)
-            else:
-                x = F.relu(x, inplace=False)
+            found[f"conv{layer.name}"] = x
+            x = F.relu(x)
             found[f"relu{layer.name}"] = x
         return {name: found[name] for name in self.taps}
 
@@ -77,6 +74,6 @@ def loss(
 ) -> torch.Tensor:
     """The loss of `loss.convention=mean`: mean squared differences of maps and of Gram matrices, averaged over layers."""
     maps = twin(image)
-    c = sum(F.mse_loss(maps[name], target) for name, target in content.items()) / max(len(content), 1)
-    s = sum(F.mse_loss(gram(maps[name]), target) for name, target in style.items()) / max(len(style), 1)
+    c = torch.stack([F.mse_loss(maps[name], target) for name, target in content.items()]).mean()
+    s = torch.stack([F.mse_loss(gram(maps[name]), target) for name, target in style.items()]).mean()
     return content_weight * c + style_weight * s
