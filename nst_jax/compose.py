@@ -45,7 +45,7 @@ def make_config(options: Mapping[str, Any]) -> Config:
     config = OmegaConf.structured(Config)
     for key, value in _flat(options):
         try:
-            OmegaConf.update(config, key, value, merge=True)
+            OmegaConf.update(config, key, _plain(value), merge=True)
         except OmegaConfBaseException as error:
             raise InputError(_misfit(key, value, error)) from error
     return as_config(config)
@@ -120,6 +120,13 @@ def _flat(options: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield from _flat(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
+
+
+def _plain(value: Any) -> Any:
+    """Tuples, and NumPy's arrays and scalars, as the lists and numbers that a config may hold."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    return [_plain(item) for item in value] if isinstance(value, tuple | list) else value
 
 
 def _keys(schema: Any, prefix: str = "") -> dict[str, Any]:

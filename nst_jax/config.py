@@ -158,7 +158,7 @@ def _loss_weights(loss: LossConfig) -> LossWeights:
 
 def _layer_weights(term: str, layers: list[str], given: list[float] | None, total: float) -> dict[str, Any]:
     _at_least(f"loss.{term}_weight", total, 0)
-    shares = [1 / len(layers)] * len(layers) if given is None else given
+    shares = [1 / len(layers) for _ in layers] if given is None else given
     if len(shares) != len(layers):
         what = f"loss.{term}_layer_weights must have one number for each of the {len(layers)} layers"
         raise InputError(f"{what}, got {len(shares)}; give as many, or null for equal weights")
@@ -211,13 +211,13 @@ def _integers(what: str, value: Any, least: int) -> list[int]:
     return [_at_least(what, v, least) for v in value]
 
 
-def _at_least(what: str, value: Any, least: float) -> Any:
+def _at_least(what: str, value: Any, least: int | float) -> Any:
     if not least <= value < float("inf"):
         raise InputError(f"{what} must be at least {least}, got {value}")
     return value
 
 
-def _above(what: str, value: Any, bound: float) -> Any:
+def _above(what: str, value: Any, bound: int | float) -> Any:
     if not bound < value < float("inf"):
         raise InputError(f"{what} must be above {bound}, got {value}")
     return value

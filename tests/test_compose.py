@@ -1,0 +1,177 @@
+"""Composing through Hydra: every config file, every setting of the manual, and messages that help."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+
+from nst_jax.compose import as_config, explain, make_config, quote_paths, to_yaml
+from nst_jax.config import Config, to_spec
+from nst_jax.errors import InputError
+from nst_jax.images.named import NAMED
+from nst_jax.networks import weights
+from nst_jax.networks.weights import ALIASES
+from nst_jax.paths import data_folder
+
+GROUPS = ("content", "style", "network", "loss", "optimizer", "experiment")
+CHOICES = [(group, file.stem) for group in GROUPS for file in sorted((data_folder("configs") / group).glob("*.yaml"))]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def hydra() -> Iterator[None]:
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(data_folder("configs").resolve()), version_base="1.3"):
+        yield
+
+
+def composed(*overrides: str) -> Config:
+    return as_config(compose("config", list(overrides)))
+
+
+def message_of(*overrides: str) -> str:
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - of Hydra, OmegaConf and ours; `explain` is for all of them
+        composed(*overrides)
+    message = explain(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def test_the_files_add_nothing_to_the_defaults():
+    assert composed() == Config() == make_config({})
+
+
+@pytest.mark.parametrize(("group", "name"), CHOICES)
+def test_every_choice_of_every_group_composes_and_converts(group: str, name: str):
+    config = composed(f"{group}={name}")
+    to_spec(config, architecture=config.network.name)
+    assert config != Config() or (group, name) in [
+        ("content", "tubingen"), ("style", "starry"), ("network", "vgg19"), ("loss", "gatys"), ("optimizer", "lbfgs"),
+    ]  # fmt: skip
+
+
+def test_every_named_picture_has_a_config_and_the_other_way_round():
+    named = {name: group for group, name in CHOICES if group in ("content", "style")}
+    assert named.keys() == NAMED.keys()
+    for name, group in named.items():
+        config = composed(f"{group}={name}")
+        assert getattr(config, group).name == name
+
+
+def test_every_network_has_a_config():
+    assert {name for group, name in CHOICES if group == "network"} == ALIASES.keys()
+    assert {composed(f"network={name}").network.name for name in ALIASES} == ALIASES.keys()
+    assert weights.architecture(composed().network.name) == "vgg19"
+
+
+def test_an_experiment_gives_way_to_the_command_line():
+    config = composed("experiment=noise", "size=64", "loss.style_weight=3")
+    assert (config.init, config.size, config.loss.style_weight) == ("noise", 64, 3.0)
+    assert config.loss.convention == "paper"
+
+
+def manual() -> list[str]:
+    text = yaml.safe_load((data_folder("configs") / "config.yaml").read_text())["hydra"]["help"]["template"]
+    words = [line.split()[0] for line in text.splitlines() if line.startswith("  ")]
+    return [word for word in words if "=" in word and not word.isupper()]
+
+
+def test_the_manual_shows_every_setting_with_its_default():
+    shown = manual()
+    assert composed(*shown) == Config()
+    settings = [f"{section}.{key}" for section, keys in yaml.safe_load(to_yaml(Config())).items() if isinstance(keys, dict)
+                for key in keys]  # fmt: skip
+    settings += [key for key, value in yaml.safe_load(to_yaml(Config())).items() if not isinstance(value, dict)]
+    missing = {key for key in settings if key not in {word.partition("=")[0] for word in shown}}
+    by_group = {"content.name", "content.path", "style.name", "style.path", "network.name", "optimizer.name"}
+    assert missing - by_group == set()
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("stepz=3", "key must be one that the config has, got 'stepz'; did you mean steps?"),
+        ("+stepz=3", "key must be one that the config has, got 'stepz'; did you mean steps?"),
+        (
+            "++loss.stile_weight=3",
+            "key must be one that the config has, got 'loss.stile_weight'; did you mean loss.style_weight?",
+        ),
+        ("optimzer=adam", "key must be one that the config has, got 'optimzer'; did you mean optimizer?"),
+        ("style_weight=3", "key must be one that the config has, got 'style_weight'; did you mean loss.style_weight?"),
+        ("zzz=3", "key must be one that the config has, got 'zzz'; python -m nst_jax.run --cfg job shows them all"),
+        ("seed=one", "seed must be a whole number, got 'one'"),
+        ("size=1.5", "size must be a whole number, got '1.5'"),
+        ("loss.style_weight=much", "loss.style_weight must be a number, got 'much'"),
+        ("run.quiet=perhaps", "run.quiet must be true or false, got 'perhaps'"),
+        ("loss.style_layers=relu1_1", "loss.style_layers must be a list such as [relu1_1,relu2_1], got 'relu1_1'"),
+        ("optimizer=sgd", "optimizer must be one of adam, lbfgs; got 'sgd'"),
+        ("experiment=moon", "experiment must be one of noise; got 'moon'"),
+    ],
+)
+def test_a_mistake_is_told_with_what_would_be_right(override: str, message: str):
+    assert message_of(override) == message
+
+
+@pytest.mark.parametrize("group", ["content", "style", "network"])
+def test_an_unknown_choice_lists_the_choices_and_the_way_to_ones_own(group: str):
+    message = message_of(f"{group}=mine")
+    assert message.startswith(f"{group} must be one of ")
+    assert all(name in message for other, name in CHOICES if other == group)
+    assert f"{group}.path=FILE" in message or f"{group}.name=NAME" in message
+
+
+@pytest.mark.parametrize("override", ["size", "size=${nothing}", "+experiment=noise", "~loss.seed", "loss.style_weight=[1"])
+def test_whatever_else_is_wrong_is_told_on_one_line(override: str):
+    assert message_of(override)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"stepz": 3}, "key must be one that the config has, got 'stepz'; did you mean steps?"),
+        ({"loss": {"tv_wait": 3}}, "key must be one that the config has, got 'loss.tv_wait'; did you mean loss.tv_weight?"),
+        ({"seed": "one"}, "seed must be a whole number, got 'one'"),
+        ({"seed": None}, "seed must be a whole number, got None"),
+        ({"loss": {"style_layers": 3}}, "loss.style_layers must be a list such as [relu1_1,relu2_1], got 3"),
+        ({"content": "me"}, "content must be set by its parts content.name, content.path; got 'me'"),
+    ],
+)  # fmt: skip
+def test_options_from_python_are_held_to_the_same(options: dict[str, Any], message: str):
+    with pytest.raises(InputError) as caught:
+        make_config(options)
+    assert str(caught.value) == message
+
+
+def test_options_are_nested_as_the_config_is():
+    config = make_config({"size": 64, "loss": {"style_layers": ("relu1_1",), "tv_weight": np.float32(2)}})
+    assert (config.size, config.loss.style_layers, config.loss.tv_weight) == (64, ["relu1_1"], 2.0)
+    assert make_config({"scales": (32, np.int64(64)), "steps": np.array([3, 4]), "run": {}}) == Config(
+        scales=[32, 64], steps=[3, 4]
+    )
+    assert config.loss.content_layers == Config().loss.content_layers
+
+
+@pytest.mark.parametrize("name", ["me.jpg", "día (1).jpg", "a=b,c.jpg", "it's.jpg", "~/x #2!.jpg", "[1]{2}.png", "007", "ü/ñ"])
+def test_any_file_name_arrives_as_it_is(name: str):
+    for key in ("content.path", "style.path", "init", "run.dir"):
+        config = composed(*quote_paths([f"{key}={name}"]))
+        section, _, field = key.rpartition(".")
+        assert getattr(getattr(config, section) if section else config, field) == name
+
+
+def test_what_is_no_path_or_has_quotes_is_left_alone():
+    arguments = ["size=64", "style=starry", "init=", "content.path=null", "content.path='a b.jpg'", "--help", "-m"]
+    assert quote_paths(arguments) == arguments
+
+
+def test_the_members_of_a_sweep_are_quoted_one_by_one():
+    assert quote_paths(["-m", "style.path=á.jpg,b c.jpg"]) == ["-m", "style.path='á.jpg','b c.jpg'"]
+
+
+def test_yaml_gives_the_config_back():
+    config = make_config({"size": 64, "loss": {"style_layer_weights": [1, 2, 3, 4, 5]}})
+    assert make_config(yaml.safe_load(to_yaml(config))) == config
+    assert "run" not in yaml.safe_load(to_yaml(config, record=False))

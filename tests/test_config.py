@@ -1,0 +1,185 @@
+"""From a config to specs: defaults, every bound and name, and the rules of scales and steps."""
+
+import dataclasses
+import math
+from typing import Any
+
+import pytest
+
+from nst_jax.compose import make_config
+from nst_jax.config import Config, to_spec
+from nst_jax.errors import InputError
+from nst_jax.job import JobSpec, Scale
+from nst_jax.networks.convnet import layer_names
+from nst_jax.objective.conventions import CONVENTIONS
+from nst_jax.optimize.solvers import SOLVERS
+
+
+def spec_of(architecture: str = "vgg19", **options: Any) -> JobSpec:
+    return to_spec(make_config(options), architecture=architecture)
+
+
+def message_of(**options: Any) -> str:
+    with pytest.raises(InputError) as caught:
+        spec_of(**options)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_the_defaults_are_the_main_job():
+    spec = spec_of()
+    assert spec.objective.network.architecture == "vgg19"
+    assert spec.objective.content_layers == ("relu4_2",)
+    assert spec.objective.style_layers == ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+    assert (spec.init, spec.seed, spec.style_scale) == ("content", 0, 1.0)
+    assert [scale.size for scale in spec.scales] == sorted({scale.size for scale in spec.scales})
+    assert spec.scales[-1].size == Config().size
+
+
+def test_specs_can_be_keys_of_compiled_programs():
+    same, other = spec_of(size=64), spec_of(size=64, network={"pooling": "average"})
+    assert hash(same.objective) == hash(spec_of(size=64).objective)
+    assert same.objective != other.objective
+    assert {same.solver: 1}[spec_of().solver] == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        ({"size": 15}, "size must be at least 16, got 15"),
+        ({"seed": -1}, "seed must be at least 0, got -1"),
+        ({"steps": 0}, "steps must be at least 1, got 0"),
+        ({"steps": -5}, "steps must be at least 1, got -5"),
+        ({"scales": [15, 64]}, "scales must be at least 16, got 15"),
+        ({"scales": [32], "steps": [0]}, "steps must be at least 1, got 0"),
+        ({"style": {"scale": 0}}, "style.scale must be above 0, got 0.0"),
+        ({"style": {"scale": math.inf}}, "style.scale must be above 0, got inf"),
+        ({"network": {"pooling_scale": 0}}, "network.pooling_scale must be above 0, got 0.0"),
+        ({"loss": {"content_weight": -1}}, "loss.content_weight must be at least 0, got -1.0"),
+        ({"loss": {"style_weight": math.nan}}, "loss.style_weight must be at least 0, got nan"),
+        ({"loss": {"style_weight": math.inf}}, "loss.style_weight must be at least 0, got inf"),
+        ({"loss": {"tv_weight": -0.1}}, "loss.tv_weight must be at least 0, got -0.1"),
+        ({"loss": {"content_layer_weights": [-1]}}, "loss.content_layer_weights must be at least 0, got -1.0"),
+        ({"optimizer": {"learning_rate": 0}}, "optimizer.learning_rate must be above 0, got 0.0"),
+        ({"optimizer": {"memory": 0}}, "optimizer.memory must be at least 1, got 0"),
+        ({"run": {"log_every": 0}}, "run.log_every must be at least 1, got 0"),
+        ({"run": {"snapshot_every": -1}}, "run.snapshot_every must be at least 0, got -1"),
+    ],
+)
+def test_a_value_out_of_range_says_the_bound_and_the_value(options: dict[str, Any], what: str):
+    assert message_of(**options) == what
+
+
+@pytest.mark.parametrize(
+    ("options", "what", "names"),
+    [
+        ({"network": {"pooling": "mean"}}, "network.pooling", ["max", "average"]),
+        ({"network": {"padding": "mirror"}}, "network.padding", ["zero", "replicate", "reflect"]),
+        ({"network": {"padding_at": "last"}}, "network.padding_at", ["all", "first"]),
+        ({"network": {"convolution": "fft"}}, "network.convolution", ["auto", "winograd", "xla"]),
+        ({"loss": {"convention": "mine"}}, "loss.convention", list(CONVENTIONS)),
+        ({"loss": {"style_distance": "cosine"}}, "loss.style_distance", ["gram"]),
+        ({"loss": {"style_layers": ["relu6_1"]}}, "layer", ["relu1_1", "relu5_4", "pool5"]),
+        ({"loss": {"content_layers": ["relu3"]}}, "layer", ["relu1_1", "relu5_4", "pool5"]),
+        ({"optimizer": {"name": "sgd"}}, "optimizer.name", list(SOLVERS)),
+    ],
+)
+def test_an_unknown_name_lists_the_valid_ones(options: dict[str, Any], what: str, names: list[str]):
+    message = message_of(**options)
+    assert message.startswith(f"{what} must be one of ")
+    assert all(name in message for name in names)
+
+
+@pytest.mark.parametrize("convention", CONVENTIONS)
+def test_every_convention_is_accepted(convention: str):
+    assert spec_of(loss={"convention": convention}).objective.convention == convention
+
+
+@pytest.mark.parametrize("architecture", ["vgg16", "vgg19", "alexnet"])
+def test_every_layer_can_carry_either_term(architecture: str):
+    layers = list(layer_names(architecture))
+    spec = spec_of(architecture, loss={"content_layers": layers, "style_layers": layers})
+    assert spec.objective.content_layers == spec.objective.style_layers == tuple(layers)
+
+
+def test_a_layer_of_another_network_is_refused():
+    with pytest.raises(InputError, match="vgg16"):
+        spec_of("vgg16", loss={"content_layers": ["relu3_4"]})
+
+
+def test_a_repeated_layer_and_no_layer_at_all_are_refused():
+    assert "each layer once" in message_of(loss={"style_layers": ["relu1_1", "relu1_1"]})
+    assert "a content or a style layer" in message_of(loss={"style_layers": [], "content_layers": []})
+
+
+def test_a_term_may_go_without_layers():
+    assert spec_of(loss={"content_layers": []}).loss_weights.content == {}
+    assert spec_of(loss={"style_layers": []}).objective.style_layers == ()
+
+
+def test_layer_weights_are_shares_of_the_term():
+    weights = spec_of(
+        loss={"style_layers": ["relu1_1", "relu2_1"], "style_layer_weights": [1, 3], "style_weight": 10, "content_weight": 7}
+    ).loss_weights
+    assert weights.style == {"relu1_1": 10.0, "relu2_1": 30.0}
+    assert weights.content == {"relu4_2": 7.0}
+    equal = spec_of(loss={"style_weight": 10}).loss_weights.style
+    assert list(equal.values()) == [2.0] * 5
+
+
+def test_layer_weights_come_one_for_each_layer():
+    message = message_of(loss={"style_layer_weights": [1, 2]})
+    assert "one number for each of the 5 layers, got 2" in message
+
+
+@pytest.mark.parametrize(("size", "sizes"), [(16, [16]), (191, [191]), (192, [96, 192]), (1000, [125, 250, 500, 1000])])
+def test_automatic_scales_halve_the_size_and_double_the_steps(size: int, sizes: list[int]):
+    steps = [10 * 2**i for i in range(len(sizes))][::-1]
+    assert spec_of(size=size, steps=10).scales == tuple(Scale(*pair) for pair in zip(sizes, steps, strict=True))
+
+
+def test_given_scales_take_the_steps_as_they_are():
+    assert spec_of(scales=[32, 64], steps=10).scales == (Scale(32, 10), Scale(64, 10))
+    assert spec_of(scales=[32, 64], steps=[30, 5]).scales == (Scale(32, 30), Scale(64, 5))
+    assert spec_of(scales=(48,), steps=[7]).scales == (Scale(48, 7),)
+    assert spec_of(size=192, steps=[7, 8]).scales == (Scale(96, 7), Scale(192, 8))
+
+
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        ({"scales": [64, 32]}, "scales must grow, got [64, 32]"),
+        ({"scales": [64, 64]}, "scales must grow, got [64, 64]"),
+        ({"scales": [32, 64], "steps": [1]}, "steps must have one number for each of the scales [32, 64], got [1]"),
+        ({"size": 64, "steps": [1, 2]}, "steps must have one number for each of the scales [64], got [1, 2]"),
+        ({"scales": []}, "scales must be a whole number or a list of them, got []"),
+        ({"scales": "fine"}, "scales must be a whole number or a list of them, got 'fine'"),
+        ({"scales": None}, "scales must be a whole number or a list of them, got None"),
+        ({"scales": [32.5]}, "scales must be a whole number or a list of them, got [32.5]"),
+        ({"steps": 1.5}, "steps must be a whole number or a list of them, got 1.5"),
+        ({"steps": True}, "steps must be a whole number or a list of them, got True"),
+        ({"steps": "many"}, "steps must be a whole number or a list of them, got 'many'"),
+    ],
+)
+def test_scales_and_steps_that_do_not_fit(options: dict[str, Any], what: str):
+    assert message_of(**options).startswith(what)
+
+
+def test_a_scale_too_small_for_the_deepest_layer_is_refused():
+    with pytest.raises(InputError, match=r"^size of the smallest scale must be at least \d+, got 16$"):
+        spec_of("alexnet", size=16, loss={"content_layers": ["relu5"], "style_layers": ["relu1"]})
+    assert spec_of(size=16).scales == (Scale(16, Config().steps),)
+
+
+def test_a_start_that_is_no_name_is_a_file():
+    assert [spec_of(init=init).init for init in ("content", "style", "noise", "me.jpg")] == [
+        "content",
+        "style",
+        "noise",
+        "file",
+    ]
+
+
+def test_configs_are_not_shared():
+    make_config({}).loss.style_layers.append("relu9_9")
+    assert dataclasses.asdict(make_config({})) == dataclasses.asdict(Config())
