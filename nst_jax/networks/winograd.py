@@ -93,6 +93,7 @@ def _convolve(x: Float[Array, "n h w a"], u: Float[Array, "36 i o"], margin: int
     rows, columns = -(-height // 4), -(-width // 4)
     bands = _num_bands(rows, n * columns, u.shape[1], u.shape[2])
     per_band = -(-rows // bands)
+    bands = -(-rows // per_band)  # as few as hold all rows: 128 rows in bands of 2 are 64 bands, whatever was asked for
     bottom, right = 4 * per_band * bands - height, 4 * columns - width
     padded = jnp.pad(x, ((0, 0), (margin, margin + bottom), (margin, margin + right), (0, 0)))
 
