@@ -29,7 +29,9 @@ import numpy as np
 import torch
 
 from experiments import torch_twin
+import nst_jax.images
 from nst_jax import networks
+from nst_jax.images.files import read_image, resize
 from nst_jax.objective.objective import LossWeights, ObjectiveSpec, loss, make_targets
 from nst_jax.optimize.loop import init_state, run_chunk
 from nst_jax.optimize.solvers import SolverSpec
@@ -41,9 +43,13 @@ CHUNK = 4
 
 
 def pictures(size: int) -> dict[str, np.ndarray]:
-    """Random square pictures: speed does not depend on what they show."""
-    key = np.random.default_rng(0)
-    return {name: key.random((1, size, size, 3), np.float32) for name in ("image", "content", "style")}
+    """The bundled pictures as squares, and an image half way from noise to the content."""
+    bundled = Path(nst_jax.images.__file__).parent / "bundled"
+    content, style = (
+        resize(read_image(bundled / name).pixels, (size, size)) for name in ("neckarfront_drawing.jpg", "starry_night.jpg")
+    )
+    noise = np.random.default_rng(0).random(content.shape, np.float32)
+    return {"image": (content + noise) / 2, "content": content, "style": style}
 
 
 def ours(size: int) -> dict[str, Callable[[], Any]]:
