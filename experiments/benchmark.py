@@ -28,8 +28,8 @@ import jax.numpy as jnp
 import numpy as np
 import torch
 
-from experiments import torch_twin
 import nst_jax.images
+from experiments import torch_twin
 from nst_jax import networks
 from nst_jax.images.files import read_image, resize
 from nst_jax.objective.objective import LossWeights, ObjectiveSpec, loss, make_targets
