@@ -54,10 +54,10 @@ def test_value_and_gradient_are_those_of_the_direct_convolution(shape, padding, 
         np.testing.assert_allclose(got, expected, atol=2e-5)
 
 
-@pytest.mark.parametrize("padding", sorted(PADDINGS))
-def test_a_map_in_bands_is_that_of_the_direct_convolution(padding, monkeypatch):
+@pytest.mark.parametrize(("padding", "num_out"), [("zero", 5), ("zero", 3), ("reflect", 3)])
+def test_a_map_in_bands_is_that_of_the_direct_convolution(padding, num_out, monkeypatch):
     monkeypatch.setattr(winograd, "BAND_TILES", 8)
-    case = random_case(2, 23, 18, 3, 5)
+    case = random_case(2, 23, 18, 3, num_out, seed=num_out)  # of a shape of its own: nothing compiled without bands is reused
     for got, expected in zip(fast(*case, padding=padding), direct(*case, padding=padding), strict=True):
         assert relative_error(got, expected) < 3e-6
 

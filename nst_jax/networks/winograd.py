@@ -97,15 +97,17 @@ def _convolve(x: Float[Array, "n h w a"], u: Float[Array, "36 i o"], margin: int
     bottom, right = 4 * per_band * bands - height, 4 * columns - width
     padded = jnp.pad(x, ((0, 0), (margin, margin + bottom), (margin, margin + right), (0, 0)))
 
-    def band(i: Array | int) -> Float[Array, "n h2 w2 b"]:
-        part = jax.lax.dynamic_slice_in_dim(padded, 4 * per_band * i, 4 * per_band + 2, axis=1)
-        return _convolve_band(part, u, per_band, columns, adjoint)
-
     if bands == 1:
-        y = band(0)
-    else:
-        y = jnp.moveaxis(jax.lax.map(band, jnp.arange(bands)), 0, 1).reshape(n, -1, 4 * columns, u.shape[1 if adjoint else 2])
-    return y[:, :height, :width]
+        return _convolve_band(padded, u, per_band, columns, adjoint)[:, :height, :width]
+    num_out = u.shape[1 if adjoint else 2]
+    in_place = num_out == x.shape[3]  # a band lies above all that later bands read: its place in the input may be overwritten
+    result = padded if in_place else jnp.zeros((n, 4 * per_band * bands, 4 * columns, num_out), x.dtype)
+
+    def band(i: Array, y: Array) -> Array:
+        part = jax.lax.dynamic_slice_in_dim(y if in_place else padded, 4 * per_band * i, 4 * per_band + 2, axis=1)
+        return jax.lax.dynamic_update_slice(y, _convolve_band(part, u, per_band, columns, adjoint), (0, 4 * per_band * i, 0, 0))
+
+    return jax.lax.fori_loop(0, bands, band, result)[:, :height, :width]
 
 
 def _num_bands(rows: int, tiles_per_row: int, num_in: int, num_out: int) -> int:
