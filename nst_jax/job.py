@@ -19,7 +19,7 @@ from nst_jax.optimize.loop import Metrics, init_state, run_chunk
 from nst_jax.optimize.solvers import SolverSpec, State
 from nst_jax.types import Params
 
-Pixels = Float[np.ndarray, "1 h w 3"]
+Pixels = Float[np.ndarray, "1 _h _w 3"]
 # Where a job may start from, besides a picture of its own ("file").
 INITS = ("content", "style", "noise")
 # A chunk holds at most so many steps, and as many as fill about so many seconds: the host wakes once a chunk.

@@ -1,0 +1,169 @@
+"""The job on tiny pictures: the same bytes again, chunks that do not matter, coarse to fine, and every start."""
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nst_jax import job
+from nst_jax.compose import make_config
+from nst_jax.config import to_spec
+from nst_jax.errors import InputError
+from nst_jax.images.files import resize
+from nst_jax.networks import Network, load
+from nst_jax.optimize.solvers import SOLVERS, Solver, SolverSpec, State, lbfgs
+
+SHALLOW = {"content_layers": ["relu2_1"], "style_layers": ["relu1_1", "relu2_1"]}
+
+
+@pytest.fixture(scope="module")
+def vgg() -> Network:
+    return load("vgg19")
+
+
+def waves(height: int, width: int, period: float) -> np.ndarray:
+    y, x = np.mgrid[:height, :width] / period
+    channels = [np.sin(2 * np.pi * (x + i * y)) for i in (0, 1, 2)]
+    return (0.5 + 0.4 * np.stack(channels, axis=-1)[None]).astype(np.float32)
+
+
+CONTENT, STYLE = waves(24, 40, 20.0), waves(32, 32, 7.0)
+
+
+def spec_of(**options: Any) -> job.JobSpec:
+    options = {"loss": SHALLOW, "scales": [16], "steps": 4} | options
+    return to_spec(make_config(options), architecture="vgg19")
+
+
+def run(vgg: Network, spec: job.JobSpec, **options: Any) -> job.Outcome:
+    return job.transfer(vgg.params, CONTENT, STYLE, spec, **options)
+
+
+@pytest.fixture(scope="module")
+def from_noise(vgg: Network) -> job.Outcome:
+    return run(vgg, spec_of(init="noise", scales=[16, 32], steps=[7, 4], seed=5))
+
+
+def test_the_outcome_is_a_picture_with_a_row_for_each_step(from_noise: job.Outcome):
+    assert from_noise.pixels.shape == (1, 19, 32, 3)
+    assert from_noise.pixels.dtype == np.float32
+    assert from_noise.pixels.min() >= 0
+    assert from_noise.pixels.max() <= 1
+    rows = from_noise.rows
+    assert [row["step"] for row in rows] == list(range(1, 12))
+    assert [(row["scale"], row["size"]) for row in rows] == [(0, 16)] * 7 + [(1, 32)] * 4
+    assert all(np.isclose(row["loss"], row["content"] + row["style"] + row["tv"], rtol=1e-5) for row in rows)
+    seconds = [row["seconds"] for row in rows]
+    assert seconds == sorted(seconds)
+    assert not from_noise.stopped
+    assert from_noise.seconds["total"] >= from_noise.seconds["steps"] > 0
+
+
+def test_the_same_seed_gives_the_same_bytes_whatever_the_chunks(vgg, from_noise, monkeypatch):
+    monkeypatch.setattr(job, "CHUNK_SECONDS", 0.0)  # one step a chunk
+    again = run(vgg, spec_of(init="noise", scales=[16, 32], steps=[7, 4], seed=5))
+    assert again.pixels.tobytes() == from_noise.pixels.tobytes()
+    assert [row["loss"] for row in again.rows] == [row["loss"] for row in from_noise.rows]
+
+
+def test_chunks_end_where_the_observer_wants_to_look(vgg, from_noise, monkeypatch):
+    monkeypatch.setattr(job, "CHUNK_SECONDS", 100.0)
+    seen: list[job.Report] = []
+    spec = spec_of(init="noise", scales=[16, 32], steps=[7, 4], seed=5)
+    outcome = run(vgg, spec, observe=lambda report: bool(seen.append(report)), chunk_at=3)
+    steps = [report.step for report in seen]
+    assert {3, 6, 9, 11} <= set(steps)
+    assert [row for report in seen for row in report.rows] == outcome.rows
+    assert [report.last for report in seen] == [False] * (len(seen) - 1) + [True]
+    assert outcome.pixels.tobytes() == from_noise.pixels.tobytes()
+
+
+def test_another_seed_starts_from_other_noise(vgg, from_noise):
+    other = run(vgg, spec_of(init="noise", scales=[16], steps=[1], seed=6))
+    assert other.rows[0]["loss"] != from_noise.rows[0]["loss"]
+
+
+def test_an_observer_stops_the_job_with_the_picture_so_far(vgg):
+    pictures: list[np.ndarray] = []
+
+    def stop_at_3(report: job.Report) -> bool:
+        pictures.append(report.pixels())
+        return report.step >= 3
+
+    outcome = run(vgg, spec_of(scales=[16, 32], steps=[5, 5]), observe=stop_at_3, chunk_at=1)
+    assert outcome.stopped
+    assert [row["step"] for row in outcome.rows] == [1, 2, 3]
+    assert outcome.pixels.shape == (1, 10, 16, 3)
+    np.testing.assert_array_equal(outcome.pixels, pictures[-1])
+
+
+def test_a_scale_starts_from_the_result_of_the_one_before(vgg):
+    coarse = run(vgg, spec_of(scales=[16], steps=[6], init="noise"))
+    both = run(vgg, spec_of(scales=[16, 32], steps=[6, 1], init="noise"))
+    carried = run(vgg, spec_of(scales=[32], steps=[1], init="mine.png"), init=coarse.pixels)
+    np.testing.assert_array_equal(both.pixels, carried.pixels)
+    assert both.rows[-1]["loss"] == carried.rows[-1]["loss"]
+
+
+def test_every_start_is_where_the_first_step_is_taken(vgg):
+    size = (10, 16)
+    starts = {
+        "content": resize(CONTENT, size),
+        "style": resize(resize(STYLE, (16, 16)), size),
+        "mine.png": resize(waves(20, 30, 3.0), size),
+    }
+    for init, start in starts.items():
+        # The first step of L-BFGS evaluates the picture where it is.
+        outcome = run(vgg, spec_of(init=init, steps=1), init=waves(20, 30, 3.0) if init == "mine.png" else None)
+        np.testing.assert_array_equal(outcome.pixels, start)
+        assert (outcome.rows[0]["content"] == 0) == (init == "content")
+
+
+def test_the_default_recipe_lowers_its_loss(vgg):
+    outcome = run(vgg, to_spec(make_config({"size": 48, "steps": 12}), architecture="vgg19"))
+    losses = [row["loss"] for row in outcome.rows]
+    assert losses[-1] < 0.8 * losses[0]
+    assert outcome.rows[-1]["style"] < 0.7 * outcome.rows[0]["style"]
+
+
+def test_without_a_content_layer_a_texture_is_made(vgg):
+    outcome = run(vgg, spec_of(init="noise", steps=10, loss=SHALLOW | {"content_layers": []}))
+    assert {row["content"] for row in outcome.rows} == {0.0}
+    assert outcome.rows[-1]["style"] < 0.5 * outcome.rows[0]["style"]
+
+
+def test_a_style_picture_is_never_enlarged_and_its_scale_matters(vgg):
+    plain, coarse = (run(vgg, spec_of(steps=1, scales=[16], style={"scale": scale})) for scale in (1, 1.5))
+    assert plain.rows[0]["style"] != coarse.rows[0]["style"]
+    beyond, far_beyond = (run(vgg, spec_of(steps=1, scales=[16], style={"scale": scale})) for scale in (2, 50))
+    assert beyond.rows[0]["style"] == far_beyond.rows[0]["style"]
+
+
+def stalling_at_step_2(spec: SolverSpec) -> Solver:
+    real = lbfgs(spec)
+
+    def step(evaluate: Any, state: State) -> State:
+        return real.step(evaluate, state)._replace(stalled=jnp.isfinite(state.loss))
+
+    return Solver(real.init, step)
+
+
+def test_a_stalled_scale_is_said_and_left(vgg, monkeypatch):
+    monkeypatch.setitem(SOLVERS, "stalling", stalling_at_step_2)
+    said: list[job.Report] = []
+    spec = spec_of(scales=[16, 32], steps=[50, 50], optimizer={"name": "stalling"})
+    outcome = run(vgg, spec, observe=lambda report: bool(said.append(report)))
+    assert [(row["step"], row["size"]) for row in outcome.rows] == [(1, 16), (2, 16), (3, 32), (4, 32)]
+    assert outcome.recoveries == [message for report in said for message in report.messages]
+    assert [message.split(":")[0] for message in outcome.recoveries] == [
+        "by step 2 no step lowers the loss any more", "by step 4 no step lowers the loss any more",
+    ]  # fmt: skip
+    assert [report.last for report in said] == [False, False, False, True]
+
+
+@pytest.mark.parametrize(("content", "style", "role"), [((16, 320), (32, 32), "content"), ((32, 32), (300, 16), "style")])
+def test_a_picture_too_narrow_for_a_scale_is_refused(vgg, content: tuple[int, int], style: tuple[int, int], role: str):
+    spec = to_spec(make_config({"size": 64}), architecture="vgg19")
+    with pytest.raises(InputError, match=rf"^{role} must be at least 16 pixels on each side at the scale 64, got \d+x\d+; use"):
+        job.transfer(vgg.params, waves(*content, 5.0), waves(*style, 5.0), spec)
