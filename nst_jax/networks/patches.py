@@ -1,4 +1,4 @@
-"""Convolution of any kernel and stride as one matrix product over patches, for kernels that Winograd's filtering does not fit.
+"""Convolution of any kernel and stride as a matrix product over patches, for kernels that Winograd's filtering does not fit.
 
 XLA:CPU's own convolutions are several times slower inside a loop than outside; matrix products are not.
 """
@@ -7,19 +7,39 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 
-def conv_by_patches(x: Float[Array, "n h w i"], kernel: Float[Array, "a b i o"], stride: int = 1) -> Float[Array, "n h2 w2 o"]:
+def conv_by_patches(x: Float[Array, "n h w c"], kernel: Float[Array, "a b i o"], stride: int = 1) -> Float[Array, "n h2 w2 o"]:
     """The convolution of `x`, already padded, with a kernel, at every `stride`-th position where the kernel fits.
+
+    A stride s is turned into 1 by making channels of the s x s pixels of a cell, of the map and of the kernel: AlexNet's 11x11
+    kernel of 3 channels at stride 4 is a 3x3 kernel of 48. Patches have few parts then, and so has the gradient.
+
+    Args:
+        x: feature maps; c is i, or a multiple of it: then the convolution is in c/i groups, each of which has its own share of
+            the input channels and of the o output channels, in order.
+        kernel: a side may have any length.
+        stride: step of the output positions, in pixels.
 
     Example:
         >>> row = jnp.arange(4.0).reshape(1, 1, 4, 1)
         >>> conv_by_patches(row, jnp.ones((1, 2, 1, 1)))[0, 0, :, 0].tolist()
         [1.0, 3.0, 5.0]
     """
+    groups = x.shape[3] // kernel.shape[2]
+    if groups > 1:
+        pairs = zip(jnp.split(x, groups, axis=3), jnp.split(kernel, groups, axis=3), strict=True)
+        return jnp.concatenate([conv_by_patches(part, filters, stride) for part, filters in pairs], axis=3)
+    height, width = ((side - size) // stride + 1 for side, size in zip(x.shape[1:3], kernel.shape[:2], strict=True))
+    if stride > 1:
+        kernel = _cells_to_channels(kernel[None], stride)[0]
+        x = _cells_to_channels(x[..., None], stride)[..., 0]
     rows, columns = kernel.shape[:2]
-    height, width = ((side - size) // stride + 1 for side, size in zip(x.shape[1:3], (rows, columns), strict=True))
-    patches = [
-        x[:, a : a + stride * (height - 1) + 1 : stride, b : b + stride * (width - 1) + 1 : stride]
-        for a in range(rows)
-        for b in range(columns)
-    ]
+    patches = [x[:, a : a + height, b : b + width] for a in range(rows) for b in range(columns)]
     return jnp.concatenate(patches, axis=-1) @ kernel.reshape(-1, kernel.shape[3])
+
+
+def _cells_to_channels(x: Float[Array, "n h w c o"], size: int) -> Float[Array, "n h2 w2 c2 o"]:
+    """Each cell of size x size pixels becomes one pixel, its pixels' channels side by side; zeros fill the last cells."""
+    n, h, w, c, o = x.shape
+    x = jnp.pad(x, ((0, 0), (0, -h % size), (0, -w % size), (0, 0), (0, 0)))
+    cells = x.reshape(n, -(-h // size), size, -(-w // size), size, c, o)
+    return cells.transpose(0, 1, 3, 2, 4, 5, 6).reshape(n, -(-h // size), -(-w // size), size * size * c, o)
