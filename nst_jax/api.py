@@ -42,10 +42,11 @@ def as_pixels(what: str, array: Shaped[np.ndarray, "..."]) -> Float[np.ndarray, 
         0.20000000298023224
     """
     array = np.asarray(array)
+    given = list(array.shape)
     if array.ndim == 3:
         array = array[None]
     if array.ndim != 4 or array.shape[0] != 1 or array.shape[3] != 3:
-        raise InputError(f"{what} must have the shape [h, w, 3] or [1, h, w, 3], got {list(array.shape)}")
+        raise InputError(f"{what} must have the shape [h, w, 3] or [1, h, w, 3], got {given}")
     if min(array.shape[1:3]) < MIN_SIDE:
         raise InputError(f"{what} must be at least {MIN_SIDE} pixels on each side, got {array.shape[2]}x{array.shape[1]}")
     if array.dtype == np.uint8:

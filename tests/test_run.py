@@ -1,0 +1,202 @@
+"""The command line: the whole record, the same bytes again, one line for a mistake, and an end by Ctrl-C."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from nst_jax import run
+from nst_jax.images.files import read_image, read_text, write_image
+from nst_jax.networks import weights
+from nst_jax.runs.folder import METRIC_KEYS, RunFolder
+from nst_jax.runs.manifest import CONFIG_TEXT, PROVENANCE_TEXT
+
+TINY = ["size=24", "steps=5", "loss.content_layers=[relu1_1]", "loss.style_layers=[relu1_1]"]
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with two pictures; nothing is fetched, nothing kept beyond the test."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("NST_JAX_IMAGES", raising=False)
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    monkeypatch.setattr(run, "use_compilation_cache", lambda: None)
+    generator = np.random.default_rng(0)
+    write_image("mañana (1).png", generator.random((1, 24, 32, 3), np.float32))
+    write_image("style.png", generator.random((1, 24, 24, 3), np.float32))
+    return tmp_path
+
+
+@pytest.fixture
+def main(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):
+    def call(*arguments: str) -> tuple[int, str, str]:
+        """The exit code, standard output and standard error of a command line."""
+        monkeypatch.setattr(sys, "argv", ["run.py", *arguments])
+        capfd.readouterr()
+        try:
+            run.main()
+            code = 0
+        except SystemExit as end:
+            code = int(end.code or 0)
+        said = capfd.readouterr()
+        return code, said.out, said.err
+
+    return call
+
+
+OWN = ["content.path=mañana (1).png", "style.path=style.png", *TINY]
+
+
+def test_a_run_leaves_its_whole_record(main):
+    code, out, err = main(*OWN, "run.dir=one", "run.snapshot_every=2", "run.log_every=3", "seed=7")
+    assert code == 0
+    assert re.fullmatch(r"one/result\.png: loss \S+ after 5 steps, \d+ s\n", out)
+    assert err.splitlines()[-1].startswith("step 5 of 5 at 24 px: loss ")
+    files = {str(path.relative_to("one")) for path in Path("one").rglob("*") if path.is_file()}
+    assert files == {
+        *("result.png", "config.yaml", "metrics.jsonl", "manifest.json", "losses.png"),
+        *("snapshots/step-000002.png", "snapshots/step-000004.png"),
+    }
+    folder = RunFolder(Path("one"))
+    rows = folder.read_metrics()
+    assert [row["step"] for row in rows] == [1, 3, 5]
+    assert tuple(rows[0]) == METRIC_KEYS
+    config = yaml.safe_load(folder.read_config())
+    assert (config["seed"], config["size"], config["run"]["dir"]) == (7, 24, "one")
+    assert read_image("one/result.png").pixels.shape == (1, 18, 24, 3)
+    manifest = folder.read_manifest()
+    assert manifest["inputs"]["content"] == {"source": "mañana (1).png", "sha256": read_image("mañana (1).png").sha256}
+    assert manifest["params"] == {"name": "vgg19", "sha256": weights.file_sha256("vgg19")}
+    assert manifest["seconds"].keys() == {"compile", "steps", "total"}
+    assert (manifest["seed"], manifest["recoveries"], manifest["notices"]) == (7, 0, [])
+
+
+def test_two_runs_give_the_same_bytes_with_the_record_inside(main):
+    for folder in ("one", "two"):
+        assert main(*OWN, f"run.dir={folder}", "init=noise", "run.quiet=true") == (0, "", "")
+    assert Path("one/result.png").read_bytes() == Path("two/result.png").read_bytes()
+    text = read_text("one/result.png")
+    config = yaml.safe_load(Path("one/config.yaml").read_text())
+    del config["run"]
+    assert yaml.safe_load(text[CONFIG_TEXT]) == config
+    facts = json.loads(text[PROVENANCE_TEXT])
+    assert facts["inputs"]["style"] == read_image("style.png").sha256
+    main(*OWN, "run.dir=three", "init=noise", "seed=1", "run.quiet=true")
+    assert Path("three/result.png").read_bytes() != Path("one/result.png").read_bytes()
+
+
+def test_without_run_dir_the_folder_is_named_after_the_time(main):
+    _, out, _ = main(*OWN, "steps=1")
+    assert re.match(r"runs/\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d/result\.png", out)
+    assert Path(out.split(":")[0]).is_file()
+
+
+def test_a_notice_is_said_once_and_kept(main, monkeypatch: pytest.MonkeyPatch):
+    notice = "a drawing takes the photograph's place"
+
+    def find(name: str, *, notify):
+        notify(notice)
+        return run.replace(read_image("style.png"), source=name, notices=(notice,))
+
+    monkeypatch.setattr(run, "find_image", find)
+    code, _, err = main(*TINY, "style.path=style.png", "content=tubingen", "run.dir=one", "steps=1")
+    assert (code, err.count(notice)) == (0, 1)
+    assert RunFolder(Path("one")).read_manifest()["notices"] == [f"content: {notice}"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["style=monet"], "style must be one of "),
+        (["stile=starry"], "key must be one that the config has, got 'stile'; did you mean style?"),
+        (["+stepz=1"], "key must be one that the config has, got 'stepz'; did you mean steps?"),
+        (["size"], "arguments must be KEY=VALUE, got 'size'"),
+        (["=3"], ""),
+        (["size=${nothing}"], ""),
+        (["size=8"], "size must be at least 16, got 8"),
+        (["seed=one"], "seed must be a whole number, got 'one'"),
+        (["content.path=nowhere.jpg"], "image nowhere.jpg must be a file, got no such file; check the path"),
+        (["content.path=."], "image . must be a file, got a folder; check the path"),
+        (["init=nothing.png"], "image nothing.png must be a file, got no such file; check the path"),
+        (["run.dir=taken"], "run.dir must be a folder without a run, got taken, which holds result.png"),
+        (["content.path=narrow.png", "loss.content_layers=[relu4_2]"], "content must be at least "),
+        (["network.name=vgg9"], "parameters must be one of "),
+        (["-m", "size=24,8"], "size must be at least 16, got 8"),
+        (["-m", "run.dir=x", "seed=1,2"], "run.dir must not be set with -m"),
+    ],
+)
+def test_a_mistake_is_one_line_and_leaves_nothing(main, arguments: list[str], message: str):
+    Path("taken").mkdir()
+    Path("taken/result.png").write_text("precious")
+    write_image("narrow.png", np.zeros((1, 16, 400, 3), np.float32))
+    before = {path for path in Path().rglob("*") if path.is_file()}
+    code, out, err = main(*OWN, *arguments)
+    assert (code, out) == (2, "")
+    assert re.fullmatch(rf"error: {re.escape(message)}[^\n]+\n|error: {re.escape(message)}\n", err)
+    after = {path for path in Path().rglob("*") if path.is_file() and path.name != "multirun.yaml"}
+    assert after == before
+    assert Path("taken/result.png").read_text() == "precious"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_disk_that_fills_up_is_one_line_and_no_half_result(main, monkeypatch: pytest.MonkeyPatch):
+    def create_on_a_full_disk(path, config):
+        folder = create(path, config)
+        (folder.path / "metrics.jsonl").symlink_to("/dev/full")
+        return folder
+
+    create = run.create_run_folder
+    monkeypatch.setattr(run, "create_run_folder", create_on_a_full_disk)
+    code, out, err = main(*OWN, "run.dir=one")
+    assert (code, out) == (2, "")
+    assert re.fullmatch(r"error: one/metrics\.jsonl must be writable, got 'no space left on device'[^\n]*\n", err)
+    assert {path.name for path in Path("one").iterdir()} == {"config.yaml", "metrics.jsonl"}
+
+
+def test_a_sweep_makes_one_folder_a_member(main):
+    code, out, _ = main("-m", *OWN, "steps=1", "seed=3,4", "init=noise", "hydra.sweep.dir=all")
+    assert code == 0
+    assert [line.split(":")[0] for line in out.splitlines()] == ["all/0/result.png", "all/1/result.png"]
+    assert [RunFolder(Path("all") / str(member)).read_manifest()["seed"] for member in (0, 1)] == [3, 4]
+
+
+def test_help_reads_like_a_manual(main):
+    code, out, err = main("--help")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0].startswith("nst_jax: ")
+    assert max(map(len, lines)) <= 128
+    assert "$" not in out
+    assert all(word in out for word in ("loss.style_weight=", "run.dir=", "style: ", "starry", "Exit code", "-m "))
+
+
+def test_the_config_is_shown_without_running(main):
+    code, out, _ = main("--cfg", "job", "size=24", "optimizer=adam")
+    assert code == 0
+    config = yaml.safe_load(out)
+    assert (config["size"], config["optimizer"]["name"]) == (24, "adam")
+    assert not Path("runs").exists()
+
+
+def test_ctrl_c_ends_with_the_picture_so_far(here: Path):
+    environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(here / "cache")}
+    command = [sys.executable, "-m", "nst_jax.run", *OWN, "steps=1000000", "run.dir=one", "optimizer=adam"]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith("step 1 of 1000000 at 24 px")
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert re.search(r"^stopped at step \d+: the picture so far is the result$", err, re.MULTILINE)
+    steps = int(re.search(r"after (\d+) steps", out)[1])  # pyright: ignore[reportOptionalSubscript]
+    folder = RunFolder(here / "one")
+    assert 1 <= folder.read_metrics()[-1]["step"] == steps < 1000000
+    assert read_image(folder.result).pixels.shape == (1, 18, 24, 3)
+    assert folder.read_manifest()["inputs"].keys() == {"content", "style"}
