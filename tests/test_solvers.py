@@ -1,5 +1,7 @@
 """The solvers on functions with a known minimum, and on functions that break ordinary ones."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -60,7 +62,7 @@ def test_lbfgs_never_keeps_a_worse_image():
         return jnp.sum(SCALES * (x - GOAL) ** 2) + 3 * jnp.sum(jnp.cos(40 * x))
 
     losses = [float(state.loss) for state in course("lbfgs", rough, jnp.full(SHAPE, 0.9), 80)]
-    assert all(after <= before for before, after in zip(losses[1:], losses[2:], strict=False))
+    assert all(after <= before for before, after in itertools.pairwise(losses[1:]))
     assert losses[-1] < losses[1]
 
 
