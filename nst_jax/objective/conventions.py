@@ -12,6 +12,9 @@ E_l = ¼ mean (Ĝ − Â)² for style, with Ĝ the Gram matrix over M. Every sys
 | `anishathalye` | mean (F − P)²       | mean (Ĝ − Â)² / C²     | mean   | 5 : 5e2                            |
 | `gordicaleksa` | mean (F − P)²       | mean (Ĝ − Â)²          | mean   | 1e5 : 3e4                          |
 
+The style column is about Gram matrices. Of other style distances, which are means over channels or their squares as they are,
+a convention only adds up the layers or averages them; no other system's weights are known to carry over there.
+
 Layer weights are 1/n unless given, hence "sum" multiplies by the number n of layers. The numbers carry over for the same
 network parameters only: activations of the normalized VGG-19, of the Caffe one and of torchvision's differ by large factors.
 
@@ -33,8 +36,8 @@ class Convention:
 
     Attributes:
         mean_content: the content term is a mean over entries instead of half a sum.
-        style_scale: constant factor on E_l.
-        style_power: E_l is divided by C to this power.
+        style_scale: constant factor on E_l of Gram matrices.
+        style_power: this E_l is divided by C to this power.
         sum_layers: style layers are added up instead of averaged.
     """
 
@@ -47,14 +50,17 @@ class Convention:
         """Factor on ½ Σ (F − P)² over a map of `error`'s positions and channels."""
         return 2 / (error.positions * error.channels) if self.mean_content else 1.0
 
-    def style_factor(self, channels: int, num_layers: int) -> float:
-        """Factor on E_l for a layer of so many channels, one of so many layers.
+    def style_factor(self, distance: str, *, channels: int, num_layers: int) -> float:
+        """Factor on E_l, or on another distance, for a layer of so many channels, one of so many layers.
 
         Example:
-            >>> CONVENTIONS["jcjohnson"].style_factor(channels=64, num_layers=5) == 4 * 5 / 64**2
+            >>> CONVENTIONS["jcjohnson"].style_factor("gram", channels=64, num_layers=5) == 4 * 5 / 64**2
             True
+            >>> CONVENTIONS["jcjohnson"].style_factor("wasserstein", channels=64, num_layers=5)
+            5.0
         """
-        return self.style_scale / channels**self.style_power * (num_layers if self.sum_layers else 1)
+        layers = float(num_layers) if self.sum_layers else 1.0
+        return self.style_scale / channels**self.style_power * layers if distance == "gram" else layers
 
 
 CONVENTIONS = {

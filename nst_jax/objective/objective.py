@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -11,7 +11,7 @@ from nst_jax.networks.convnet import NetworkSpec, features
 from nst_jax.objective.content import content_distance
 from nst_jax.objective.conventions import CONVENTIONS
 from nst_jax.objective.priors import total_variation
-from nst_jax.objective.statistics import Moments, Statistics, measure, moments
+from nst_jax.objective.statistics import Statistics, measure, moments
 from nst_jax.objective.style import STYLE_DISTANCES
 from nst_jax.types import Features, Image, Params
 
@@ -51,10 +51,10 @@ class LossWeights(NamedTuple):
 
 
 class Targets(NamedTuple):
-    """What the image is compared with: the content's feature maps and the style's moments, by layer."""
+    """What the image is compared with, by layer: the content's feature maps and what the style distance keeps of the style."""
 
     content: Features
-    style: dict[str, Moments]
+    style: dict[str, Any]
 
 
 class Terms(NamedTuple):
@@ -69,7 +69,8 @@ def make_targets(params: Params, content: Image, style: Float[Array, "1 h2 w2 3"
     """The targets of a content and a style picture, which may differ in size."""
     style_maps = features(params, style, spec.style_layers, spec=spec.network) if spec.style_layers else {}
     content_maps = features(params, content, spec.content_layers, spec=spec.network) if spec.content_layers else {}
-    return Targets(content_maps, {name: moments(style_map) for name, style_map in style_maps.items()})
+    prepare = STYLE_DISTANCES[spec.style_distance].prepare
+    return Targets(content_maps, {name: prepare(moments(style_map)) for name, style_map in style_maps.items()})
 
 
 def score(statistics: Statistics, targets: Targets, weights: LossWeights, *, spec: ObjectiveSpec) -> tuple[Scalar, Scalar]:
@@ -79,12 +80,12 @@ def score(statistics: Statistics, targets: Targets, weights: LossWeights, *, spe
     of the convention.
     """
     convention = CONVENTIONS[spec.convention]
-    distance = STYLE_DISTANCES[spec.style_distance]
+    distance = STYLE_DISTANCES[spec.style_distance].between
     content, style = jnp.zeros(()), jnp.zeros(())
     for name, error in statistics.content.items():
         content += weights.content[name] * convention.content_factor(error) * content_distance(error)
     for name, found in statistics.style.items():
-        factor = convention.style_factor(channels=found.sum.shape[0], num_layers=len(statistics.style))
+        factor = convention.style_factor(spec.style_distance, channels=found.sum.shape[0], num_layers=len(statistics.style))
         style += weights.style[name] * factor * distance(found, targets.style[name])
     return content, style
 

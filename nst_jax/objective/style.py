@@ -1,9 +1,16 @@
-"""Score of style: the distance between the feature statistics of an image and those of the style."""
+"""Scores of style: distances between the feature statistics of an image and those of the style.
+
+All of them start from the same `Moments`, so that a layer is measured once, whatever is asked of it.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from nst_jax.objective.statistics import Moments
+from nst_jax.objective.wasserstein import EPSILON, Root, covariance_root, squared_bures
 
 
 def gram_matrix(m: Moments) -> Float[Array, "c c"]:
@@ -13,6 +20,24 @@ def gram_matrix(m: Moments) -> Float[Array, "c c"]:
     compared, and their loss is unchanged (see `gram_distance`). Symmetric and positive semi-definite.
     """
     return m.product / m.positions
+
+
+def mean(m: Moments) -> Float[Array, " c"]:
+    """The mean of every channel over the positions, μ_i = 1/M Σ_k F_ik."""
+    return m.sum / m.positions
+
+
+def covariance(m: Moments) -> Float[Array, "c c"]:
+    """The covariance of the channels over the positions, Σ = Ĝ − μ μᵀ (divided by M, not by M − 1).
+
+    Rounding may bring the smallest eigenvalues a little below 0.
+
+    Example:
+        >>> covariance(Moments(jnp.array(2.0), jnp.array([4.0]), jnp.array([[10.0]]))).tolist()  # of 1 and 3
+        [[1.0]]
+    """
+    mu = mean(m)
+    return gram_matrix(m) - mu[:, None] * mu[None, :]
 
 
 def gram_distance(m: Moments, target: Moments) -> Float[Array, ""]:
@@ -30,5 +55,88 @@ def gram_distance(m: Moments, target: Moments) -> Float[Array, ""]:
     return jnp.mean((gram_matrix(m) - gram_matrix(target)) ** 2) / 4
 
 
-# Name in the config -> distance of two Moments.
-STYLE_DISTANCES = {"gram": gram_distance}
+def _mean_distance(m: Moments, mu: Float[Array, " c"]) -> Float[Array, ""]:
+    return jnp.mean((mean(m) - mu) ** 2)
+
+
+def covariance_distance(m: Moments, target: Moments) -> Float[Array, ""]:
+    """The mean squared difference of the covariances plus that of the means.
+
+    What the Gram matrix Ĝ = Σ + μ μᵀ has in one is compared in two parts, so that a shift of all activations cannot be
+    made up for by their spread. The two have different units (activation⁴ and ², as written).
+
+    Example:
+        >>> one = Moments(jnp.array(2.0), jnp.array([4.0]), jnp.array([[10.0]]))
+        >>> two = Moments(jnp.array(1.0), jnp.array([1.0]), jnp.array([[1.0]]))
+        >>> float(covariance_distance(one, two))  # (1 - 0)² + (2 - 1)²
+        2.0
+    """
+    return jnp.mean((covariance(m) - covariance(target)) ** 2) + _mean_distance(m, mean(target))
+
+
+def _deviation(m: Moments) -> Float[Array, " c"]:
+    variance = jnp.diagonal(m.product) / m.positions - mean(m) ** 2
+    return jnp.sqrt(jnp.maximum(variance, 0) + EPSILON)
+
+
+def mean_std_distance(m: Moments, target: Moments) -> Float[Array, ""]:
+    """1/C Σ_i (μ_i − μs_i)² + (σ_i − σs_i)², with σ² the variance of a channel plus ε = `wasserstein.EPSILON`.
+
+    The distance of Li et al. (2017, eq. 11). Huang and Belongie (2017, eq. 13) take the norms where there are their squares
+    here. It is the Wasserstein-2 distance of Gaussians whose channels are independent, hence never above `wasserstein`.
+
+    References:
+        Li, Wang, Liu and Hou, Demystifying Neural Style Transfer, 2017, arXiv:1701.01036.
+        Huang and Belongie, Arbitrary Style Transfer in Real-time with Adaptive Instance Normalization, 2017, arXiv:1703.06868.
+    """
+    return _mean_distance(m, mean(target)) + jnp.mean((_deviation(m) - _deviation(target)) ** 2)
+
+
+class Gaussian(NamedTuple):
+    """The Gaussian of the style's features: its mean and the root of its covariance, computed once."""
+
+    mean: Float[Array, " c"]
+    root: Root
+
+
+def gaussian(m: Moments) -> Gaussian:
+    """The Gaussian of the same mean and covariance (plus ε)."""
+    return Gaussian(mean(m), covariance_root(covariance(m)))
+
+
+def wasserstein_distance(m: Moments, target: Gaussian) -> Float[Array, ""]:
+    """The squared Wasserstein-2 distance of two Gaussians, divided by the number of channels C.
+
+    1/C (Σ_i (μ_i − μs_i)² + tr (Σ + Σs − 2 (Σs^½ Σ Σs^½)^½)), each covariance with ε = `wasserstein.EPSILON` on its diagonal:
+    the least mean squared change of the features that turns the one Gaussian into the other.
+
+    Example:
+        >>> narrow = Moments(jnp.array(2.0), jnp.array([2.0]), jnp.array([[4.0]]))  # 0 and 2
+        >>> wide = Moments(jnp.array(2.0), jnp.array([0.0]), jnp.array([[18.0]]))  # -3 and 3
+        >>> round(float(wasserstein_distance(narrow, gaussian(wide))), 3)  # (1 - 0)² + (1 - 3)²
+        5.0
+
+    References:
+        Vacher, Davila, Kohn and Coen-Cagli, Texture Interpolation for Probing Visual Perception, 2020, arXiv:2006.03698.
+    """
+    return _mean_distance(m, target.mean) + squared_bures(covariance(m), target.root) / m.sum.shape[0]
+
+
+class StyleDistance(NamedTuple):
+    """What to keep of the style's moments, and the distance of an image's moments from that."""
+
+    prepare: Callable[[Moments], Any]
+    between: Callable[[Moments, Any], Float[Array, ""]]
+
+
+def _as_is(m: Moments) -> Moments:
+    return m
+
+
+# Name in the config -> distance.
+STYLE_DISTANCES = {
+    "gram": StyleDistance(_as_is, gram_distance),
+    "covariance": StyleDistance(_as_is, covariance_distance),
+    "mean_std": StyleDistance(_as_is, mean_std_distance),
+    "wasserstein": StyleDistance(gaussian, wasserstein_distance),
+}
