@@ -48,9 +48,13 @@ def _bures_and_gradient(covariance: Float[Array, "c c"], target: Root) -> tuple[
         padded = covariance.astype(jnp.float64) + EPSILON * identity
         values, vectors = jnp.linalg.eigh(root @ padded @ root)
         singular = jnp.sqrt(jnp.maximum(values, _FLOOR**2))
-        half = root @ (vectors / jnp.sqrt(singular)[None])
         distance = jnp.trace(padded) + jnp.sum(root**2) - 2 * jnp.sum(singular)
-        return distance.astype(covariance.dtype), (identity - half @ half.T).astype(covariance.dtype)
+        half = _product(target.high, (vectors / jnp.sqrt(singular)[None]).astype(covariance.dtype))
+        return distance.astype(covariance.dtype), identity.astype(covariance.dtype) - _product(half, half.T)
+
+
+def _product(a: Float[Array, "c c"], b: Float[Array, "c c"]) -> Float[Array, "c c"]:
+    return jnp.matmul(a, b, precision="highest")
 
 
 @jax.custom_vjp
