@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nst_jax.networks import patches
 from nst_jax.networks.patches import conv_by_patches
 from tests.reference.network import convolution
 
@@ -57,3 +58,13 @@ def test_layers_of_alexnet_and_1x1_are_those_of_xla(size, stride, groups, num_in
     got, gradient = value_and_gradient(x, kernel, dy, stride=stride)
     np.testing.assert_allclose(got, y, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(gradient, back(jnp.asarray(dy))[0], rtol=1e-4, atol=1e-3)
+
+
+def test_a_map_in_bands_is_that_in_one(monkeypatch):
+    x, kernel, dy = (jnp.asarray(a) for a in random_arrays((2, 14, 9, 3), (3, 3, 3, 4), (2, 12, 7, 4)))
+    whole = jax.vjp(lambda x: conv_by_patches(x, kernel), x)
+    monkeypatch.setattr(patches, "BAND_BYTES", 3 * 4 * 2 * 7 * 27)
+    assert patches._num_bands(12, 4 * 2 * 7 * 27) == 4
+    banded = jax.vjp(lambda x: conv_by_patches(x, kernel), x)
+    np.testing.assert_allclose(banded[0], whole[0], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(banded[1](dy)[0], whole[1](dy)[0], rtol=1e-5, atol=1e-5)
