@@ -11,7 +11,7 @@ from nst_jax.compose import make_config, to_yaml
 from nst_jax.config import to_spec
 from nst_jax.errors import InputError
 from nst_jax.images.files import MIN_SIDE
-from nst_jax.networks import load
+from nst_jax.networks import load, weights
 
 
 def transfer(
@@ -24,8 +24,8 @@ def transfer(
     if start is None and config.init not in job.INITS:
         raise InputError(f"init must be one of {', '.join(job.INITS)}, or an array; got {config.init!r}")
     use_compilation_cache()
-    network = load(config.network.name, convolution=config.network.convolution)
-    spec = to_spec(config, architecture=network.spec.architecture)
+    spec = to_spec(config, architecture=weights.architecture(config.network.name))
+    network = load(config.network.name, convolution=spec.objective.network.convolution, taps=spec.objective.taps)
     outcome = job.transfer(network.params, pictures["content"], pictures["style"], spec, init=start)
     record = {"metrics": outcome.rows, "seconds": outcome.seconds, "recoveries": outcome.recoveries}
     return outcome.pixels[0], record | {"config": to_yaml(config, record=False)}

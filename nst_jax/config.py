@@ -7,8 +7,9 @@ from typing import Any
 from nst_jax.errors import InputError, one_of
 from nst_jax.job import INITS, JobSpec, Scale
 from nst_jax.networks import choose_convolution
-from nst_jax.networks.convnet import NetworkSpec, check_taps, smallest_image
+from nst_jax.networks.convnet import REMAT, NetworkSpec, check_taps, smallest_image
 from nst_jax.networks.padding import PADDINGS
+from nst_jax.networks.precision import PRECISIONS
 from nst_jax.objective.conventions import CONVENTIONS
 from nst_jax.objective.objective import LossWeights, ObjectiveSpec
 from nst_jax.objective.style import STYLE_DISTANCES
@@ -44,6 +45,8 @@ class NetworkConfig:
     padding: str = "replicate"
     padding_at: str = "first"
     convolution: str = "auto"
+    precision: str = "float32"
+    remat: str = "auto"
 
 
 @dataclass
@@ -141,7 +144,12 @@ def _objective(config: Config, architecture: str) -> ObjectiveSpec:
             pooling_scale=_above("network.pooling_scale", network.pooling_scale, 0),
             padding=one_of("network.padding", network.padding, tuple(PADDINGS)),
             padding_at=one_of("network.padding_at", network.padding_at, ("all", "first")),
-            convolution=choose_convolution(one_of("network.convolution", network.convolution, ("auto", "winograd", "xla"))),
+            convolution=choose_convolution(
+                one_of("network.convolution", network.convolution, ("auto", "winograd", "xla")),
+                one_of("network.precision", network.precision, tuple(PRECISIONS)),
+            ),
+            precision=network.precision,
+            remat=one_of("network.remat", network.remat, tuple(REMAT)),
         ),
         content_layers=tuple(loss.content_layers),
         style_layers=tuple(loss.style_layers),

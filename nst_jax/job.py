@@ -13,6 +13,7 @@ from jaxtyping import Float
 
 from nst_jax.errors import InputError
 from nst_jax.images.files import fit_long_side, resize
+from nst_jax.memory import fit
 from nst_jax.networks.convnet import smallest_image
 from nst_jax.objective.objective import LossWeights, ObjectiveSpec, make_targets
 from nst_jax.optimize.loop import Metrics, init_state, run_chunk
@@ -230,8 +231,8 @@ def _initial_image(stage: _Stage, spec: JobSpec, init: Pixels | None) -> Pixels:
 
 def _compile(params: Params, stage: _Stage, weights: LossWeights, spec: JobSpec) -> _Programs:
     began = time.perf_counter()
-    objective, solver = spec.objective, spec.solver
     image = jnp.asarray(stage.content)
+    objective, solver = fit(spec.objective, image.shape[1] * image.shape[2]), spec.solver
     jitted_targets = jax.jit(make_targets, static_argnames=("spec",)).lower(
         params, image, jnp.asarray(stage.style), spec=objective
     )

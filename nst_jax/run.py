@@ -40,7 +40,7 @@ def run(config: Config) -> tuple[RunFolder, job.Outcome]:
     spec = specify(config)
     pictures = _pictures(config, spec, say=_silent if config.run.quiet else _say)
     job.check_pictures(pictures["content"].pixels, pictures["style"].pixels, spec)
-    network = load(config.network.name, convolution=config.network.convolution)
+    network = load(config.network.name, convolution=spec.objective.network.convolution, taps=spec.objective.taps)
     folder = create_run_folder(config.run.dir or time.strftime("runs/%Y-%m-%d_%H-%M-%S"), to_yaml(config))
     with progress(sum(scale.steps for scale in spec.scales), quiet=config.run.quiet) as bar:
         recorder = Recorder(folder, bar, config.run.log_every, config.run.snapshot_every)
@@ -58,6 +58,7 @@ def run(config: Config) -> tuple[RunFolder, job.Outcome]:
         seconds=outcome.seconds | {"total": time.perf_counter() - began},
         notices=[f"{role}: {notice}" for role, picture in pictures.items() for notice in picture.notices],
         recoveries=len(outcome.recoveries),
+        pixels=outcome.pixels.shape[1] * outcome.pixels.shape[2],
     )
     folder.write_result(outcome.pixels, provenance(to_yaml(config, record=False), manifest))
     plot_losses(folder.losses, outcome.rows)

@@ -8,6 +8,7 @@ Example:
 """
 
 import dataclasses
+import logging
 from dataclasses import dataclass
 
 import jax
@@ -16,7 +17,10 @@ import jax.numpy as jnp
 from nst_jax.errors import one_of
 from nst_jax.networks import convnet, layers
 from nst_jax.networks.convnet import NetworkSpec
+from nst_jax.networks.precision import PRECISIONS
 from nst_jax.types import Features, Images, Params
+
+_log = logging.getLogger(__name__)
 
 __all__ = ["Network", "NetworkSpec", "load"]
 
@@ -34,30 +38,43 @@ class Network:
         return convnet.features(params, image, tuple(taps), spec=self.spec)
 
 
-def choose_convolution(wanted: str) -> str:
-    """The algorithm that "auto" stands for here: "winograd" on processors, "xla" (cuDNN and its like) elsewhere."""
+def choose_convolution(wanted: str, precision: str = "float32") -> str:
+    """The algorithm that "auto" stands for here: "winograd" on processors, "xla" (cuDNN and its like) elsewhere.
+
+    It is "xla" for bfloat16 whatever is wanted: the transforms of Winograd's algorithm lose too many of its 8 bits.
+    """
+    if precision == "bfloat16":
+        if wanted == "winograd":
+            _log.debug("network.convolution=winograd does not take bfloat16: using xla")
+        return "xla"
     if wanted == "auto":
         return "winograd" if jax.default_backend() == "cpu" else "xla"
     return wanted
 
 
-def load(name: str = "vgg19", *, convolution: str = "auto", **options: str | float) -> Network:
+def load(name: str = "vgg19", *, convolution: str = "auto", taps: tuple[str, ...] = (), **options: str | float) -> Network:
     """The network stored under `name`, with its parameters as float32.
 
     Args:
         name: a name that `python -m nst_jax.weights list` shows, such as "vgg19", "vgg16" or "alexnet".
         convolution: "winograd", for which kernels are transformed here, "xla", for which they are kept as they are, or
             "auto", the faster one.
-        options: further fields of `NetworkSpec`: pooling, pooling_scale, padding, padding_at.
+        taps: only the parameters up to the last of these layers are kept: 113 MB less without conv5_2 to conv5_4.
+        options: further fields of `NetworkSpec`: pooling, pooling_scale, padding, padding_at, precision, remat.
 
     Raises:
         InputError: if there is no such network here, or its file is damaged.
     """
     from nst_jax.networks import weights  # reading files is not needed by those who bring their own parameters
 
-    convolution = one_of("network.convolution", choose_convolution(convolution), ("winograd", "xla"))
+    precision = one_of("network.precision", str(options.get("precision", "float32")), tuple(PRECISIONS))
+    convolution = one_of("network.convolution", choose_convolution(convolution, precision), ("winograd", "xla"))
     spec = NetworkSpec(architecture=weights.architecture(name), convolution=convolution)
-    params = jax.tree.map(jnp.asarray, weights.load_params(name))
+    stored = weights.load_params(name)
+    if taps:
+        convnet.check_taps(spec.architecture, taps)
+        stored = {layer: stored[layer] for layer in convnet.layers_with_params(spec.architecture, taps)}
+    params = jax.tree.map(jnp.asarray, stored)
     if convolution == "winograd":
         params = _prepare(params)
     return Network(dataclasses.replace(spec, **options), params)  # pyright: ignore[reportArgumentType]

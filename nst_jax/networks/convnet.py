@@ -16,6 +16,7 @@ from jaxtyping import Array, Float
 
 from nst_jax.errors import InputError
 from nst_jax.networks.layers import Convolution, Preprocessing, pool
+from nst_jax.networks.recompute import recomputed
 from nst_jax.types import Features, Images, Params
 
 
@@ -56,6 +57,11 @@ ARCHITECTURES: dict[str, tuple[Conv | Pool, ...]] = {
 }
 
 
+# Name in the config -> the first letters of the layers that end a part which the gradient computes anew from its input:
+# the poolings end blocks. Keeping the input of every layer instead keeps much more, but lets each be computed by itself.
+REMAT: dict[str, tuple[str, ...]] = {"auto": (), "none": (), "blocks": ("pool",), "full": ("pool", "relu")}
+
+
 @dataclass(frozen=True)
 class NetworkSpec:
     """What a network computes, but for its parameters.
@@ -68,6 +74,9 @@ class NetworkSpec:
         padding: "zero", "replicate" or "reflect".
         padding_at: "all" convolutions have that padding, or only the "first" one, the others padding with zeros.
         convolution: "winograd", for parameters that `prepare` has transformed, or "xla".
+        precision: of the convolutions, a key of `PRECISIONS`; "bfloat16" is for convolution "xla" only.
+        remat: what the gradient computes anew instead of keeping it, a key of `REMAT`; "auto" is "none" until
+            `nst_jax.memory.fit` has chosen.
     """
 
     architecture: str = "vgg19"
@@ -76,20 +85,31 @@ class NetworkSpec:
     padding: str = "zero"
     padding_at: str = "all"
     convolution: str = "xla"
+    precision: str = "float32"
+    remat: str = "none"
 
 
 class ConvNet(nn.Module):
-    """The layers of `spec` up to the last tap; returns the tapped maps by name."""
+    """The layers of `spec` up to the last tap; returns the tapped maps by name.
+
+    Attributes:
+        after: the layers begin after this one, whose map is the input then; "" for the whole network, given pictures.
+    """
 
     spec: NetworkSpec
     taps: tuple[str, ...]
+    after: str = ""
 
     @nn.compact
-    def __call__(self, image: Images) -> Features:
+    def __call__(self, x: Float[Array, "n h w c"]) -> Features:
         """The tapped maps of pictures in [0, 1]."""
-        x = Preprocessing(name="preprocess")(image)
+        layers = ARCHITECTURES[self.spec.architecture]
+        if self.after:
+            layers = layers[[_last_name(layer) for layer in layers].index(self.after) + 1 :]
+        else:
+            x = Preprocessing(name="preprocess")(x)
         found: Features = {}
-        for layer in ARCHITECTURES[self.spec.architecture]:
+        for layer in layers:
             x = self._apply(layer, x, found)
             if len(found) == len(self.taps):
                 break
@@ -104,7 +124,8 @@ class ConvNet(nn.Module):
         first = layer is ARCHITECTURES[spec.architecture][0]
         padding = spec.padding if first or spec.padding_at == "all" else "zero"
         name = f"conv{layer.name}"
-        x = Convolution(layer.features, layer.size, layer.stride, layer.margin, padding, spec.convolution, name=name)(x)
+        shape = (layer.features, layer.size, layer.stride, layer.margin)
+        x = Convolution(*shape, padding, spec.convolution, spec.precision, name=name)(x)
         self._tap(name, x, found)
         x = nn.relu(x)
         self._tap(f"relu{layer.name}", x, found)
@@ -113,6 +134,10 @@ class ConvNet(nn.Module):
     def _tap(self, name: str, x: Float[Array, "n h w c"], found: Features) -> None:
         if name in self.taps:
             found[name] = x
+
+
+def _last_name(layer: Conv | Pool) -> str:
+    return ("pool" if isinstance(layer, Pool) else "relu") + layer.name
 
 
 def layer_names(architecture: str) -> tuple[str, ...]:
@@ -127,6 +152,18 @@ def layer_names(architecture: str) -> tuple[str, ...]:
         kinds = ("pool",) if isinstance(layer, Pool) else ("conv", "relu")
         names += [kind + layer.name for kind in kinds]
     return tuple(names)
+
+
+def layers_with_params(architecture: str, taps: Sequence[str]) -> tuple[str, ...]:
+    """The names under which `Params` holds what the maps of `taps` depend on.
+
+    Example:
+        >>> layers_with_params("vgg19", ("relu1_2",))
+        ('preprocess', 'conv1_1', 'conv1_2')
+    """
+    names = layer_names(architecture)
+    last = max(names.index(tap) for tap in taps)
+    return ("preprocess", *(name for name in names[: last + 1] if name.startswith("conv")))
 
 
 def smallest_image(architecture: str, taps: Sequence[str]) -> int:
@@ -168,4 +205,37 @@ def features(params: Params, image: Images, taps: tuple[str, ...], *, spec: Netw
     Returns:
         One map per tap, by name.
     """
-    return ConvNet(spec, taps).apply({"params": params}, image)  # pyright: ignore[reportReturnType]
+    found: Features = {}
+    x, after = image, ""
+    for taps_here in segments(spec.architecture, taps, spec.remat):
+        run = functools.partial(_apply_segment, ConvNet(spec, taps_here, after))
+        maps: Features = recomputed(run, params, x) if REMAT[spec.remat] else run(params, x)  # pyright: ignore[reportAssignmentType]
+        after = taps_here[-1]
+        x = maps[after]
+        found |= maps
+    return {name: found[name] for name in taps}
+
+
+def _apply_segment(segment: ConvNet, params: Params, x: Float[Array, "n h w c"]) -> Features:
+    return segment.apply({"params": params}, x)  # pyright: ignore[reportReturnType]
+
+
+def segments(architecture: str, taps: Sequence[str], remat: str) -> list[tuple[str, ...]]:
+    """The taps of each part of the network that is computed anew as a whole; the last of a part is what the next begins with.
+
+    Example:
+        >>> segments("vgg19", ("relu1_1", "relu3_1"), "blocks")
+        [('relu1_1', 'pool1'), ('pool2',), ('relu3_1',)]
+    """
+    parts: list[tuple[str, ...]] = [()]
+    left = set(taps)
+    for name in layer_names(architecture):
+        ends = name.startswith(REMAT[remat])
+        if name in taps or ends:
+            parts[-1] += (name,)
+        left.discard(name)
+        if not left:
+            break
+        if ends:
+            parts.append(())
+    return parts

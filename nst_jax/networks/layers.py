@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 from nst_jax.networks.padding import pad
 from nst_jax.networks.patches import conv_by_patches
 from nst_jax.networks.pooling import average_pool, max_pool
+from nst_jax.networks.precision import PRECISIONS
 from nst_jax.networks.winograd import conv3x3, transform_kernel
 from nst_jax.types import Images
 
@@ -25,7 +26,7 @@ class Preprocessing(nn.Module):
         """The network's own view of the pictures."""
         matrix = self.param("matrix", lambda _: jnp.eye(3))
         offset = self.param("offset", nn.initializers.zeros, (3,))
-        return image @ matrix + offset[None, None, None]
+        return jnp.matmul(image, matrix, precision="highest") + offset[None, None, None]
 
 
 class Convolution(nn.Module):
@@ -38,6 +39,7 @@ class Convolution(nn.Module):
         margin: how far the map is padded on each side, in pixels.
         padding: what it is padded with, a key of `PADDINGS`.
         method: "winograd", which takes kernels that `prepare` has transformed and convolves others by patches, or "xla".
+        precision: of method "xla", a key of `PRECISIONS`; the others compute in the type they are given.
     """
 
     features: int
@@ -46,6 +48,7 @@ class Convolution(nn.Module):
     margin: int = 1
     padding: str = "zero"
     method: str = "xla"
+    precision: str = "float32"
 
     @nn.compact
     def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h2 w2 k"]:
@@ -55,11 +58,16 @@ class Convolution(nn.Module):
             return conv3x3(x, self.get_variable("params", "transformed"), padding=self.padding) + bias
         kernel = self.param("kernel", nn.initializers.he_normal(), (self.size, self.size, x.shape[-1], self.features))
         padded = pad(x, self.margin, self.padding)
+        dtype, products = PRECISIONS[self.precision]
         if self.method == "winograd":
             return conv_by_patches(padded, kernel, self.stride) + bias
         strides = (self.stride, self.stride)
-        y = jax.lax.conv_general_dilated(padded, kernel, strides, "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"))
-        return y + bias
+        y = jax.lax.conv_general_dilated(
+            *(padded.astype(dtype), kernel.astype(dtype), strides, "VALID"),
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            precision=products,
+        )
+        return y + bias.astype(dtype)
 
 
 def prepare(leaves: dict[str, Array]) -> dict[str, Any]:

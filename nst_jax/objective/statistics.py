@@ -46,10 +46,20 @@ def product_sum(f: Float[Array, "m c"]) -> Float[Array, "c c"]:
         >>> product_sum(jnp.array([[1.0, 2.0], [0.0, 1.0]])).tolist()
         [[1.0, 2.0], [2.0, 5.0]]
     """
-    return f.T @ f
+    return _products(f.T, f)
 
 
-product_sum.defvjp(lambda f: (f.T @ f, f), lambda f, d: (f @ (d + d.T),))
+product_sum.defvjp(lambda f: (_products(f.T, f), f), lambda f, d: (_products(f, (d + d.T).astype(f.dtype)).astype(f.dtype),))
+
+
+def _products(a: Float[Array, "m k"], b: Float[Array, "k n"]) -> Float[Array, "m n"]:
+    """`a @ b`, added up in float32 at least."""
+    return jnp.matmul(a, b, precision="highest", preferred_element_type=_wide(a))
+
+
+def _wide(a: Array) -> jnp.dtype:
+    """The type that sums over `a` are made in: its own, but float32 for bfloat16."""
+    return jnp.dtype("float32") if a.dtype == jnp.bfloat16 else a.dtype
 
 
 def moments(feature_map: Float[Array, "n h w c"]) -> Moments:
@@ -61,15 +71,16 @@ def moments(feature_map: Float[Array, "n h w c"]) -> Moments:
         (2.0, 4.0, 10.0)
     """
     f = feature_map.reshape(-1, feature_map.shape[-1])
-    return Moments(jnp.asarray(f.shape[0], f.dtype), f.sum(0), product_sum(f))
+    wide = _wide(f)
+    return Moments(jnp.asarray(f.shape[0], wide), f.sum(0, dtype=wide), product_sum(f))
 
 
 def squared_error(feature_map: Float[Array, "n h w c"], target: Float[Array, "n h w c"]) -> SquaredError:
     """The squared distance of a feature map from the content's, summed over positions and channels."""
     positions = feature_map.size // feature_map.shape[-1]
-    like = feature_map.dtype
-    total = jnp.sum((feature_map - target) ** 2)
-    return SquaredError(jnp.asarray(positions, like), jnp.asarray(feature_map.shape[-1], like), total)
+    wide = _wide(feature_map)
+    total = jnp.sum((feature_map.astype(wide) - target.astype(wide)) ** 2)
+    return SquaredError(jnp.asarray(positions, wide), jnp.asarray(feature_map.shape[-1], wide), total)
 
 
 def measure(features: Features, content: Features, style_layers: tuple[str, ...]) -> Statistics:

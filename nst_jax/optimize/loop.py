@@ -59,4 +59,5 @@ def run_chunk(
         return (carry[2] < num_steps) & ~carry[0].stalled
 
     empty = Metrics(*(jnp.full((capacity,), jnp.nan) for _ in Metrics._fields))
-    return jax.lax.while_loop(unfinished, body, (state, empty, jnp.zeros((), jnp.int32)))
+    with jax.default_matmul_precision("highest"):  # scores and the solver's inner products; convolutions say their own
+        return jax.lax.while_loop(unfinished, body, (state, empty, jnp.zeros((), jnp.int32)))

@@ -27,6 +27,7 @@ def build_manifest(
     seconds: Mapping[str, float],
     notices: Sequence[str] = (),
     recoveries: int = 0,
+    pixels: int | None = None,
 ) -> dict[str, Any]:
     """Everything about a run that its config does not say; the environment's part is found out here.
 
@@ -38,10 +39,12 @@ def build_manifest(
         seconds: wall-clock seconds by phase: "compile", "steps", "total".
         notices: what the user was told, such as a stand-in picture.
         recoveries: how often the optimizer had to undo a step and start again with fresh memory.
+        pixels: of the largest picture that was optimized, for the peak bytes per pixel.
 
     Returns:
         A mapping for `RunFolder.write_manifest`. What cannot be found out here is None.
     """
+    peaks = {"host": _host_peak_bytes(), "device": _device_peak_bytes()}
     return {
         "format": FORMAT,
         "command": list(command),
@@ -52,7 +55,8 @@ def build_manifest(
         "inputs": {role: dict(facts) for role, facts in inputs.items()},
         "params": dict(params),
         "seconds": dict(seconds),
-        "peak_memory_bytes": {"host": _host_peak_bytes(), "device": _device_peak_bytes()},
+        "peak_memory_bytes": peaks,
+        "peak_bytes_per_pixel": {place: round(peak / pixels) if peak and pixels else None for place, peak in peaks.items()},
         "notices": list(notices),
         "recoveries": recoveries,
     }

@@ -1,0 +1,79 @@
+"""What a job will need and what there is: chooses, before anything is compiled, what the gradient computes anew.
+
+The bytes for each pixel were measured as the temporary memory of the compiled gradient of VGG-19 to relu5_1 by Winograd's
+convolution, and of its targets; the network's parameters, the L-BFGS pairs and the pictures are added to them.
+"""
+
+import dataclasses
+import sys
+from pathlib import Path
+
+import jax
+
+from nst_jax.objective.objective import ObjectiveSpec
+
+# Temporary bytes per pixel of one gradient in float32, and what a job holds beside it whatever its size.
+BYTES_PER_PIXEL = {"none": 2900, "blocks": 1800}
+FIXED_BYTES = 900 * 2**20
+# L-BFGS keeps two pictures for each pair, and each solver some more: 12 bytes each for a pixel.
+PICTURES = 40
+# Of what is free only so much is counted on: other programs need some.
+SHARE = 0.8
+
+
+def fit(objective: ObjectiveSpec, pixels: int) -> ObjectiveSpec:
+    """The objective with `remat="auto"` replaced: "none" where the gradient fits into memory, else "blocks".
+
+    Args:
+        objective: whose network may say "auto"; anything else is kept.
+        pixels: of the image that is optimized.
+    """
+    if objective.network.remat != "auto":
+        return objective
+    free = available_bytes()
+    fits = free is None or needed_bytes("none", pixels) <= SHARE * free
+    network = dataclasses.replace(objective.network, remat="none" if fits else "blocks")
+    return dataclasses.replace(objective, network=network)
+
+
+def needed_bytes(remat: str, pixels: int) -> int:
+    """The memory that a job is expected to need at its peak.
+
+    Example:
+        >>> round(needed_bytes("blocks", 2048 * 1536) / 2**30, 1)
+        7.6
+    """
+    return FIXED_BYTES + pixels * (BYTES_PER_PIXEL[remat] + 12 * PICTURES)
+
+
+def available_bytes() -> int | None:
+    """What the default device has left: a GPU by its allocator, a processor by /proc/meminfo and its control group.
+
+    None where neither tells.
+    """
+    stats = jax.devices()[0].memory_stats() or {}
+    if "bytes_limit" in stats:
+        return stats["bytes_limit"] - stats.get("bytes_in_use", 0)
+    if sys.platform != "linux":
+        return None
+    known = [free for free in (_meminfo_available(), _group_available()) if free is not None]
+    return min(known, default=None)
+
+
+def _meminfo_available(path: Path = Path("/proc/meminfo")) -> int | None:
+    try:
+        fields = dict(line.split(":") for line in path.read_text().splitlines())
+        return int(fields["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):
+        return None
+
+
+def _group_available(folder: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """What the control group allows beyond what it has in use: the names of its version 2, then of version 1."""
+    pairs = (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"))
+    for limit, used in pairs:
+        try:
+            return int((folder / limit).read_text()) - int((folder / used).read_text())
+        except (OSError, ValueError):  # no such file, or "max": no limit
+            continue
+    return None

@@ -1,0 +1,79 @@
+"""Rematerialization: equal values and gradients, less memory; its choice from what is free."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nst_jax import memory, networks
+from nst_jax.networks.convnet import REMAT, NetworkSpec, features
+from nst_jax.objective.objective import ObjectiveSpec
+
+TAPS = ("relu1_1", "relu2_1", "pool2", "relu3_1")
+
+
+@pytest.fixture(scope="module", params=["winograd", "xla"])
+def vgg(request):
+    return networks.load("vgg19", convolution=request.param, taps=TAPS)
+
+
+def energy(params, image, convolution, remat):
+    maps = features(params, image, TAPS, spec=NetworkSpec(convolution=convolution, remat=remat))
+    return sum(jnp.mean(found**2) for found in maps.values())
+
+
+@functools.partial(jax.jit, static_argnames=("convolution", "remat"))
+def value_and_gradient(params, image, convolution, remat):
+    return jax.value_and_grad(energy, argnums=1)(params, image, convolution, remat)
+
+
+@pytest.mark.parametrize("remat", ["blocks", "full"])
+def test_value_and_gradient_do_not_depend_on_what_is_computed_anew(vgg, remat):
+    image = jnp.asarray(np.random.default_rng(0).random((1, 21, 34, 3), np.float32))
+    value, gradient = value_and_gradient(vgg.params, image, vgg.spec.convolution, "none")
+    value2, gradient2 = value_and_gradient(vgg.params, image, vgg.spec.convolution, remat)
+    assert float(jnp.abs(gradient).max()) > 0
+    np.testing.assert_allclose(value2, value, rtol=1e-6)
+    np.testing.assert_allclose(gradient2, gradient, atol=1e-6 * float(jnp.abs(gradient).max()))
+
+
+def test_blocks_need_less_memory_than_all_maps():
+    params = jax.eval_shape(lambda: networks.load("vgg19", convolution="winograd", taps=TAPS).params)
+    image = jax.ShapeDtypeStruct((1, 192, 192, 3), jnp.float32)
+
+    def temporary(remat):
+        compiled = value_and_gradient.lower(params, image, "winograd", remat).compile()
+        return compiled.memory_analysis().temp_size_in_bytes  # pyright: ignore[reportOptionalMemberAccess]
+
+    assert temporary("blocks") < 0.9 * temporary("none")
+
+
+def spec_with(remat):
+    return ObjectiveSpec(NetworkSpec(remat=remat), ("relu4_2",), ("relu1_1",))
+
+
+@pytest.mark.parametrize(("gigabytes", "chosen"), [(6, "blocks"), (24, "none"), (None, "none")])
+def test_auto_computes_anew_only_where_memory_is_short(monkeypatch, gigabytes, chosen):
+    monkeypatch.setattr(memory, "available_bytes", lambda: gigabytes and gigabytes * 2**30)
+    assert memory.fit(spec_with("auto"), 2048 * 1024).network.remat == chosen
+    for remat in sorted(set(REMAT) - {"auto"}):
+        assert memory.fit(spec_with(remat), 2048 * 1024) == spec_with(remat)
+
+
+def test_free_memory_is_the_smaller_of_the_machine_s_and_the_group_s(monkeypatch, tmp_path):
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text("MemTotal:       24000 kB\nMemAvailable:    5000 kB\n")
+    (tmp_path / "memory.max").write_text("4096000\n")
+    (tmp_path / "memory.current").write_text("1096000\n")
+    assert memory._meminfo_available(meminfo) == 5000 * 1024
+    assert memory._group_available(tmp_path) == 3000000
+    (tmp_path / "memory.max").write_text("max\n")
+    assert memory._group_available(tmp_path) is None
+    assert memory._meminfo_available(tmp_path / "missing") is None
+
+
+def test_what_is_free_here_is_known_and_plausible():
+    free = memory.available_bytes()
+    assert free is None or 2**20 < free < 2**50
