@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
+    from nst_jax import networks
+
 __all__ = ["InputError", "networks", "transfer"]
 
 from nst_jax.errors import InputError
