@@ -15,7 +15,7 @@ import jax
 from jaxtyping import Array, Float
 
 from nst_jax.errors import InputError
-from nst_jax.networks.layers import Convolution, Preprocessing, pool
+from nst_jax.networks.layers import Convolution, Preprocessing, pool, rectify
 from nst_jax.networks.recompute import recomputed
 from nst_jax.types import Features, Images, Params
 
@@ -127,7 +127,7 @@ class ConvNet(nn.Module):
         shape = (layer.features, layer.size, layer.stride, layer.margin)
         x = Convolution(*shape, padding, spec.convolution, spec.precision, name=name)(x)
         self._tap(name, x, found)
-        x = nn.relu(x)
+        x = rectify(x)
         self._tap(f"relu{layer.name}", x, found)
         return x
 
