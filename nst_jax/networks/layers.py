@@ -60,7 +60,6 @@ class Convolution(nn.Module):
         padded = pad(x, self.margin, self.padding)
         dtype, products = PRECISIONS[self.precision]
         dtype = dtype or x.dtype
-        dtype = dtype or x.dtype
         if self.method == "winograd":
             return conv_by_patches(padded, kernel, self.stride) + bias
         strides = (self.stride, self.stride)
