@@ -101,5 +101,5 @@ def pool(x: Float[Array, "n h w c"], window: int, stride: int, kind: str, scale:
         >>> [float(pool(square, 2, 2, kind, 1.0)[0, 0, 0, 0]) for kind in ("max", "average")]
         [6.0, 3.0]
     """
-    pooled = max_pool(x, window, stride) if kind == "max" else average_pool(x, window, stride)
+    pooled: Any = max_pool(x, window, stride) if kind == "max" else average_pool(x, window, stride)
     return pooled if scale == 1 else pooled * scale
