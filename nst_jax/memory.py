@@ -13,7 +13,7 @@ import jax
 from nst_jax.objective.objective import ObjectiveSpec
 
 # Temporary bytes per pixel of one gradient in float32, and what a job holds beside it whatever its size.
-BYTES_PER_PIXEL = {"none": 2900, "blocks": 1800}
+BYTES_PER_PIXEL = {"none": 2300, "blocks": 1800}
 FIXED_BYTES = 900 * 2**20
 # L-BFGS keeps two pictures for each pair, and each solver some more: 12 bytes each for a pixel.
 PICTURES = 40

@@ -40,14 +40,17 @@ def test_value_and_gradient_do_not_depend_on_what_is_computed_anew(vgg, remat):
 
 
 def test_blocks_need_less_memory_than_all_maps():
-    params = jax.eval_shape(lambda: networks.load("vgg19", convolution="winograd", taps=TAPS).params)
+    taps = ("relu4_1",)
+    params = jax.eval_shape(lambda: networks.load("vgg19", convolution="winograd", taps=taps).params)
     image = jax.ShapeDtypeStruct((1, 192, 192, 3), jnp.float32)
 
     def temporary(remat):
-        compiled = value_and_gradient.lower(params, image, "winograd", remat).compile()
+        spec = NetworkSpec(convolution="winograd", remat=remat)
+        gradient = jax.grad(lambda x, params: jnp.mean(features(params, x, taps, spec=spec)["relu4_1"] ** 2))
+        compiled = jax.jit(gradient).lower(image, params).compile()
         return compiled.memory_analysis().temp_size_in_bytes  # pyright: ignore[reportOptionalMemberAccess]
 
-    assert temporary("blocks") < 0.9 * temporary("none")
+    assert temporary("blocks") < 0.85 * temporary("none")
 
 
 def spec_with(remat):
