@@ -15,6 +15,12 @@ GOAL = jnp.asarray(np.random.default_rng(0).uniform(0.2, 0.8, SHAPE), jnp.float3
 SCALES = jnp.asarray(np.geomspace(1, 100, GOAL.size).reshape(SHAPE), jnp.float32)
 
 
+@pytest.fixture(autouse=True)
+def _promotion_that_optax_needs():
+    with jax.numpy_dtype_promotion("standard"):  # Optax takes powers of floats to integer counts
+        yield
+
+
 def evaluate_with(function):
     def value(x):
         loss = function(x)
@@ -45,9 +51,11 @@ def test_a_badly_scaled_quadratic_is_minimized(name, steps):
 
 
 def test_lbfgs_needs_far_fewer_evaluations_than_steepest_descent():
+    slow = jnp.full(SHAPE, 0.5)
+    for _ in range(40):
+        slow = slow - jax.grad(quadratic)(slow) / 101  # the best constant rate for curvatures of 2 to 200
     fast = course("lbfgs", quadratic, jnp.full(SHAPE, 0.5), 40)[-1]
-    slow = course("lbfgs", quadratic, jnp.full(SHAPE, 0.5), 40, memory=1)[-1]
-    assert float(fast.loss) < 0.1 * float(slow.loss)
+    assert float(fast.loss) < 1e-3 * float(quadratic(slow))
 
 
 @pytest.mark.parametrize("scale", [1e-9, 1e9])

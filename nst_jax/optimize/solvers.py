@@ -167,7 +167,7 @@ def lbfgs(spec: SolverSpec) -> Solver:
         given_up = shorter.refusals >= MAX_REFUSALS
         return state._replace(
             recoveries=state.recoveries + given_up.astype(jnp.int32),
-            stalled=given_up & bare,
+            stalled=state.stalled | (given_up & bare),
             inner=_choose(given_up, fresh(state.image, inner.gradient), shorter),
         )
 
@@ -176,7 +176,8 @@ def lbfgs(spec: SolverSpec) -> Solver:
         trial = state.image + inner.length * inner.direction
         (loss, terms), gradient = evaluate(trial)
         slope = jnp.sum(inner.gradient * inner.direction)
-        enough = loss <= state.loss + SUFFICIENT_DECREASE * inner.length * slope
+        # Strictly less: a length too small to change the image in float32 is no step.
+        enough = (loss < state.loss) & (loss <= state.loss + SUFFICIENT_DECREASE * inner.length * slope)
         accepted = accept(state, trial, loss, terms, gradient)
         return _choose(enough & _finite(loss, gradient), accepted, refuse(state, loss, slope))
 
