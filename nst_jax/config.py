@@ -58,8 +58,8 @@ class LossConfig:
     style_layers: list[str] = field(default_factory=lambda: [f"relu{i}_1" for i in range(1, 6)])
     style_distance: str = "gram"
     content_weight: float = 1.0
-    style_weight: float = 3.0
-    tv_weight: float = 20.0
+    style_weight: float = 5.0
+    tv_weight: float = 40.0
     content_layer_weights: list[float] | None = None
     style_layer_weights: list[float] | None = None
 

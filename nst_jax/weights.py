@@ -144,7 +144,7 @@ def _rebuild(options: argparse.Namespace) -> int:
 
 
 def _done(name: str, entry: Entry) -> int:
-    print(f"{cache_folder() / entry['file']} has the sha256 {entry['sha256']}; use it as network={name}")
+    print(f"{cache_folder() / entry['file']} has the sha256 {entry['sha256']}; use it as network.name={name}")
     return 0
 
 
