@@ -42,6 +42,13 @@ def test_every_tap_agrees_with_the_golden_activations_of_pytorch(vgg):
         assert error <= 1e-5, name
 
 
+def test_winograd_agrees_with_the_golden_activations_too():
+    golden = np.load(Path(__file__).parent / "golden" / "vgg19_features.npz")
+    fast = networks.load("vgg19", convolution="winograd")
+    for name, found in fast.features(fast.params, jnp.asarray(golden_image()), RELUS).items():
+        assert relative_error(sample(np.asarray(found)), golden[name]) <= 1e-5, name
+
+
 def test_a_changed_parameter_is_noticed_by_the_golden_comparison(vgg):
     golden = np.load(Path(__file__).parent / "golden" / "vgg19_features.npz")
     kernel = vgg.params["conv3_2"]["kernel"] * 1.001

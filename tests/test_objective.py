@@ -51,6 +51,24 @@ def test_loss_and_gradient_agree_with_the_float64_twin(params, pooling, padding)
     assert error <= 1e-5
 
 
+@pytest.mark.parametrize(("pooling", "whole"), [("average", 1e-5), ("max", 1e-2)])
+def test_winograd_gives_the_gradient_of_the_direct_convolution(pooling, whole):
+    # With max pooling, values that tie to within rounding send the gradient of single windows elsewhere: the pixels that see
+    # such a window differ, all others agree.
+    found = []
+    for convolution in ("winograd", "xla"):
+        net = networks.load("vgg19", convolution=convolution, pooling=pooling)
+        spec = ObjectiveSpec(net.spec, ("relu4_2",), tuple(f"relu{i}_1" for i in range(1, 6)))
+        content, style, image = (jnp.asarray(picture(seed, 75, 90)) for seed in range(3))
+        targets = targets_of(net.params, content, style, spec=spec)
+        _, gradient = loss_and_grad(net.params, image, targets, weights_for(spec, 1e-3, 1.0), spec=spec)
+        found.append(np.asarray(gradient, np.float64))
+    fast, direct = found
+    error = np.linalg.norm(fast - direct, axis=-1)
+    assert np.median(error) <= 1e-5 * np.median(np.linalg.norm(direct, axis=-1))
+    assert np.linalg.norm(error) <= whole * np.linalg.norm(direct)
+
+
 def test_the_twins_own_gradient_agrees_with_finite_differences(params):
     spec = ObjectiveSpec(NetworkSpec(), ("relu2_1",), ("relu1_1", "relu2_2"))
     image, content, style = (picture(seed, 16, 17)[0].astype(np.float64) for seed in range(3))

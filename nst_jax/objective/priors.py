@@ -16,7 +16,7 @@ def total_variation(image: Images) -> Float[Array, ""]:
         (there a sum, and with a power β, here 2).
 
     Example:
-        >>> float(total_variation(jnp.arange(3.0).reshape(1, 1, 3, 1) * jnp.ones(3)))  # (1 + 1) steps over 3 pixels
+        >>> float(total_variation(jnp.arange(3.0).reshape(1, 1, 3, 1) * jnp.ones((1, 1, 1, 3))))  # (1 + 1) steps over 3 pixels
         0.6666666865348816
     """
     dy, dx = jnp.diff(image, axis=1), jnp.diff(image, axis=2)
