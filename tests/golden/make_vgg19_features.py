@@ -4,6 +4,7 @@ Run as `python -m tests.golden.make_vgg19_features` where PyTorch is installed.
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +34,8 @@ def main():
 
     relus = tuple(name for name in layer_names("vgg19") if name.startswith("relu"))
     maps = features(load_params("vgg19"), golden_image(), relus)
-    np.savez_compressed(Path(__file__).parent / "vgg19_features.npz", **{name: sample(found) for name, found in maps.items()})
+    arrays: dict[str, Any] = {name: sample(found) for name, found in maps.items()}
+    np.savez_compressed(Path(__file__).parent / "vgg19_features.npz", **arrays)
 
 
 if __name__ == "__main__":
