@@ -35,13 +35,15 @@ def pictures():
     return (jnp.asarray(np.kron(picture, np.ones((1, 4, 4, 1), np.float32))) for picture in (content, style))
 
 
-def final_loss(params, precision, steps=20):
+def final_loss(params, precision, steps=80):
     """The loss, in float32, of the picture that a run with this precision ends with."""
     content, style = pictures()
     spec, solver = with_precision(precision), SolverSpec("lbfgs", memory=5)
     targets = jax.jit(make_targets, static_argnames="spec")(params, content, style, spec=spec)
     state = init_state(content, solver=solver)
-    state, metrics, count = run_chunk(params, state, targets, WEIGHTS, jnp.int32(steps), spec=spec, solver=solver, capacity=32)
+    state, metrics, count = run_chunk(
+        params, state, targets, WEIGHTS, jnp.int32(steps), spec=spec, solver=solver, capacity=steps
+    )
     assert all(leaf.dtype == jnp.float32 for leaf in (*metrics, state.image, *jax.tree.leaves(targets.style)))
     exact = make_targets(params, content, style, spec=SPEC)
     return float(metrics.loss[int(count) - 1]), float(loss(params, state.image, exact, WEIGHTS, spec=SPEC)[0])
