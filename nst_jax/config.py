@@ -32,20 +32,20 @@ class StyleConfig(PictureConfig):
     """The style picture, and its longer side over the content's: larger gives coarser strokes."""
 
     name: str = "starry"
-    scale: float = 1.0
+    scale: float = JobSpec.style_scale
 
 
 @dataclass
 class NetworkConfig:
-    """The network: see `nst_jax.networks.NetworkSpec`."""
+    """The network: see `nst_jax.networks.NetworkSpec`, whose own padding is the papers', with zeros: it darkens borders."""
 
     name: str = "vgg19"
-    pooling: str = "max"
-    pooling_scale: float = 1.0
+    pooling: str = NetworkSpec.pooling
+    pooling_scale: float = NetworkSpec.pooling_scale
     padding: str = "replicate"
     padding_at: str = "first"
     convolution: str = "auto"
-    precision: str = "float32"
+    precision: str = NetworkSpec.precision
     remat: str = "auto"
 
 
@@ -56,7 +56,7 @@ class LossConfig:
     convention: str = "mean"
     content_layers: list[str] = field(default_factory=lambda: ["relu4_2"])
     style_layers: list[str] = field(default_factory=lambda: [f"relu{i}_1" for i in range(1, 6)])
-    style_distance: str = "gram"
+    style_distance: str = ObjectiveSpec.style_distance
     content_weight: float = 1.0
     style_weight: float = 5.0
     tv_weight: float = 40.0
@@ -68,9 +68,9 @@ class LossConfig:
 class OptimizerConfig:
     """The solver: see `nst_jax.optimize.solvers.SolverSpec`."""
 
-    name: str = "lbfgs"
-    learning_rate: float = 0.02
-    memory: int = 10
+    name: str = SolverSpec.name
+    learning_rate: float = SolverSpec.learning_rate
+    memory: int = SolverSpec.memory
 
 
 @dataclass
@@ -85,7 +85,7 @@ class RunConfig:
 
 @dataclass
 class Config:
-    """Everything that can be set; every default is written here and nowhere else."""
+    """Everything that can be set. A default stands here or in the spec that it comes from, and nowhere else."""
 
     content: PictureConfig = field(default_factory=lambda: PictureConfig("tubingen"))
     style: StyleConfig = field(default_factory=StyleConfig)
@@ -96,8 +96,8 @@ class Config:
     size: int = 384
     scales: Any = "auto"
     steps: Any = 60
-    init: str = "content"
-    seed: int = 0
+    init: str = JobSpec.init
+    seed: int = JobSpec.seed
 
 
 def to_spec(config: Config, *, architecture: str) -> JobSpec:

@@ -3,7 +3,6 @@
 import hashlib
 import io
 import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +14,7 @@ import tifffile
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageCms, PngImagePlugin
 
+from nst_jax.disk import replace_file
 from nst_jax.errors import InputError, one_of
 from nst_jax.images.decode import decode
 
@@ -137,17 +137,6 @@ def read_text(path: str | Path) -> dict[str, str]:
     except ValueError:
         entries = description
     return entries if isinstance(entries, dict) else {"ImageDescription": description} if description else {}
-
-
-def replace_file(path: Path, data: bytes) -> None:
-    """Put `data` under `path` in one step: a temporary name in the same folder, then a rename."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise InputError(f"file {path} must be writable, got {error.strerror}; choose another place") from error
 
 
 @cache

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from nst_jax.disk import replace_file
 from nst_jax.errors import InputError
 from nst_jax.networks.convert_torch import read_state, read_torch
-from nst_jax.networks.saving import encode, write_whole
+from nst_jax.networks.saving import encode
 from nst_jax.networks.weights import bundled
 
 NAME = "vgg19-normalized"
@@ -34,7 +35,7 @@ def rebuild(source: Path, target: Path) -> None:
     digest = hashlib.sha256(made).hexdigest()
     if digest != entry["sha256"]:
         raise InputError(f"{target.name} must come out with sha256 {entry['sha256']}, got {digest}; nothing was written")
-    write_whole(target, made)
+    replace_file(target, made)
 
 
 def _member(source: Path, name: str) -> bytes:

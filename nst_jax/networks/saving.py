@@ -2,13 +2,12 @@
 
 import hashlib
 import json
-import os
 import re
-from pathlib import Path
 
 import numpy as np
 import safetensors.numpy
 
+from nst_jax.disk import replace_file
 from nst_jax.errors import InputError
 from nst_jax.networks.convert_common import StoredParams
 from nst_jax.networks.weights import ALIASES, Entry, bundled, cache_folder
@@ -30,17 +29,6 @@ def encode(params: StoredParams, kernel_dtype: type[np.floating]) -> bytes:
             tensors[f"{layer}.{leaf}"] = stored
     # A single metadata key: the library writes several in an order that changes from run to run.
     return safetensors.numpy.save(dict(sorted(tensors.items())), metadata={"layout": "HWIO"})
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that it is there whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def check_free(name: str) -> None:
@@ -73,6 +61,7 @@ def save_cached(name: str, params: StoredParams, description: Entry) -> Entry:
         "dtype": "float32",
         **description,
     }
-    write_whole(cache_folder() / entry["file"], data)
-    write_whole(cache_folder() / f"{name}.json", (json.dumps(entry, indent=2) + "\n").encode())
+    cache_folder().mkdir(parents=True, exist_ok=True)
+    replace_file(cache_folder() / entry["file"], data)
+    replace_file(cache_folder() / f"{name}.json", (json.dumps(entry, indent=2) + "\n").encode())
     return entry

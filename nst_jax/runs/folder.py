@@ -20,9 +20,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from nst_jax.disk import disk_errors, replace_file
 from nst_jax.errors import InputError
-from nst_jax.images.files import replace_file, write_image
-from nst_jax.runs.writing import disk_errors, strict_json
+from nst_jax.images.files import write_image
+from nst_jax.runs.writing import strict_json
 
 METRIC_KEYS = ("step", "scale", "size", "loss", "content", "style", "tv", "seconds")
 _SIGNS_OF_A_RUN = ("config.yaml", "manifest.json", "metrics.jsonl", "result.png")

@@ -6,7 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nst_jax.images.files import replace_file
+from nst_jax.disk import replace_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,26 +1,10 @@
-"""How a record is written: JSON that is strict, and a failing disk told in one clear line."""
+"""JSON that every reader takes."""
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path, PurePath
+from collections.abc import Mapping, Sequence
+from pathlib import PurePath
 from typing import Any
-
-from nst_jax.errors import InputError
-
-
-@contextmanager
-def disk_errors(path: Path) -> Iterator[None]:
-    """Turns what the operating system refuses while `path` is written (disk full, no permission) into an InputError."""
-    try:
-        yield
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise InputError(
-            f"{path} must be writable, got {reason!r}; free some space or choose another run.dir"
-            " (what was written before is whole)"
-        ) from error
 
 
 def strict_json(value: Any, indent: int | None = None) -> str:

@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
+from nst_jax.disk import replace_file
 from nst_jax.images.drawing.scene import draw, encode
-from nst_jax.images.files import replace_file
 
 if __name__ == "__main__":
     replace_file(Path(sys.argv[1]), encode(draw()))

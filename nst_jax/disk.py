@@ -1,0 +1,37 @@
+"""How files are written: whole or not at all, and a disk that refuses is told in one clear line."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from nst_jax.errors import InputError
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turns what the operating system refuses while `path` is written (disk full, no permission) into an InputError."""
+    try:
+        yield
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise InputError(
+            f"{path} must be writable, got {reason!r}; free some space or choose another place"
+            " (what was written before is whole)"
+        ) from error
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Put `data` under `path` in one step: a temporary name in the same folder, then a rename.
+
+    Raises:
+        InputError: the disk refuses; nothing is left behind, and an older file at `path` is kept.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with disk_errors(path):
+        try:
+            temporary.write_bytes(data)
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
