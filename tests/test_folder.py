@@ -99,7 +99,7 @@ def test_a_file_in_the_way_is_one_clear_line(tmp_path: Path, below: str):
 
 def test_a_config_that_cannot_be_written_gives_the_claim_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(Path, "write_bytes", _disk_full)
-    with pytest.raises(InputError, match="No space left on device"):
+    with pytest.raises(InputError, match="no space left on device"):
         create_run_folder(tmp_path, "seed: 0\n")
     assert list(tmp_path.iterdir()) == []
 
@@ -170,7 +170,7 @@ def test_the_manifest_comes_back_and_is_replaced_whole(folder: RunFolder, monkey
     assert text == '{\n  "a": {\n    "nan": null,\n    "where": "x"\n  },\n  "b": 1\n}\n'
     monkeypatch.setattr(os, "replace", _disk_full)
     monkeypatch.setattr(Path, "replace", _disk_full)
-    with pytest.raises(InputError, match="No space left on device"):
+    with pytest.raises(InputError, match="no space left on device"):
         folder.write_manifest({"b": 2})
     assert folder.read_manifest() == {"a": {"nan": None, "where": "x"}, "b": 1}
     assert {file.name for file in folder.path.iterdir()} == {"config.yaml", "manifest.json"}
