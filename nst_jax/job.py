@@ -1,9 +1,8 @@
 """The job: two pictures and a description in, one picture out. The one place that knows the order of the steps."""
 
 import time
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import jax
@@ -15,16 +14,16 @@ from nst_jax.errors import InputError
 from nst_jax.images.files import fit_long_side, resize
 from nst_jax.memory import fit
 from nst_jax.networks.convnet import smallest_image
-from nst_jax.objective.objective import LossWeights, ObjectiveSpec, make_targets
-from nst_jax.optimize.loop import Metrics, init_state, run_chunk
+from nst_jax.objective.objective import LossWeights, ObjectiveSpec
+from nst_jax.optimize.loop import Metrics
 from nst_jax.optimize.solvers import SolverSpec, State
+from nst_jax.programs import CAPACITY, Call, Needs, compile_ahead
 from nst_jax.types import Params
 
 Pixels = Float[np.ndarray, "1 _h _w 3"]
 # Where a job may start from, besides a picture of its own ("file").
 INITS = ("content", "style", "noise")
-# A chunk holds at most so many steps, and as many as fill about so many seconds: the host wakes once a chunk.
-CAPACITY = 32
+# A chunk holds as many steps as fill about so many seconds: the host wakes once a chunk.
 CHUNK_SECONDS = 1.0
 
 
@@ -100,19 +99,14 @@ class Outcome:
     stopped: bool
 
 
-class _Stage(NamedTuple):
+class Stage(NamedTuple):
+    """One scale of a job, with the pictures at its size."""
+
     number: int
     scale: Scale
     content: Pixels
     style: Pixels
     is_last: bool
-
-
-class _Programs(NamedTuple):
-    targets: Callable[..., Any]
-    start: Callable[..., State]
-    chunk: Callable[..., Any]
-    seconds: float
 
 
 def transfer(
@@ -141,24 +135,60 @@ def transfer(
     Raises:
         InputError: a picture too narrow for one of the scales.
     """
-    began = time.perf_counter()
     check_pictures(content, style, spec)
-    weights = jax.tree.map(jnp.float32, spec.loss_weights)
-    stages = [_stage(i, content, style, spec) for i in range(len(spec.scales))]
-    compiler = ThreadPoolExecutor(1)
-    try:
-        programs = [compiler.submit(_compile, params, stage, weights, spec) for stage in stages]
-        image = _initial_image(stages[0], spec, init)
-        course = _Course(began, observe, chunk_at)
-        for stage, program in zip(stages, programs, strict=True):
-            height_width = (stage.content.shape[1], stage.content.shape[2])
-            image = _run_stage(params, stage, resize(image, height_width), weights, program, course)
-            if course.stopped:
-                break
-    finally:
-        compiler.shutdown(wait=False, cancel_futures=True)
-    seconds = {"compile": course.compile_seconds, "steps": course.step_seconds, "total": time.perf_counter() - began}
+    stages = plan(content, style, spec)
+    compile_seconds, reply = 0.0, None
+    procedure = steps_of(params, stages, spec, init=init, observe=observe, chunk_at=chunk_at)
+    with compile_ahead([needs(params, stage, spec) for stage in stages]) as pending:
+        try:
+            while True:
+                call = procedure.send(reply)
+                compiled = pending[call.stage].result()
+                reply = getattr(compiled.programs, call.program)(*call.arguments)
+                compile_seconds += compiled.seconds if call.program == "targets" else 0.0
+        except StopIteration as end:
+            outcome: Outcome = end.value
+    return replace(outcome, seconds={"compile": compile_seconds} | outcome.seconds)
+
+
+def plan(content: Pixels, style: Pixels, spec: JobSpec) -> list[Stage]:
+    """The stages of a job, coarse to fine, with the pictures at their sizes."""
+    return [_stage(i, content, style, spec) for i in range(len(spec.scales))]
+
+
+def needs(params: Params, stage: Stage, spec: JobSpec) -> Needs:
+    """What decides the programs of a stage."""
+    objective = fit(spec.objective, stage.content.shape[1] * stage.content.shape[2])
+    return Needs(objective, spec.solver, (params, (stage.content, stage.style), _weights(spec)))
+
+
+def steps_of(
+    params: Params,
+    stages: list[Stage],
+    spec: JobSpec,
+    *,
+    init: Pixels | None = None,
+    observe: Observer = lambda report: False,
+    chunk_at: int = 0,
+) -> Generator[Call, Any, Outcome]:
+    """The job as a sequence of calls of compiled programs, for whoever makes them: one job alone, or several together.
+
+    Its arguments are those of `transfer`, planned. To each `Call` it is sent what the program returns.
+    """
+    weights = _weights(spec)
+    course = _Course(observe, chunk_at)
+    image = _initial_image(stages[0], spec, init)
+    for stage in stages:
+        height_width = (stage.content.shape[1], stage.content.shape[2])
+        image = yield from _run_stage(params, stage, resize(image, height_width), weights, course)
+        if course.stopped:
+            break
+    seconds = {"steps": course.step_seconds, "total": time.perf_counter() - course.began}
     return Outcome(image, course.rows, seconds, course.recoveries, course.stopped)
+
+
+def _weights(spec: JobSpec) -> LossWeights:
+    return jax.tree.map(jnp.float32, spec.loss_weights)
 
 
 def check_pictures(content: Pixels, style: Pixels, spec: JobSpec) -> None:
@@ -177,11 +207,11 @@ def check_pictures(content: Pixels, style: Pixels, spec: JobSpec) -> None:
 class _Course:
     """What accumulates over the chunks of all scales."""
 
-    def __init__(self, began: float, observe: Observer, chunk_at: int) -> None:
-        self.began, self.observe, self.chunk_at = began, observe, chunk_at
+    def __init__(self, observe: Observer, chunk_at: int) -> None:
+        self.began, self.observe, self.chunk_at = time.perf_counter(), observe, chunk_at
         self.rows: list[dict[str, Any]] = []
         self.recoveries: list[str] = []
-        self.compile_seconds = self.step_seconds = 0.0
+        self.step_seconds = 0.0
         self.stopped = False
 
     def chunk_length(self, left: int, seconds_per_step: float | None) -> int:
@@ -191,7 +221,7 @@ class _Course:
             left = min(left, self.chunk_at - len(self.rows) % self.chunk_at)
         return max(1, min(length, left, CAPACITY))
 
-    def note(self, stage: _Stage, metrics: Metrics, made: int, messages: list[str], state: State, last: bool) -> None:
+    def note(self, stage: Stage, metrics: Metrics, made: int, messages: list[str], state: State, last: bool) -> None:
         """Records the rows of a chunk that ended in `state` and tells the observer."""
         seconds = time.perf_counter() - self.began
         columns = {name: np.asarray(column).tolist() for name, column in metrics._asdict().items()}
@@ -206,10 +236,10 @@ class _Course:
         self.stopped = bool(self.observe(Report(len(self.rows), new, messages, lambda: _picture(state), last)))
 
 
-def _stage(index: int, content: Pixels, style: Pixels, spec: JobSpec) -> _Stage:
+def _stage(index: int, content: Pixels, style: Pixels, spec: JobSpec) -> Stage:
     scale = spec.scales[index]
     fitted = resize(content, _content_size(content, scale)), resize(style, _style_size(style, scale, spec.style_scale))
-    return _Stage(index, scale, *fitted, is_last=index == len(spec.scales) - 1)
+    return Stage(index, scale, *fitted, is_last=index == len(spec.scales) - 1)
 
 
 def _content_size(content: Pixels, scale: Scale) -> tuple[int, int]:
@@ -221,7 +251,7 @@ def _style_size(style: Pixels, scale: Scale, style_scale: float) -> tuple[int, i
     return fit_long_side(style.shape[1], style.shape[2], size)
 
 
-def _initial_image(stage: _Stage, spec: JobSpec, init: Pixels | None) -> Pixels:
+def _initial_image(stage: Stage, spec: JobSpec, init: Pixels | None) -> Pixels:
     if spec.init == "noise":
         return np.asarray(jax.random.uniform(jax.random.key(spec.seed), stage.content.shape))
     source = {"content": stage.content, "style": stage.style, "file": init}[spec.init]
@@ -229,37 +259,17 @@ def _initial_image(stage: _Stage, spec: JobSpec, init: Pixels | None) -> Pixels:
     return source
 
 
-def _compile(params: Params, stage: _Stage, weights: LossWeights, spec: JobSpec) -> _Programs:
-    began = time.perf_counter()
-    image = jnp.asarray(stage.content)
-    objective, solver = fit(spec.objective, image.shape[1] * image.shape[2]), spec.solver
-    jitted_targets = jax.jit(make_targets, static_argnames=("spec",)).lower(
-        params, image, jnp.asarray(stage.style), spec=objective
-    )
-    start = init_state.lower(image, solver=solver)
-    state, targets = jax.tree.map(_shape, (start.out_info, jitted_targets.out_info))
-    chunk = run_chunk.lower(params, state, targets, weights, jnp.int32(0), spec=objective, solver=solver, capacity=CAPACITY)
-    compiled = (jitted_targets.compile(), start.compile(), chunk.compile())
-    return _Programs(*compiled, seconds=time.perf_counter() - began)
-
-
-def _shape(info: Any) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct(info.shape, info.dtype)
-
-
 def _run_stage(
-    params: Params, stage: _Stage, image: Pixels, weights: LossWeights, pending: "Future[_Programs]", course: _Course
-) -> Pixels:
-    programs = pending.result()
-    course.compile_seconds += programs.seconds
-    began = time.perf_counter()
-    targets = programs.targets(params, jnp.asarray(stage.content), jnp.asarray(stage.style))
-    state = programs.start(jnp.asarray(image))
+    params: Params, stage: Stage, image: Pixels, weights: LossWeights, course: _Course
+) -> Generator[Call, Any, Pixels]:
+    targets = yield Call("targets", stage.number, (params, jnp.asarray(stage.content), jnp.asarray(stage.style)))
+    began = time.perf_counter()  # the programs of the stage are compiled by now
+    state = yield Call("start", stage.number, (jnp.asarray(image),))
     left, recoveries, seconds_per_step = stage.scale.steps, 0, None
     while left and not course.stopped:
         length = course.chunk_length(left, seconds_per_step)
         chunk_began = time.perf_counter()
-        state, metrics, count = programs.chunk(params, state, targets, weights, jnp.int32(length))
+        state, metrics, count = yield Call("chunk", stage.number, (params, state, targets, weights, jnp.int32(length)))
         made = int(count)
         seconds_per_step = (time.perf_counter() - chunk_began) / max(made, 1)
         messages = _messages(state, recoveries, len(course.rows) + made)

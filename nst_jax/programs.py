@@ -1,0 +1,94 @@
+"""The compiled programs of a job: made in the background, in order, and kept for later jobs that need the same ones."""
+
+import functools
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from nst_jax.objective.objective import LossWeights, ObjectiveSpec, make_targets
+from nst_jax.optimize.loop import init_state, run_chunk
+from nst_jax.optimize.solvers import SolverSpec, State
+from nst_jax.types import Params
+
+# A chunk holds at most so many steps.
+CAPACITY = 32
+
+
+class Programs(NamedTuple):
+    """The compiled programs of one scale.
+
+    Attributes:
+        targets: `make_targets`, of the parameters and the pictures.
+        start: `init_state`, of an image.
+        chunk: `run_chunk`, of the parameters, a state, targets, weights and a number of steps.
+    """
+
+    targets: Callable[..., Any]
+    start: Callable[..., State]
+    chunk: Callable[..., Any]
+
+
+class Compiled(NamedTuple):
+    """Programs, and the seconds that were spent on compiling them: 0 when they were there already."""
+
+    programs: Programs
+    seconds: float
+
+
+class Call(NamedTuple):
+    """What a job asks for: one of the programs of a stage to be called with these arguments."""
+
+    program: str
+    stage: int
+    arguments: tuple[Any, ...]
+
+
+class Needs(NamedTuple):
+    """What decides the programs of one stage: the structure of the loss, the solver, and the shapes of the arrays.
+
+    Attributes:
+        objective: with "auto" replaced (see `nst_jax.memory.fit`).
+        solver: how the loss is minimized.
+        arrays: params, the pictures that the targets are made of (the content first), and the weights; or their shapes.
+    """
+
+    objective: ObjectiveSpec
+    solver: SolverSpec
+    arrays: tuple[Params, tuple[Any, ...], LossWeights]
+
+
+@contextmanager
+def compile_ahead(stages: Sequence[Needs]) -> Iterator[list["Future[Compiled]"]]:
+    """The programs of all stages, compiled one after the other in the background; what has not begun is dropped at the end."""
+    compiler = ThreadPoolExecutor(1)
+    try:
+        yield [compiler.submit(compile_programs, needs) for needs in stages]
+    finally:
+        compiler.shutdown(wait=False, cancel_futures=True)
+
+
+def compile_programs(needs: Needs) -> Compiled:
+    """The programs of a stage: compiled, or those of an earlier stage with equal needs."""
+    began, known = time.perf_counter(), _compile.cache_info().misses
+    leaves, structure = jax.tree.flatten(jax.tree.map(_shape, needs.arrays))
+    programs = _compile(needs.objective, needs.solver, structure, tuple(leaves))
+    return Compiled(programs, time.perf_counter() - began if _compile.cache_info().misses > known else 0.0)
+
+
+@functools.lru_cache(maxsize=32)
+def _compile(objective: ObjectiveSpec, solver: SolverSpec, structure: Any, leaves: tuple[Any, ...]) -> Programs:
+    params, pictures, weights = jax.tree.unflatten(structure, leaves)
+    targets = jax.jit(make_targets, static_argnames=("spec",)).lower(params, *pictures, spec=objective)
+    start = init_state.lower(pictures[0], solver=solver)
+    state, found = jax.tree.map(_shape, (start.out_info, targets.out_info))
+    chunk = run_chunk.lower(params, state, found, weights, jnp.int32(0), spec=objective, solver=solver, capacity=CAPACITY)
+    return Programs(targets.compile(), start.compile(), chunk.compile())
+
+
+def _shape(array: Any) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(array.shape, array.dtype)
