@@ -2,8 +2,6 @@
 
 import os
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,88 +12,13 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 
-from nst_jax import job
 from nst_jax.cache import use_compilation_cache
-from nst_jax.compose import as_config, explain, quote_paths, to_yaml
-from nst_jax.config import Config, PictureConfig, to_spec
+from nst_jax.compose import as_config, explain, quote_paths
+from nst_jax.config import Config
 from nst_jax.errors import InputError
-from nst_jax.images.files import Picture, read_image
-from nst_jax.images.named import find_image
-from nst_jax.networks import load, weights
 from nst_jax.paths import data_folder
-from nst_jax.runs.folder import RunFolder, create_run_folder
-from nst_jax.runs.manifest import build_manifest, provenance
-from nst_jax.runs.plots import plot_losses
-from nst_jax.runs.progress import progress, short
-from nst_jax.runs.recorder import Recorder, interruptible
-
-
-def run(config: Config) -> tuple[RunFolder, job.Outcome]:
-    """Runs one job and leaves its record in `config.run.dir`.
-
-    Raises:
-        InputError: anything a user can mend; nothing is compiled before the config is known to be sound.
-    """
-    began = time.perf_counter()
-    spec = specify(config)
-    pictures = _pictures(config, spec, say=_silent if config.run.quiet else _say)
-    job.check_pictures(pictures["content"].pixels, pictures["style"].pixels, spec)
-    network = load(config.network.name, convolution=spec.objective.network.convolution, taps=spec.objective.taps)
-    folder = create_run_folder(config.run.dir or time.strftime("runs/%Y-%m-%d_%H-%M-%S"), to_yaml(config))
-    with progress(sum(scale.steps for scale in spec.scales), quiet=config.run.quiet) as bar:
-        recorder = Recorder(folder, bar, config.run.log_every, config.run.snapshot_every)
-        start = pictures["init"].pixels if "init" in pictures else None
-        with interruptible(recorder):
-            outcome = job.transfer(
-                *(network.params, pictures["content"].pixels, pictures["style"].pixels, spec),
-                init=start, observe=recorder, chunk_at=config.run.snapshot_every,
-            )  # fmt: skip
-    manifest = build_manifest(
-        command=sys.orig_argv,
-        seed=spec.seed,
-        inputs={role: {"source": picture.source, "sha256": picture.sha256} for role, picture in pictures.items()},
-        params={"name": config.network.name, "sha256": weights.file_sha256(config.network.name)},
-        seconds=outcome.seconds | {"total": time.perf_counter() - began},
-        notices=[f"{role}: {notice}" for role, picture in pictures.items() for notice in picture.notices],
-        recoveries=len(outcome.recoveries),
-        pixels=outcome.pixels.shape[1] * outcome.pixels.shape[2],
-    )
-    folder.write_result(outcome.pixels, provenance(to_yaml(config, record=False), manifest))
-    plot_losses(folder.losses, outcome.rows)
-    folder.write_manifest(manifest)
-    return folder, outcome
-
-
-def specify(config: Config) -> job.JobSpec:
-    """The checked description of the job that a config asks for."""
-    return to_spec(config, architecture=weights.architecture(config.network.name))
-
-
-def _pictures(config: Config, spec: job.JobSpec, say: Callable[[str], None]) -> dict[str, Picture]:
-    pictures = {
-        "content": _picture(config.content, lambda notice: say(f"content: {notice}")),
-        "style": _picture(config.style, lambda notice: say(f"style: {notice}")),
-    }
-    if spec.init == "file":
-        pictures["init"] = _picture(PictureConfig("init", config.init), lambda notice: say(f"init: {notice}"))
-    return pictures
-
-
-def _picture(config: PictureConfig, say: Callable[[str], None]) -> Picture:
-    if config.path is None:
-        return find_image(config.name, notify=say)
-    picture = read_image(Path(config.path).expanduser())
-    for notice in picture.notices:
-        say(notice)
-    return picture
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
-def _silent(line: str) -> None:
-    pass
+from nst_jax.perform import run, specify
+from nst_jax.runs.progress import short
 
 
 def compose_jobs() -> list[Config]:

@@ -6,13 +6,14 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 
-from nst_jax import run
+from nst_jax import perform, run
 from nst_jax.images.files import read_image, read_text, write_image
 from nst_jax.networks import weights
 from nst_jax.runs.folder import METRIC_KEYS, RunFolder
@@ -103,9 +104,9 @@ def test_a_notice_is_said_once_and_kept(main, monkeypatch: pytest.MonkeyPatch):
 
     def find(name: str, *, notify):
         notify(notice)
-        return run.replace(read_image("style.png"), source=name, notices=(notice,))
+        return replace(read_image("style.png"), source=name, notices=(notice,))
 
-    monkeypatch.setattr(run, "find_image", find)
+    monkeypatch.setattr(perform, "find_image", find)
     code, _, err = main(*TINY, "style.path=style.png", "content=tubingen", "run.dir=one", "steps=1")
     assert (code, err.count(notice)) == (0, 1)
     assert RunFolder(Path("one")).read_manifest()["notices"] == [f"content: {notice}"]
@@ -152,8 +153,8 @@ def test_a_disk_that_fills_up_is_one_line_and_no_half_result(main, monkeypatch: 
         (folder.path / "metrics.jsonl").symlink_to("/dev/full")
         return folder
 
-    create = run.create_run_folder
-    monkeypatch.setattr(run, "create_run_folder", create_on_a_full_disk)
+    create = perform.create_run_folder
+    monkeypatch.setattr(perform, "create_run_folder", create_on_a_full_disk)
     code, out, err = main(*OWN, "run.dir=one")
     assert (code, out) == (2, "")
     assert re.fullmatch(r"error: one/metrics\.jsonl must be writable, got 'no space left on device'[^\n]*\n", err)
