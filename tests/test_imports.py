@@ -20,6 +20,7 @@ CORE = [
     for name in MODULES
     if name in ("nst_jax.types", "nst_jax.errors")
     or name.startswith(("nst_jax.objective", "nst_jax.optimize"))
+    or name.startswith("nst_jax.invert.")
     or (name.startswith("nst_jax.networks.") and not name.startswith(FILES))
 ]
 CORE_LIBRARIES = {"jax", "flax", "optax", "numpy", "jaxtyping", *sys.stdlib_module_names}
