@@ -58,6 +58,26 @@ class JobSpec:
     seed: int = 0
 
 
+class Position(NamedTuple):
+    """Where a job stands between two chunks of steps: from here it goes on to the same bytes.
+
+    Attributes:
+        stage: number of the scale.
+        left: steps left of it.
+        step: steps made so far, over all scales.
+        seconds: spent so far: "steps", "total".
+        recoveries: what was said so far of steps that had to be undone.
+        state: the solver's, in the host's memory.
+    """
+
+    stage: int
+    left: int
+    step: int
+    seconds: dict[str, float]
+    recoveries: tuple[str, ...]
+    state: State
+
+
 class Report(NamedTuple):
     """What an observer is told after each chunk of steps.
 
@@ -67,6 +87,7 @@ class Report(NamedTuple):
         messages: what the user should know, such as a step that was undone.
         pixels: gives the picture so far, at the size of its scale.
         last: the job ends here, whatever the observer wants.
+        position: gives what is needed to go on from here; to be asked for before the observer returns.
     """
 
     step: int
@@ -74,6 +95,7 @@ class Report(NamedTuple):
     messages: list[str]
     pixels: Callable[[], Pixels]
     last: bool
+    position: Callable[[], Position]
 
 
 # Told after each chunk; True asks the job to stop with the picture so far.
@@ -86,7 +108,7 @@ class Outcome:
 
     Attributes:
         pixels: the picture, within [0, 1].
-        rows: the metrics of every step.
+        rows: the metrics of every step; where the job went on from a position, of those since.
         seconds: of compiling (partly while steps are made), of the steps, in total.
         recoveries: what was said of steps that had to be undone.
         stopped: the observer asked to stop early.
@@ -118,6 +140,7 @@ def transfer(
     init: Pixels | None = None,
     observe: Observer = lambda report: False,
     chunk_at: int = 0,
+    resume: Position | None = None,
 ) -> Outcome:
     """Runs the optimization from coarse to fine.
 
@@ -131,19 +154,20 @@ def transfer(
         init: the picture to start from, for `spec.init == "file"`.
         observe: called after each chunk.
         chunk_at: chunks end at multiples of so many steps, where the observer wants to look; 0 is anywhere.
+        resume: where to go on, as an earlier `Report.position` of the same job gave it; None is the beginning.
 
     Raises:
         InputError: a picture too narrow for one of the scales.
     """
     check_pictures(content, style, spec)
-    stages = plan(content, style, spec)
+    stages = plan(content, style, spec)[resume.stage if resume else 0 :]
     compile_seconds, reply = 0.0, None
-    procedure = steps_of(params, stages, spec, init=init, observe=observe, chunk_at=chunk_at)
+    procedure = steps_of(params, stages, spec, init=init, observe=observe, chunk_at=chunk_at, resume=resume)
     with compile_ahead([needs(params, stage, spec) for stage in stages]) as pending:
         try:
             while True:
                 call = procedure.send(reply)
-                compiled = pending[call.stage].result()
+                compiled = pending[call.stage - stages[0].number].result()
                 reply = getattr(compiled.programs, call.program)(*call.arguments)
                 compile_seconds += compiled.seconds if call.program == "targets" else 0.0
         except StopIteration as end:
@@ -170,21 +194,20 @@ def steps_of(
     init: Pixels | None = None,
     observe: Observer = lambda report: False,
     chunk_at: int = 0,
+    resume: Position | None = None,
 ) -> Generator[Call, Any, Outcome]:
     """The job as a sequence of calls of compiled programs, for whoever makes them: one job alone, or several together.
 
     Its arguments are those of `transfer`, planned. To each `Call` it is sent what the program returns.
     """
     weights = _weights(spec)
-    course = _Course(observe, chunk_at)
-    image = _initial_image(stages[0], spec, init)
+    course = _Course(observe, chunk_at, resume)
+    before: Any = resume or _initial_image(stages[0], spec, init)
     for stage in stages:
-        height_width = (stage.content.shape[1], stage.content.shape[2])
-        image = yield from _run_stage(params, stage, resize(image, height_width), weights, course)
+        before = yield from _run_stage(params, stage, before, weights, course)
         if course.stopped:
             break
-    seconds = {"steps": course.step_seconds, "total": time.perf_counter() - course.began}
-    return Outcome(image, course.rows, seconds, course.recoveries, course.stopped)
+    return Outcome(before, course.rows, course.seconds(), course.recoveries, course.stopped)
 
 
 def _weights(spec: JobSpec) -> LossWeights:
@@ -207,33 +230,45 @@ def check_pictures(content: Pixels, style: Pixels, spec: JobSpec) -> None:
 class _Course:
     """What accumulates over the chunks of all scales."""
 
-    def __init__(self, observe: Observer, chunk_at: int) -> None:
-        self.began, self.observe, self.chunk_at = time.perf_counter(), observe, chunk_at
+    def __init__(self, observe: Observer, chunk_at: int, resume: Position | None) -> None:
+        before = resume.seconds if resume else {"steps": 0.0, "total": 0.0}
+        self.began, self.observe, self.chunk_at = time.perf_counter() - before["total"], observe, chunk_at
         self.rows: list[dict[str, Any]] = []
-        self.recoveries: list[str] = []
-        self.step_seconds = 0.0
+        self.step = resume.step if resume else 0
+        self.recoveries = list(resume.recoveries) if resume else []
+        self.step_seconds = before["steps"]
         self.stopped = False
+
+    def seconds(self) -> dict[str, float]:
+        """Spent so far."""
+        return {"steps": self.step_seconds, "total": time.perf_counter() - self.began}
 
     def chunk_length(self, left: int, seconds_per_step: float | None) -> int:
         """Steps of the next chunk: one at first, then as many as fill `CHUNK_SECONDS`."""
         length = 1 if seconds_per_step is None else int(CHUNK_SECONDS / max(seconds_per_step, 1e-6))
         if self.chunk_at:
-            left = min(left, self.chunk_at - len(self.rows) % self.chunk_at)
+            left = min(left, self.chunk_at - self.step % self.chunk_at)
         return max(1, min(length, left, CAPACITY))
 
-    def note(self, stage: Stage, metrics: Metrics, made: int, messages: list[str], state: State, last: bool) -> None:
-        """Records the rows of a chunk that ended in `state` and tells the observer."""
+    def note(self, stage: Stage, left: int, metrics: Metrics, made: int, messages: list[str], state: State) -> None:
+        """Records the rows of a chunk that ended in `state`, `left` steps before the end of its stage; tells the observer."""
         seconds = time.perf_counter() - self.began
         columns = {name: np.asarray(column).tolist() for name, column in metrics._asdict().items()}
         new: list[dict[str, Any]] = [
-            {"step": len(self.rows) + i + 1, "scale": stage.number, "size": stage.scale.size}
+            {"step": self.step + i + 1, "scale": stage.number, "size": stage.scale.size}
             | {name: column[i] for name, column in columns.items()}
             | {"seconds": round(seconds, 3)}
             for i in range(made)
         ]
         self.rows += new
+        self.step += made
         self.recoveries += messages
-        self.stopped = bool(self.observe(Report(len(self.rows), new, messages, lambda: _picture(state), last)))
+
+        def position() -> Position:
+            return Position(stage.number, left, self.step, self.seconds(), tuple(self.recoveries), _on_host(state))
+
+        last = not left and stage.is_last
+        self.stopped = bool(self.observe(Report(self.step, new, messages, lambda: _picture(state), last, position)))
 
 
 def _stage(index: int, content: Pixels, style: Pixels, spec: JobSpec) -> Stage:
@@ -260,24 +295,34 @@ def _initial_image(stage: Stage, spec: JobSpec, init: Pixels | None) -> Pixels:
 
 
 def _run_stage(
-    params: Params, stage: Stage, image: Pixels, weights: LossWeights, course: _Course
+    params: Params, stage: Stage, before: Pixels | Position, weights: LossWeights, course: _Course
 ) -> Generator[Call, Any, Pixels]:
+    """The steps of a stage that begins with the result of the one before, or goes on from a position in it."""
     targets = yield Call("targets", stage.number, (params, jnp.asarray(stage.content), jnp.asarray(stage.style)))
-    began = time.perf_counter()  # the programs of the stage are compiled by now
-    state = yield Call("start", stage.number, (jnp.asarray(image),))
-    left, recoveries, seconds_per_step = stage.scale.steps, 0, None
+    if isinstance(before, Position):
+        state, left = jax.tree.map(jnp.array, before.state), before.left
+    else:
+        image = resize(before, (stage.content.shape[1], stage.content.shape[2]))
+        state, left = (yield Call("start", stage.number, (jnp.asarray(image),))), stage.scale.steps
+    recoveries, seconds_per_step = int(state.recoveries), None
     while left and not course.stopped:
         length = course.chunk_length(left, seconds_per_step)
-        chunk_began = time.perf_counter()
+        began = time.perf_counter()
         state, metrics, count = yield Call("chunk", stage.number, (params, state, targets, weights, jnp.int32(length)))
         made = int(count)
-        seconds_per_step = (time.perf_counter() - chunk_began) / max(made, 1)
-        messages = _messages(state, recoveries, len(course.rows) + made)
+        seconds = time.perf_counter() - began
+        seconds_per_step = seconds / max(made, 1)
+        course.step_seconds += seconds
+        messages = _messages(state, recoveries, course.step + made)
         recoveries = int(state.recoveries)
         left = 0 if bool(state.stalled) else left - made
-        course.note(stage, metrics, made, messages, state, last=not left and stage.is_last)
-    course.step_seconds += time.perf_counter() - began
+        course.note(stage, left, metrics, made, messages, state)
     return _picture(state)
+
+
+def _on_host(state: State) -> State:
+    """A copy in the host's memory: the next chunk of steps writes over the state."""
+    return jax.tree.map(lambda array: np.array(array), state)
 
 
 def _picture(state: State) -> Pixels:

@@ -67,6 +67,24 @@ def test_the_same_seed_gives_the_same_bytes_whatever_the_chunks(vgg, from_noise,
     assert [row["loss"] for row in again.rows] == [row["loss"] for row in from_noise.rows]
 
 
+def test_from_any_position_the_job_goes_on_to_the_same_bytes(vgg, from_noise, monkeypatch):
+    monkeypatch.setattr(job, "CHUNK_SECONDS", 0.0)
+    spec = spec_of(init="noise", scales=[16, 32], steps=[7, 4], seed=5)
+    positions: list[job.Position] = []
+    run(vgg, spec, observe=lambda report: bool(positions.append(report.position())))
+    assert [(at.step, at.stage, at.left) for at in positions[::3]] == [(1, 0, 6), (4, 0, 3), (7, 0, 0), (10, 1, 1)]
+    for position in (positions[2], positions[6], positions[8], positions[10]):
+        rest = run(vgg, spec, resume=position)
+        assert rest.pixels.tobytes() == from_noise.pixels.tobytes()
+        assert [untimed(row) for row in rest.rows] == [untimed(row) for row in from_noise.rows[position.step :]]
+        assert rest.seconds["steps"] >= position.seconds["steps"] > 0
+        assert all(row["seconds"] >= round(position.seconds["total"], 3) for row in rest.rows)
+
+
+def untimed(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if key != "seconds"}
+
+
 def test_chunks_end_where_the_observer_wants_to_look(vgg, from_noise, monkeypatch):
     monkeypatch.setattr(job, "CHUNK_SECONDS", 100.0)
     seen: list[job.Report] = []
