@@ -31,7 +31,8 @@ class Bar:
 def report(first: int, last: int, *, messages: tuple[str, ...] = (), ends: bool = False) -> Report:
     terms = {"loss": 3.0, "content": 1.0, "style": 2.0, "tv": 0.0, "seconds": 0.1}
     rows = [{"step": step, "scale": 0, "size": 16} | terms for step in range(first, last + 1)]
-    return Report(last, rows, list(messages), lambda: np.full((1, 16, 16, 3), last / 100, np.float32), ends, lambda: position(last))
+    picture = np.full((1, 16, 16, 3), last / 100, np.float32)
+    return Report(last, rows, list(messages), lambda: picture, ends, lambda: position(last))
 
 
 def position(step: int) -> Position:
