@@ -20,6 +20,9 @@ from nst_jax.errors import InputError
 # instructions of the processor and says so at length for each program loaded from the cache. The cache's folder guards against
 # another processor (nst_jax.cache).
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Read by OpenBLAS, which solves the eigenproblems of the Wasserstein distance. Its threads wait for each other in busy loops:
+# where anything else runs on the processor, a matrix of 512 takes 30 ms with one thread and up to 3 s with two.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def transfer(

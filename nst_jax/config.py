@@ -71,6 +71,7 @@ class OptimizerConfig:
     name: str = SolverSpec.name
     learning_rate: float = SolverSpec.learning_rate
     memory: int = SolverSpec.memory
+    averaging: float = SolverSpec.averaging
 
 
 @dataclass
@@ -178,6 +179,7 @@ def _solver(optimizer: OptimizerConfig) -> SolverSpec:
         name=one_of("optimizer.name", optimizer.name, tuple(SOLVERS)),
         learning_rate=_above("optimizer.learning_rate", optimizer.learning_rate, 0),
         memory=_at_least("optimizer.memory", optimizer.memory, 1),
+        averaging=_below("optimizer.averaging", _at_least("optimizer.averaging", optimizer.averaging, 0), 1),
     )
 
 
@@ -228,4 +230,10 @@ def _at_least(what: str, value: Any, least: int | float) -> Any:
 def _above(what: str, value: Any, bound: int | float) -> Any:
     if not bound < value < float("inf"):
         raise InputError(f"{what} must be above {bound}, got {value}")
+    return value
+
+
+def _below(what: str, value: Any, bound: int | float) -> Any:
+    if not value < bound:
+        raise InputError(f"{what} must be below {bound}, got {value}")
     return value

@@ -16,7 +16,7 @@ from nst_jax.memory import fit
 from nst_jax.networks.convnet import smallest_image
 from nst_jax.objective.objective import LossWeights, ObjectiveSpec
 from nst_jax.optimize.loop import Metrics
-from nst_jax.optimize.solvers import SolverSpec, State
+from nst_jax.optimize.solvers import SolverSpec, State, picture
 from nst_jax.programs import CAPACITY, Call, Needs, compile_ahead
 from nst_jax.types import Params
 
@@ -43,7 +43,7 @@ class JobSpec:
         objective: the structure of the loss.
         loss_weights: its multipliers, as plain numbers.
         solver: how it is minimized.
-        scales: coarse to fine; each starts from the result of the one before, enlarged.
+        scales: coarse to fine; each goes on from the state at the end of the one before, enlarged.
         style_scale: the style's longer side over the content's. A style picture is never enlarged.
         init: what the first scale starts from: "content", "style", "noise" or "file".
         seed: of the noise.
@@ -122,12 +122,13 @@ class Outcome:
 
 
 class Stage(NamedTuple):
-    """One scale of a job, with the pictures at its size."""
+    """One scale of a job, with the pictures at its size, and height and width of the scale before."""
 
     number: int
     scale: Scale
     content: Pixels
     style: Pixels
+    before: tuple[int, int] | None
     is_last: bool
 
 
@@ -183,7 +184,7 @@ def plan(content: Pixels, style: Pixels, spec: JobSpec) -> list[Stage]:
 def needs(params: Params, stage: Stage, spec: JobSpec) -> Needs:
     """What decides the programs of a stage."""
     objective = fit(spec.objective, stage.content.shape[1] * stage.content.shape[2])
-    return Needs(objective, spec.solver, (params, (stage.content, stage.style), _weights(spec)))
+    return Needs(objective, spec.solver, stage.before, (params, (stage.content, stage.style), _weights(spec)))
 
 
 def steps_of(
@@ -202,12 +203,12 @@ def steps_of(
     """
     weights = _weights(spec)
     course = _Course(observe, chunk_at, resume)
-    before: Any = resume or _initial_image(stages[0], spec, init)
+    before: Any = resume or jnp.asarray(_initial_image(stages[0], spec, init))
     for stage in stages:
         before = yield from _run_stage(params, stage, before, weights, course)
         if course.stopped:
             break
-    return Outcome(before, course.rows, course.seconds(), course.recoveries, course.stopped)
+    return Outcome(_picture(before), course.rows, course.seconds(), course.recoveries, course.stopped)
 
 
 def _weights(spec: JobSpec) -> LossWeights:
@@ -274,7 +275,8 @@ class _Course:
 def _stage(index: int, content: Pixels, style: Pixels, spec: JobSpec) -> Stage:
     scale = spec.scales[index]
     fitted = resize(content, _content_size(content, scale)), resize(style, _style_size(style, scale, spec.style_scale))
-    return Stage(index, scale, *fitted, is_last=index == len(spec.scales) - 1)
+    before = _content_size(content, spec.scales[index - 1]) if index else None
+    return Stage(index, scale, *fitted, before, is_last=index == len(spec.scales) - 1)
 
 
 def _content_size(content: Pixels, scale: Scale) -> tuple[int, int]:
@@ -291,19 +293,16 @@ def _initial_image(stage: Stage, spec: JobSpec, init: Pixels | None) -> Pixels:
         return np.asarray(jax.random.uniform(jax.random.key(spec.seed), stage.content.shape))
     source = {"content": stage.content, "style": stage.style, "file": init}[spec.init]
     assert source is not None, "init='file' comes with a picture"
-    return source
+    return resize(source, (stage.content.shape[1], stage.content.shape[2]))
 
 
-def _run_stage(
-    params: Params, stage: Stage, before: Pixels | Position, weights: LossWeights, course: _Course
-) -> Generator[Call, Any, Pixels]:
-    """The steps of a stage that begins with the result of the one before, or goes on from a position in it."""
+def _run_stage(params: Params, stage: Stage, before: Any, weights: LossWeights, course: _Course) -> Generator[Call, Any, State]:
+    """The steps of a stage, from the first image, the state that the stage before ended in, or a position in this one."""
     targets = yield Call("targets", stage.number, (params, jnp.asarray(stage.content), jnp.asarray(stage.style)))
     if isinstance(before, Position):
         state, left = jax.tree.map(jnp.array, before.state), before.left
     else:
-        image = resize(before, (stage.content.shape[1], stage.content.shape[2]))
-        state, left = (yield Call("start", stage.number, (jnp.asarray(image),))), stage.scale.steps
+        state, left = (yield Call("start", stage.number, (before,))), stage.scale.steps
     recoveries, seconds_per_step = int(state.recoveries), None
     while left and not course.stopped:
         length = course.chunk_length(left, seconds_per_step)
@@ -317,7 +316,7 @@ def _run_stage(
         recoveries = int(state.recoveries)
         left = 0 if bool(state.stalled) else left - made
         course.note(stage, left, metrics, made, messages, state)
-    return _picture(state)
+    return state
 
 
 def _on_host(state: State) -> State:
@@ -326,7 +325,7 @@ def _on_host(state: State) -> State:
 
 
 def _picture(state: State) -> Pixels:
-    return np.clip(np.asarray(state.image), 0, 1)
+    return np.asarray(picture(state))
 
 
 def _messages(state: State, recoveries: int, step: int) -> list[str]:

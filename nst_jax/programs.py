@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from nst_jax.objective.objective import LossWeights, ObjectiveSpec, make_targets
-from nst_jax.optimize.loop import init_state, run_chunk
+from nst_jax.optimize.loop import carry_state, init_state, run_chunk
 from nst_jax.optimize.solvers import SolverSpec, State
 from nst_jax.types import Params
 
@@ -24,7 +24,7 @@ class Programs(NamedTuple):
 
     Attributes:
         targets: `make_targets`, of the parameters and the pictures.
-        start: `init_state`, of an image.
+        start: `init_state`, of the first image; at later scales `carry_state`, of the state of the scale before.
         chunk: `run_chunk`, of the parameters, a state, targets, weights and a number of steps.
     """
 
@@ -54,11 +54,13 @@ class Needs(NamedTuple):
     Attributes:
         objective: with "auto" replaced (see `nst_jax.memory.fit`).
         solver: how the loss is minimized.
+        before: height and width of the image at the scale before, if there is one.
         arrays: params, the pictures that the targets are made of (the content first), and the weights; or their shapes.
     """
 
     objective: ObjectiveSpec
     solver: SolverSpec
+    before: tuple[int, int] | None
     arrays: tuple[Params, tuple[Any, ...], LossWeights]
 
 
@@ -76,15 +78,22 @@ def compile_programs(needs: Needs) -> Compiled:
     """The programs of a stage: compiled, or those of an earlier stage with equal needs."""
     began, known = time.perf_counter(), _compile.cache_info().misses
     leaves, structure = jax.tree.flatten(jax.tree.map(_shape, needs.arrays))
-    programs = _compile(needs.objective, needs.solver, structure, tuple(leaves))
+    programs = _compile(needs.objective, needs.solver, needs.before, structure, tuple(leaves))
     return Compiled(programs, time.perf_counter() - began if _compile.cache_info().misses > known else 0.0)
 
 
 @functools.lru_cache(maxsize=32)
-def _compile(objective: ObjectiveSpec, solver: SolverSpec, structure: Any, leaves: tuple[Any, ...]) -> Programs:
+def _compile(
+    objective: ObjectiveSpec, solver: SolverSpec, before: tuple[int, int] | None, structure: Any, leaves: tuple[Any, ...]
+) -> Programs:
     params, pictures, weights = jax.tree.unflatten(structure, leaves)
     targets = jax.jit(make_targets, static_argnames=("spec",)).lower(params, *pictures, spec=objective)
-    start = init_state.lower(pictures[0], solver=solver)
+    image = pictures[0]
+    start: Any = init_state.lower(image, solver=solver)
+    if before:
+        smaller = jax.ShapeDtypeStruct((1, *before, 3), image.dtype)
+        state = init_state.eval_shape(smaller, solver=solver)
+        start = carry_state.lower(state, height_width=(image.shape[1], image.shape[2]), solver=solver)
     state, found = jax.tree.map(_shape, (start.out_info, targets.out_info))
     chunk = run_chunk.lower(params, state, found, weights, jnp.int32(0), spec=objective, solver=solver, capacity=CAPACITY)
     return Programs(targets.compile(), start.compile(), chunk.compile())

@@ -120,8 +120,8 @@ def test_a_scale_starts_from_the_result_of_the_one_before(vgg):
     coarse = run(vgg, spec_of(scales=[16], steps=[6], init="noise"))
     both = run(vgg, spec_of(scales=[16, 32], steps=[6, 1], init="noise"))
     carried = run(vgg, spec_of(scales=[32], steps=[1], init="mine.png"), init=coarse.pixels)
-    np.testing.assert_array_equal(both.pixels, carried.pixels)
-    assert both.rows[-1]["loss"] == carried.rows[-1]["loss"]
+    np.testing.assert_allclose(both.pixels, carried.pixels, atol=1e-5)
+    np.testing.assert_allclose(both.rows[-1]["loss"], carried.rows[-1]["loss"], rtol=1e-4)
 
 
 def test_every_start_is_where_the_first_step_is_taken(vgg):
@@ -164,7 +164,7 @@ def stalling_at_step_2(spec: SolverSpec) -> Solver:
     def step(evaluate: Any, state: State) -> State:
         return real.step(evaluate, state)._replace(stalled=jnp.isfinite(state.loss))
 
-    return Solver(real.init, step)
+    return real._replace(step=step)
 
 
 def test_a_stalled_scale_is_said_and_left(vgg, monkeypatch):

@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 
 from nst_jax.objective.objective import Terms
-from nst_jax.optimize.solvers import MAX_REFUSALS, SOLVERS, SolverSpec
+from nst_jax.optimize.averaging import add, mean, no_average
+from nst_jax.optimize.carry import enlarge
+from nst_jax.optimize.loop import carry_state
+from nst_jax.optimize.solvers import MAX_REFUSALS, SOLVERS, SolverSpec, picture
 
 SHAPE = (1, 4, 5, 3)
 GOAL = jnp.asarray(np.random.default_rng(0).uniform(0.2, 0.8, SHAPE), jnp.float32)
@@ -115,3 +118,46 @@ def test_a_start_that_is_not_a_number_is_kept_and_stalls():
     last = course("lbfgs", lambda x: jnp.nan * jnp.sum(x), jnp.full(SHAPE, 0.5), 3 * MAX_REFUSALS)[-1]
     np.testing.assert_array_equal(last.image, 0.5)
     assert bool(last.stalled)
+
+
+def test_the_average_is_that_of_the_images_so_far():
+    images = [GOAL * part for part in (0.2, 0.5, 1.0)]
+    average = no_average(GOAL)
+    np.testing.assert_array_equal(mean(average, GOAL), GOAL)
+    for image in images:
+        average = add(average, image, 0.9)
+    shares = np.array([0.9**2, 0.9, 1]) / (0.9**2 + 0.9 + 1)
+    expected = sum(share * np.asarray(image) for share, image in zip(shares, images, strict=True))
+    np.testing.assert_allclose(mean(average, GOAL), expected, rtol=1e-5)
+    np.testing.assert_array_equal(mean(add(average, GOAL, 0.0), images[0]), GOAL)
+
+
+def test_the_picture_of_a_state_is_its_average_within_range():
+    state = SOLVERS["lbfgs"](SolverSpec()).init(GOAL)._replace(image=4 * GOAL)
+    np.testing.assert_array_equal(picture(state), jnp.clip(4 * GOAL, 0, 1))
+    np.testing.assert_allclose(picture(state._replace(average=add(state.average, GOAL, 0.9))), GOAL, rtol=1e-5)
+
+
+def test_adam_goes_on_at_another_size_as_it_was():
+    """Carried to the same size, nothing changes; to twice the size, moments are those of gradients of a quarter."""
+    solver = SOLVERS["adam"](SolverSpec("adam"))
+    state = course("adam", lambda x: jnp.mean(SCALES * (x - GOAL) ** 2), GOAL + 0.1, 5)[-1]
+    same = solver.carry(state, state.image).inner
+    for kept, before in zip(jax.tree.leaves(same.moments), jax.tree.leaves(state.inner.moments), strict=True):
+        np.testing.assert_allclose(kept, before, rtol=1e-5, atol=1e-9)
+    height, width = 2 * SHAPE[1], 2 * SHAPE[2]
+    larger = solver.carry(state, enlarge(state.image, (height, width)))
+    assert larger.image.shape == larger.inner.moments.mu.shape == (1, height, width, 3)
+    assert float(larger.inner.moments.nu.min()) >= 0
+    assert int(larger.inner.moments.count) == 5
+    moments, before = larger.inner.moments, state.inner.moments
+    np.testing.assert_allclose(jnp.mean(moments.mu), jnp.mean(before.mu) / 4, rtol=0.05)
+    np.testing.assert_allclose(jnp.mean(moments.nu), jnp.mean(before.nu) / 16, rtol=0.05)
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_an_enlarged_flat_image_stays_flat(name):
+    state = SOLVERS[name](SolverSpec(name)).init(jnp.full(SHAPE, 0.25))
+    carried = carry_state(state, height_width=(9, 11), solver=SolverSpec(name))
+    np.testing.assert_allclose(carried.image, jnp.full((1, 9, 11, 3), 0.25), rtol=1e-6)
+    assert float(carried.loss) == np.inf

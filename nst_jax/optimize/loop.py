@@ -8,7 +8,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from nst_jax.objective.objective import LossWeights, ObjectiveSpec, Targets, loss
-from nst_jax.optimize.solvers import SOLVERS, SolverSpec, State
+from nst_jax.optimize.averaging import add
+from nst_jax.optimize.carry import enlarge
+from nst_jax.optimize.solvers import SOLVERS, SolverSpec, State, picture
 from nst_jax.types import Image, Params
 
 
@@ -25,6 +27,12 @@ class Metrics(NamedTuple):
 def init_state(image: Image, *, solver: SolverSpec) -> State:
     """The solver's state before its first step."""
     return SOLVERS[solver.name](solver).init(image)
+
+
+@functools.partial(jax.jit, static_argnames=("height_width", "solver"))
+def carry_state(state: State, *, height_width: tuple[int, int], solver: SolverSpec) -> State:
+    """The state at another size, before its first step there: it goes on from the picture of `state`, enlarged."""
+    return SOLVERS[solver.name](solver).carry(state, enlarge(picture(state), height_width))
 
 
 @functools.partial(jax.jit, static_argnames=("spec", "solver", "capacity"), donate_argnames=("state",))
@@ -52,6 +60,7 @@ def run_chunk(
     def body(carry: tuple[State, Metrics, Int[Array, ""]]) -> tuple[State, Metrics, Int[Array, ""]]:
         state, metrics, i = carry
         state = step_fn(evaluate, state)
+        state = state._replace(average=add(state.average, state.image, solver.averaging))
         row = Metrics(state.loss, *state.terms)
         return state, jax.tree.map(lambda column, value: column.at[i].set(value), metrics, row), i + 1
 

@@ -14,6 +14,8 @@ import optax
 from jaxtyping import Array, Bool, Float, Int
 
 from nst_jax.objective.objective import Terms
+from nst_jax.optimize.averaging import Average, mean, no_average
+from nst_jax.optimize.carry import resized
 from nst_jax.types import Image
 
 Scalar = Float[Array, ""]
@@ -36,11 +38,14 @@ class SolverSpec:
         name: a key of `SOLVERS`.
         learning_rate: Adam's, in units of [0, 1] a step; L-BFGS has none.
         memory: how many pairs of changes L-BFGS keeps.
+        averaging: the picture is an average of the images so far, in which each counts for this power of its age in steps; 0 is
+            the newest alone.
     """
 
     name: str = "lbfgs"
     learning_rate: float = 0.02
     memory: int = 10
+    averaging: float = 0.0
 
 
 class State(NamedTuple):
@@ -52,6 +57,7 @@ class State(NamedTuple):
         terms: of the same.
         recoveries: how often a step had to be undone with fresh memory.
         stalled: no step along the bare gradient brings a decrease any more.
+        average: of the images so far.
         inner: the solver's own.
     """
 
@@ -60,20 +66,34 @@ class State(NamedTuple):
     terms: Terms
     recoveries: Int[Array, ""]
     stalled: Bool[Array, ""]
+    average: Average
     inner: Any
 
 
 class Solver(NamedTuple):
-    """`init(image) -> state` and `step(evaluate, state) -> state`, one evaluation a step."""
+    """What a solver does.
+
+    Attributes:
+        init: image -> the state before the first step.
+        step: the state after one step, which evaluates the loss once.
+        carry: state and image -> the state that goes on from the image, of another size, with what can be kept of the former.
+    """
 
     init: Callable[[Image], State]
     step: Callable[[Evaluate, State], State]
+    carry: Callable[[State, Image], State]
+
+
+def picture(state: State) -> Image:
+    """The picture that a state stands for: the average of the images so far, within [0, 1]."""
+    return jnp.clip(mean(state.average, state.image), 0, 1)
 
 
 def _start(image: Image, inner: Any) -> State:
     zero = jnp.zeros(())
     infinite = jnp.full((), jnp.inf)
-    return State(image, infinite, Terms(infinite, zero, zero), jnp.zeros((), jnp.int32), jnp.zeros((), bool), inner)
+    terms = Terms(infinite, *(zero for _ in Terms._fields[1:]))
+    return State(image, infinite, terms, jnp.zeros((), jnp.int32), jnp.zeros((), bool), no_average(image), inner)
 
 
 def _finite(loss: Scalar, gradient: Image) -> Bool[Array, ""]:
@@ -106,7 +126,7 @@ def adam(spec: SolverSpec) -> Solver:
         fine = _finite(loss, gradient)
         direction, moments = scale.update(gradient, inner.moments)
         moved = jnp.clip(state.image - inner.rate * direction, 0, 1)  # pyright: ignore[reportOperatorIssue]
-        after = State(moved, loss, terms, state.recoveries, state.stalled, inner._replace(moments=moments, good=state.image))
+        after = state._replace(image=moved, loss=loss, terms=terms, inner=inner._replace(moments=moments, good=state.image))
         back = state._replace(
             image=inner.good,
             recoveries=state.recoveries + 1,
@@ -114,7 +134,20 @@ def adam(spec: SolverSpec) -> Solver:
         )
         return _choose(fine, after, back)
 
-    return Solver(init, step)
+    def carry(state: State, image: Image) -> State:
+        inner: _AdamState = state.inner
+        moments = _resize_moments(inner.moments, (image.shape[1], image.shape[2]))
+        return _start(image, inner._replace(moments=moments, good=image))
+
+    return Solver(init, step, carry)
+
+
+def _resize_moments(moments: Any, height_width: tuple[int, int]) -> Any:
+    """Adam's moments at another size. The loss is one of means: the more pixels, the smaller the gradient of each."""
+    share = moments.mu.shape[1] * moments.mu.shape[2] / (height_width[0] * height_width[1])
+    mu = share * resized(moments.mu, height_width, "cubic")
+    nu = share**2 * jnp.maximum(resized(moments.nu, height_width, "linear"), 0)
+    return moments._replace(mu=mu, nu=nu)
 
 
 class _LbfgsState(NamedTuple):
@@ -154,7 +187,7 @@ def lbfgs(spec: SolverSpec) -> Solver:
         usable = (curvature > 0) & (jnp.sum(gradient * direction) < 0) & jnp.isfinite(jnp.sum(direction))
         kept = _LbfgsState(gradient, direction, jnp.ones(()), jnp.zeros((), jnp.int32), memory)
         inner = _choose(usable, kept, fresh(image, gradient))
-        return State(image, loss, terms, state.recoveries, state.stalled, inner)
+        return state._replace(image=image, loss=loss, terms=terms, inner=inner)
 
     def refuse(state: State, loss: Scalar, slope: Scalar) -> State:
         inner: _LbfgsState = state.inner
@@ -181,7 +214,11 @@ def lbfgs(spec: SolverSpec) -> Solver:
         accepted = accept(state, trial, loss, terms, gradient)
         return _choose(enough & _finite(loss, gradient), accepted, refuse(state, loss, slope))
 
-    return Solver(init, step)
+    def carry(state: State, image: Image) -> State:
+        del state  # its pairs of changes belong to another function
+        return init(image)
+
+    return Solver(init, step, carry)
 
 
 # Name in the config -> solver.
