@@ -13,8 +13,7 @@ from jaxtyping import Float
 from nst_jax.errors import InputError
 from nst_jax.images.files import fit_long_side, resize
 from nst_jax.memory import fit
-from nst_jax.networks.convnet import smallest_image
-from nst_jax.objective.objective import LossWeights, ObjectiveSpec
+from nst_jax.objective.objective import Objective
 from nst_jax.optimize.loop import Metrics
 from nst_jax.optimize.solvers import SolverSpec, State, picture
 from nst_jax.programs import CAPACITY, Call, Needs, compile_ahead
@@ -49,8 +48,8 @@ class JobSpec:
         seed: of the noise.
     """
 
-    objective: ObjectiveSpec
-    loss_weights: LossWeights
+    objective: Objective
+    loss_weights: Any
     solver: SolverSpec
     scales: tuple[Scale, ...]
     style_scale: float = 1.0
@@ -211,13 +210,13 @@ def steps_of(
     return Outcome(_picture(before), course.rows, course.seconds(), course.recoveries, course.stopped)
 
 
-def _weights(spec: JobSpec) -> LossWeights:
+def _weights(spec: JobSpec) -> Any:
     return jax.tree.map(jnp.float32, spec.loss_weights)
 
 
 def check_pictures(content: Pixels, style: Pixels, spec: JobSpec) -> None:
     """Raises InputError if a picture, at one of the scales, is too narrow for the deepest layer of the loss."""
-    smallest = smallest_image(spec.objective.network.architecture, spec.objective.taps)
+    smallest = spec.objective.smallest
     for scale in spec.scales:
         sizes = {"content": _content_size(content, scale), "style": _style_size(style, scale, spec.style_scale)}
         for role, (height, width) in sizes.items():
@@ -296,7 +295,7 @@ def _initial_image(stage: Stage, spec: JobSpec, init: Pixels | None) -> Pixels:
     return resize(source, (stage.content.shape[1], stage.content.shape[2]))
 
 
-def _run_stage(params: Params, stage: Stage, before: Any, weights: LossWeights, course: _Course) -> Generator[Call, Any, State]:
+def _run_stage(params: Params, stage: Stage, before: Any, weights: Any, course: _Course) -> Generator[Call, Any, State]:
     """The steps of a stage, from the first image, the state that the stage before ended in, or a position in this one."""
     targets = yield Call("targets", stage.number, (params, jnp.asarray(stage.content), jnp.asarray(stage.style)))
     if isinstance(before, Position):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import jax
 
-from nst_jax.objective.objective import ObjectiveSpec
+from nst_jax.objective.objective import Objective
 
 # Temporary bytes per pixel of one gradient in float32, and what a job holds beside it whatever its size.
 BYTES_PER_PIXEL = {"none": 2300, "blocks": 1800}
@@ -21,7 +21,7 @@ PICTURES = 40
 SHARE = 0.8
 
 
-def fit(objective: ObjectiveSpec, pixels: int) -> ObjectiveSpec:
+def fit(objective: Objective, pixels: int) -> Objective:
     """The objective with `remat="auto"` replaced: "none" where the gradient fits into memory, else "blocks".
 
     Args:
@@ -33,7 +33,7 @@ def fit(objective: ObjectiveSpec, pixels: int) -> ObjectiveSpec:
     free = available_bytes()
     fits = free is None or needed_bytes("none", pixels) <= SHARE * free
     network = dataclasses.replace(objective.network, remat="none" if fits else "blocks")
-    return dataclasses.replace(objective, network=network)
+    return dataclasses.replace(objective, network=network)  # pyright: ignore[reportArgumentType] # objectives are dataclasses
 
 
 def needed_bytes(remat: str, pixels: int) -> int:

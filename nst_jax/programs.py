@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from nst_jax.objective.objective import LossWeights, ObjectiveSpec, make_targets
+from nst_jax.objective.objective import Objective
 from nst_jax.optimize.loop import carry_state, init_state, run_chunk
 from nst_jax.optimize.solvers import SolverSpec, State
 from nst_jax.types import Params
@@ -23,7 +23,7 @@ class Programs(NamedTuple):
     """The compiled programs of one scale.
 
     Attributes:
-        targets: `make_targets`, of the parameters and the pictures.
+        targets: the objective's, of the parameters and the pictures.
         start: `init_state`, of the first image; at later scales `carry_state`, of the state of the scale before.
         chunk: `run_chunk`, of the parameters, a state, targets, weights and a number of steps.
     """
@@ -58,10 +58,10 @@ class Needs(NamedTuple):
         arrays: params, the pictures that the targets are made of (the content first), and the weights; or their shapes.
     """
 
-    objective: ObjectiveSpec
+    objective: Objective
     solver: SolverSpec
     before: tuple[int, int] | None
-    arrays: tuple[Params, tuple[Any, ...], LossWeights]
+    arrays: tuple[Params, tuple[Any, ...], Any]
 
 
 @contextmanager
@@ -84,10 +84,10 @@ def compile_programs(needs: Needs) -> Compiled:
 
 @functools.lru_cache(maxsize=32)
 def _compile(
-    objective: ObjectiveSpec, solver: SolverSpec, before: tuple[int, int] | None, structure: Any, leaves: tuple[Any, ...]
+    objective: Objective, solver: SolverSpec, before: tuple[int, int] | None, structure: Any, leaves: tuple[Any, ...]
 ) -> Programs:
     params, pictures, weights = jax.tree.unflatten(structure, leaves)
-    targets = jax.jit(make_targets, static_argnames=("spec",)).lower(params, *pictures, spec=objective)
+    targets = jax.jit(objective.targets).lower(params, *pictures)
     image = pictures[0]
     start: Any = init_state.lower(image, solver=solver)
     if before:

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from nst_jax.networks.convnet import NetworkSpec, features
+from nst_jax.networks.convnet import NetworkSpec, features, smallest_image
 from nst_jax.objective.content import content_distance
 from nst_jax.objective.conventions import CONVENTIONS
 from nst_jax.objective.priors import total_variation
@@ -16,6 +16,29 @@ from nst_jax.objective.style import STYLE_DISTANCES
 from nst_jax.types import Features, Image, Params
 
 Scalar = Float[Array, ""]
+
+
+@runtime_checkable
+class Objective(Protocol):
+    """What a job optimizes an image for: the structure of a loss, hashable, and the pure functions of it."""
+
+    @property
+    def network(self) -> NetworkSpec:
+        """The network whose maps the loss looks at."""
+        ...
+
+    @property
+    def smallest(self) -> int:
+        """The smallest side of a picture, in pixels, that every part of the loss is defined for."""
+        ...
+
+    def targets(self, params: Params, *pictures: Any) -> Any:
+        """What the image is compared with."""
+        ...
+
+    def loss(self, params: Params, image: Image, targets: Any, weights: Any) -> "tuple[Scalar, Terms]":
+        """The loss of an image and its parts."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -40,6 +63,19 @@ class ObjectiveSpec:
     def taps(self) -> tuple[str, ...]:
         """Every layer the loss looks at, once."""
         return tuple(dict.fromkeys(self.content_layers + self.style_layers))
+
+    @property
+    def smallest(self) -> int:
+        """See `smallest_image`."""
+        return smallest_image(self.network.architecture, self.taps)
+
+    def targets(self, params: Params, *pictures: Any) -> "Targets":
+        """See `make_targets`."""
+        return make_targets(params, *pictures, spec=self)
+
+    def loss(self, params: Params, image: Image, targets: "Targets", weights: "LossWeights") -> "tuple[Scalar, Terms]":
+        """See `loss`."""
+        return loss(params, image, targets, weights, spec=self)
 
 
 class LossWeights(NamedTuple):

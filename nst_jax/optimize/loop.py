@@ -1,13 +1,13 @@
 """The optimization loop, compiled: some steps are one call, and the host is asked only between such calls."""
 
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from nst_jax.objective.objective import LossWeights, ObjectiveSpec, Targets, loss
+from nst_jax.objective.objective import Objective
 from nst_jax.optimize.averaging import add
 from nst_jax.optimize.carry import enlarge
 from nst_jax.optimize.solvers import SOLVERS, SolverSpec, State, picture
@@ -39,11 +39,11 @@ def carry_state(state: State, *, height_width: tuple[int, int], solver: SolverSp
 def run_chunk(
     params: Params,
     state: State,
-    targets: Targets,
-    weights: LossWeights,
+    targets: Any,
+    weights: Any,
     num_steps: Int[Array, ""],
     *,
-    spec: ObjectiveSpec,
+    spec: Objective,
     solver: SolverSpec,
     capacity: int,
 ) -> tuple[State, Metrics, Int[Array, ""]]:
@@ -55,7 +55,7 @@ def run_chunk(
         The new state, the metrics of the steps, and how many steps were made.
     """
     step_fn = SOLVERS[solver.name](solver).step
-    evaluate = jax.value_and_grad(lambda x: loss(params, x, targets, weights, spec=spec), has_aux=True)
+    evaluate = jax.value_and_grad(lambda x: spec.loss(params, x, targets, weights), has_aux=True)
 
     def body(carry: tuple[State, Metrics, Int[Array, ""]]) -> tuple[State, Metrics, Int[Array, ""]]:
         state, metrics, i = carry

@@ -1,0 +1,82 @@
+"""The loss of an inversion, a pure function of the image: how far its code is, and how unlike a natural picture it is."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from nst_jax.invert.neurons import Code, Neurons, select
+from nst_jax.invert.representation import code, mean_color, smallest
+from nst_jax.networks.convnet import NetworkSpec
+from nst_jax.objective.natural import alpha_norm, total_variation_power
+from nst_jax.objective.objective import Terms
+from nst_jax.objective.statistics import squared_error
+from nst_jax.types import Image, Params
+
+Scalar = Float[Array, ""]
+
+
+@dataclass(frozen=True)
+class InversionSpec:
+    """The structure of the loss; changing any of it compiles anew. It is an `Objective`.
+
+    Attributes:
+        layer: what is inverted: a layer of the network, or a key of `representation.DESCRIPTORS`.
+        network: which a descriptor has no use for.
+        neurons: which of the code's neurons count.
+        alpha: exponent of the α-norm.
+        beta: exponent of TV^β.
+    """
+
+    layer: str
+    network: NetworkSpec = NetworkSpec()  # noqa: RUF009
+    neurons: Neurons = Neurons()  # noqa: RUF009
+    alpha: float = 6.0
+    beta: float = 2.0
+
+    @property
+    def smallest(self) -> int:
+        """See `representation.smallest`."""
+        return smallest(self.layer, self.network.architecture)
+
+    def targets(self, params: Params, *pictures: Any) -> Code:
+        """Φ0 of the only picture."""
+        return target_code(params, *pictures, spec=self)
+
+    def loss(self, params: Params, image: Image, targets: Code, weights: "PriorWeights") -> tuple[Scalar, Terms]:
+        """See `loss`."""
+        return loss(params, image, targets, weights, spec=self)
+
+
+class PriorWeights(NamedTuple):
+    """The traced multipliers λ_α and λ_V."""
+
+    alpha: Scalar
+    tv: Scalar
+
+
+def target_code(params: Params, content: Image, *, spec: InversionSpec) -> Code:
+    """Φ0: the code of the content picture, as far as it counts."""
+    return select(code(params, content, spec.layer, network=spec.network), spec.neurons)
+
+
+def loss(params: Params, image: Image, target: Code, weights: PriorWeights, *, spec: InversionSpec) -> tuple[Scalar, Terms]:
+    """‖Φ(x) − Φ0‖² / ‖Φ0‖² + λ_α R_α(x/σ) + λ_V R_Vβ(x/σ) (Mahendran and Vedaldi 2015, sec. 2), and its parts.
+
+    The parts are those of a transfer: "content" is the first; there is no style; "tv" is the last. The α-norm's share is what
+    is left of the loss.
+
+    Args:
+        params: of the network; {} for a descriptor.
+        image: the picture being optimized; values outside of [0, 1] are allowed.
+        target: from `target_code`.
+        weights: traced.
+        spec: static.
+    """
+    energy = jnp.sum(target**2)
+    error = squared_error(target_code(params, image, spec=spec), target).sum
+    content = error / jnp.maximum(energy, jnp.finfo(energy.dtype).tiny)
+    alpha = weights.alpha * alpha_norm(image, mean_color(params), spec.alpha)
+    tv = weights.tv * total_variation_power(image, spec.beta)
+    return content + alpha + tv, Terms(content, jnp.zeros_like(tv), tv)
