@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nst_jax.errors import InputError, one_of
+from nst_jax.images.color import COLORS
 from nst_jax.job import INITS, JobSpec, Scale
 from nst_jax.networks import choose_convolution
 from nst_jax.networks.convnet import REMAT, NetworkSpec, check_taps, smallest_image
@@ -99,6 +100,7 @@ class Config:
     steps: Any = 60
     init: str = JobSpec.init
     seed: int = JobSpec.seed
+    color: str = JobSpec.color
 
 
 def to_spec(config: Config, *, architecture: str) -> JobSpec:
@@ -126,6 +128,7 @@ def to_spec(config: Config, *, architecture: str) -> JobSpec:
         style_scale=config.style.scale,
         init=config.init if config.init in INITS else "file",
         seed=_at_least("seed", config.seed, 0),
+        color=one_of("color", config.color, COLORS),
     )
 
 

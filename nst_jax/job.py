@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from nst_jax.errors import InputError
+from nst_jax.images.color import recolor, with_colors
 from nst_jax.images.files import fit_long_side, resize
 from nst_jax.memory import fit
 from nst_jax.objective.objective import Objective
@@ -46,6 +47,7 @@ class JobSpec:
         style_scale: the style's longer side over the content's. A style picture is never enlarged.
         init: what the first scale starts from: "content", "style", "noise" or "file".
         seed: of the noise.
+        color: whose colors the picture has, one of `nst_jax.images.color.COLORS`.
     """
 
     objective: Objective
@@ -55,6 +57,7 @@ class JobSpec:
     style_scale: float = 1.0
     init: str = "content"
     seed: int = 0
+    color: str = "style"
 
 
 class Position(NamedTuple):
@@ -121,12 +124,23 @@ class Outcome:
 
 
 class Stage(NamedTuple):
-    """One scale of a job, with the pictures at its size, and height and width of the scale before."""
+    """One scale of a job.
+
+    Attributes:
+        number: of the scale, from 0.
+        scale: its size and steps.
+        content: the picture at this size, as the loss sees it.
+        style: likewise.
+        colors: the picture, at this size, whose colors the result gets; None if it keeps its own.
+        before: height and width of the scale before.
+        is_last: the finest one.
+    """
 
     number: int
     scale: Scale
     content: Pixels
     style: Pixels
+    colors: Pixels | None
     before: tuple[int, int] | None
     is_last: bool
 
@@ -177,7 +191,9 @@ def transfer(
 
 def plan(content: Pixels, style: Pixels, spec: JobSpec) -> list[Stage]:
     """The stages of a job, coarse to fine, with the pictures at their sizes."""
-    return [_stage(i, content, style, spec) for i in range(len(spec.scales))]
+    colors = content if spec.color == "luminance" else None
+    content, style = recolor(content, style, spec.color)
+    return [_stage(i, content, style, colors, spec) for i in range(len(spec.scales))]
 
 
 def needs(params: Params, stage: Stage, spec: JobSpec) -> Needs:
@@ -203,11 +219,12 @@ def steps_of(
     weights = _weights(spec)
     course = _Course(observe, chunk_at, resume)
     before: Any = resume or jnp.asarray(_initial_image(stages[0], spec, init))
+    stage = stages[0]
     for stage in stages:
         before = yield from _run_stage(params, stage, before, weights, course)
         if course.stopped:
             break
-    return Outcome(_picture(before), course.rows, course.seconds(), course.recoveries, course.stopped)
+    return Outcome(_picture(before, stage), course.rows, course.seconds(), course.recoveries, course.stopped)
 
 
 def _weights(spec: JobSpec) -> Any:
@@ -268,14 +285,16 @@ class _Course:
             return Position(stage.number, left, self.step, self.seconds(), tuple(self.recoveries), _on_host(state))
 
         last = not left and stage.is_last
-        self.stopped = bool(self.observe(Report(self.step, new, messages, lambda: _picture(state), last, position)))
+        self.stopped = bool(self.observe(Report(self.step, new, messages, lambda: _picture(state, stage), last, position)))
 
 
-def _stage(index: int, content: Pixels, style: Pixels, spec: JobSpec) -> Stage:
+def _stage(index: int, content: Pixels, style: Pixels, colors: Pixels | None, spec: JobSpec) -> Stage:
     scale = spec.scales[index]
-    fitted = resize(content, _content_size(content, scale)), resize(style, _style_size(style, scale, spec.style_scale))
+    height_width = _content_size(content, scale)
+    fitted = resize(content, height_width), resize(style, _style_size(style, scale, spec.style_scale))
+    colors = None if colors is None else resize(colors, height_width)
     before = _content_size(content, spec.scales[index - 1]) if index else None
-    return Stage(index, scale, *fitted, before, is_last=index == len(spec.scales) - 1)
+    return Stage(index, scale, *fitted, colors, before, is_last=index == len(spec.scales) - 1)
 
 
 def _content_size(content: Pixels, scale: Scale) -> tuple[int, int]:
@@ -323,8 +342,9 @@ def _on_host(state: State) -> State:
     return jax.tree.map(lambda array: np.array(array), state)
 
 
-def _picture(state: State) -> Pixels:
-    return np.asarray(picture(state))
+def _picture(state: State, stage: Stage) -> Pixels:
+    painted = np.asarray(picture(state))
+    return painted if stage.colors is None else with_colors(painted, stage.colors)
 
 
 def _messages(state: State, recoveries: int, step: int) -> list[str]:

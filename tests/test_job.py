@@ -10,6 +10,7 @@ from nst_jax import job
 from nst_jax.compose import make_config
 from nst_jax.config import to_spec
 from nst_jax.errors import InputError
+from nst_jax.images.color import to_oklab
 from nst_jax.images.files import resize
 from nst_jax.networks import Network, load
 from nst_jax.optimize.solvers import SOLVERS, Solver, SolverSpec, State, lbfgs
@@ -185,3 +186,19 @@ def test_a_picture_too_narrow_for_a_scale_is_refused(vgg, content: tuple[int, in
     spec = to_spec(make_config({"size": 64}), architecture="vgg19")
     with pytest.raises(InputError, match=rf"^{role} must be at least 16 pixels on each side at the scale 64, got \d+x\d+; use"):
         job.transfer(vgg.params, waves(*content, 5.0), waves(*style, 5.0), spec)
+
+
+def test_the_contents_colors_are_kept_at_every_scale(vgg):
+    seen: list[np.ndarray] = []
+    spec = spec_of(scales=[16, 32], steps=[3, 3], color="luminance")
+    outcome = run(vgg, spec, observe=lambda report: bool(seen.append(report.pixels())))
+    for painted in (seen[0], outcome.pixels):
+        original = resize(CONTENT, painted.shape[1:3])
+        shown = ((painted > 0) & (painted < 1)).all(-1)  # the others are colors that no screen shows
+        np.testing.assert_allclose(to_oklab(painted)[shown][:, 1:], to_oklab(original)[shown][:, 1:], atol=1e-3)
+
+
+def test_matched_colors_change_the_style_that_is_seen(vgg):
+    plain, matched = (run(vgg, spec_of(steps=1, scales=[16], color=color)) for color in ("style", "match"))
+    assert plain.rows[0]["style"] != matched.rows[0]["style"]
+    assert plain.rows[0]["content"] == matched.rows[0]["content"]

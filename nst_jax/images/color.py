@@ -1,0 +1,148 @@
+"""Whose colors the picture has: the style's, the content's (by transferring luminance only), or the style's moved to those.
+
+Gatys et al. describe two ways to keep the content's colors: give the style picture the content's colors before the transfer, or
+transfer the luminance alone and take the colors from the content. Luminance here is the lightness of Oklab (Ottosson 2020), in
+which a change of lightness leaves hue and colorfulness as they look, unlike in the YIQ of the paper. Arrays are sRGB in [0, 1];
+sums are made in float64.
+
+References:
+    Gatys, Bethge, Hertzmann and Shechtman, Preserving Color in Neural Artistic Style Transfer, 2016, arXiv:1606.05897.
+    Gatys et al., Controlling Perceptual Factors in Neural Style Transfer, 2017, arXiv:1611.07865.
+    Pitié and Kokaram, The Linear Monge-Kantorovitch Linear Colour Mapping for Example-Based Colour Transfer, 2007.
+    Ottosson, A perceptual color space for image processing, 2020, https://bottosson.github.io/posts/oklab/.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Float
+
+Pixels = Float[np.ndarray, "1 _h _w 3"]
+Matrix = Float[np.ndarray, "3 3"]
+
+# Linear sRGB to the responses of the eye's three kinds of cones, and their cube roots to (L, a, b); rows are outputs.
+TO_CONES = np.array(
+    [
+        [0.4122214708, 0.5363325363, 0.0514459929],
+        [0.2119034982, 0.6806995451, 0.1073969566],
+        [0.0883024619, 0.2817188376, 0.6299787005],
+    ]
+)
+TO_LAB = np.array(
+    [
+        [0.2104542553, 0.7936177850, -0.0040720468],
+        [1.9779984951, -2.4285922050, 0.4505937099],
+        [0.0259040371, 0.7827717662, -0.8086757660],
+    ]
+)
+# Added to the variance of every direction of color: a grey style has none to divide by.
+EPSILON = 1e-5
+
+
+def to_oklab(pixels: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 3"]:
+    """Lightness L in [0, 1] and the two axes of color a (green to red) and b (blue to yellow), in float64.
+
+    Example:
+        >>> (to_oklab(np.array([[1.0, 1.0, 1.0]])).round(3) + 0.0).tolist()
+        [[1.0, 0.0, 0.0]]
+    """
+    encoded = np.asarray(pixels, np.float64)
+    linear = np.where(encoded <= 0.04045, encoded / 12.92, ((np.maximum(encoded, 0) + 0.055) / 1.055) ** 2.4)
+    return np.cbrt(linear @ TO_CONES.T) @ TO_LAB.T
+
+
+def from_oklab(lab: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 3"]:
+    """The sRGB in [0, 1] of a color; one that no screen shows is clipped."""
+    linear = np.clip((lab @ np.linalg.inv(TO_LAB).T) ** 3 @ np.linalg.inv(TO_CONES).T, 0, 1)
+    return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055).astype(np.float32)
+
+
+def luminance(pixels: Pixels) -> Pixels:
+    """The picture in shades of grey, of the same lightness everywhere."""
+    lab = to_oklab(pixels)
+    lab[..., 1:] = 0
+    return from_oklab(lab)
+
+
+def match_luminance(style: Pixels, content: Pixels) -> Pixels:
+    """The style in shades of grey, its lightness moved and stretched to mean and deviation of the content's."""
+    lab, goal = to_oklab(style), to_oklab(content)[..., 0]
+    light = lab[..., 0]
+    light = (light - light.mean()) * (goal.std() / max(light.std(), EPSILON)) + goal.mean()
+    return from_oklab(np.stack([np.clip(light, 0, 1), np.zeros_like(light), np.zeros_like(light)], -1))
+
+
+def with_colors(painted: Pixels, content: Pixels) -> Pixels:
+    """The lightness of one picture with the colors, a and b, of another of the same size."""
+    lab = to_oklab(content)
+    lab[..., 0] = to_oklab(painted)[..., 0]
+    return from_oklab(lab)
+
+
+def match_covariance(style: Pixels, content: Pixels, root: Callable[[Matrix, Matrix], Matrix]) -> Pixels:
+    """The style's colors x moved to A (x − μs) + μc with A Σs Aᵀ = Σc: mean and covariance are the content's.
+
+    Args:
+        style: whose colors are moved.
+        content: whose colors they are moved to; of any size.
+        root: of Σs and Σc makes A; there are many, see `MAPS`.
+    """
+    x, goal = style.reshape(-1, 3).astype(np.float64), content.reshape(-1, 3).astype(np.float64)
+    a = root(*(np.cov(colors, rowvar=False, bias=True) + EPSILON * np.eye(3) for colors in (x, goal)))
+    moved = (x - x.mean(0)) @ a.T + goal.mean(0)
+    return np.clip(moved, 0, 1).astype(np.float32).reshape(style.shape)
+
+
+def _power(matrix: Matrix, power: float) -> Matrix:
+    values, vectors = np.linalg.eigh(matrix)
+    return (vectors * values**power) @ vectors.T
+
+
+def transport(source: Matrix, goal: Matrix) -> Matrix:
+    """The symmetric A = Σs^-½ (Σs^½ Σc Σs^½)^½ Σs^-½: of all, the one that moves colors the least (optimal transport).
+
+    Example:
+        >>> transport(np.diag([1.0, 4.0, 9.0]), np.diag([4.0, 4.0, 1.0])).diagonal().round(3).tolist()
+        [2.0, 1.0, 0.333]
+    """
+    root, inverse = _power(source, 0.5), _power(source, -0.5)
+    return inverse @ _power(root @ goal @ root, 0.5) @ inverse
+
+
+def cholesky(source: Matrix, goal: Matrix) -> Matrix:
+    """A = Lc Ls⁻¹ of the Cholesky factors; it depends on the order of the channels."""
+    return np.linalg.cholesky(goal) @ np.linalg.inv(np.linalg.cholesky(source))
+
+
+def pca(source: Matrix, goal: Matrix) -> Matrix:
+    """A = Σc^½ Σs^-½ of the symmetric roots, as for image analogies."""
+    return _power(goal, 0.5) @ _power(source, -0.5)
+
+
+def match_histogram(style: Pixels, content: Pixels) -> Pixels:
+    """Each channel of the style with the content's histogram: a value becomes the content's value of the same rank.
+
+    Values that are equal in the style have equal ranks, in the middle of theirs.
+    """
+    moved = [_match_ranks(style[..., i].ravel(), content[..., i].ravel()) for i in range(3)]
+    return np.stack(moved, -1).reshape(style.shape).astype(np.float32)
+
+
+def _match_ranks(values: Float[np.ndarray, " m"], goal: Float[np.ndarray, " k"]) -> Float[np.ndarray, " m"]:
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - counts / 2) / values.size
+    return np.interp(ranks, (np.arange(goal.size) + 0.5) / goal.size, np.sort(goal))[inverse]
+
+
+MAPS = {"match": transport, "match_cholesky": cholesky, "match_pca": pca}
+# Name in the config: "style" leaves the style's colors, "luminance" keeps the content's, the others move the style's to them.
+COLORS = ("style", "luminance", *MAPS, "match_histogram")
+
+
+def recolor(content: Pixels, style: Pixels, color: str) -> tuple[Pixels, Pixels]:
+    """Content and style as the transfer is to see them, for a name in `COLORS`."""
+    if color == "luminance":
+        return luminance(content), match_luminance(style, content)
+    if color == "match_histogram":
+        return content, match_histogram(style, content)
+    return content, match_covariance(style, content, MAPS[color]) if color in MAPS else style
