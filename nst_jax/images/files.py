@@ -89,10 +89,14 @@ def fit_long_side(height: int, width: int, size: int) -> tuple[int, int]:
 def resize(pixels: Float[np.ndarray, "1 h w 3"], height_width: tuple[int, int]) -> Float[np.ndarray, "1 h2 w2 3"]:
     """`pixels` at another size by a Lanczos filter as wide as the scale needs, in float32; the overshoot is clipped.
 
+    At their own size they are what they are.
+
     >>> resize(np.full((1, 64, 32, 3), 0.25, np.float32), (20, 30))[0, 5, 5].tolist()
     [0.25, 0.25, 0.25]
     """
     height, width = height_width
+    if pixels.shape[1:3] == height_width:
+        return pixels
     channels = [
         Image.fromarray(np.ascontiguousarray(pixels[0, :, :, channel], np.float32))
         .resize((width, height), Image.Resampling.LANCZOS)

@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 
 from nst_jax.errors import InputError
 
-Code = Float[Array, "n h w c"]
+Code = Float[Array, "n _h _w _c"]
 HALVES = ("first_half", "last_half")
 
 
@@ -24,7 +24,7 @@ class Neurons:
     channels: tuple[int, ...] | None = None
 
 
-def select(code: Code, neurons: Neurons) -> Float[Array, "n h2 w2 c2"]:
+def select(code: Code, neurons: Neurons) -> Code:
     """The part of a code that counts.
 
     Example:

@@ -41,8 +41,8 @@ class InversionSpec:
         return smallest(self.layer, self.network.architecture)
 
     def targets(self, params: Params, *pictures: Any) -> Code:
-        """Φ0 of the only picture."""
-        return target_code(params, *pictures, spec=self)
+        """Φ0 of the content; there is no style."""
+        return target_code(params, pictures[0], spec=self)
 
     def loss(self, params: Params, image: Image, targets: Code, weights: "PriorWeights") -> tuple[Scalar, Terms]:
         """See `loss`."""

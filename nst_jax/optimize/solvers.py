@@ -4,6 +4,7 @@ Both are state machines with one evaluation of the loss a step, so that the loss
 gradient, whatever happens in it.
 """
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -36,16 +37,18 @@ class SolverSpec:
 
     Attributes:
         name: a key of `SOLVERS`.
-        learning_rate: Adam's, in units of [0, 1] a step; L-BFGS has none.
+        learning_rate: Adam's, in units of [0, 1] a step, or momentum's, which multiplies the gradient; L-BFGS has none.
         memory: how many pairs of changes L-BFGS keeps.
         averaging: the picture is an average of the images so far, in which each counts for this power of its age in steps; 0 is
             the newest alone.
+        schedule: of momentum: factors on its rate, each with a number of steps; the last one lasts. () is 1.
     """
 
     name: str = "lbfgs"
     learning_rate: float = 0.02
     memory: int = 10
     averaging: float = 0.0
+    schedule: tuple[tuple[float, int], ...] = ()
 
 
 class State(NamedTuple):
@@ -221,5 +224,45 @@ def lbfgs(spec: SolverSpec) -> Solver:
     return Solver(init, step, carry)
 
 
+class _MomentumState(NamedTuple):
+    velocity: Image
+    good: Image
+    factor: Scalar
+    steps: Int[Array, ""]
+
+
+def momentum(spec: SolverSpec) -> Solver:
+    """Gradient descent with momentum 0.9, v ← 0.9 v − rate · ∇, x ← x + v, as Mahendran and Vedaldi 2015 (sec. 2.2) have it.
+
+    The rate falls by the steps of `spec.schedule`, and v is 0 again wherever it does. After a step to where the loss is not
+    finite: back to the last good image, with half the rate and v = 0.
+    """
+    factors, counts = zip(*(spec.schedule or ((1.0, 1),)), strict=True)
+    starts = (0, *itertools.accumulate(counts[:-1]))
+
+    def init(image: Image) -> State:
+        zero = jnp.zeros((), jnp.int32)
+        return _start(image, _MomentumState(jnp.zeros_like(image), image, jnp.ones(()), zero))
+
+    def step(evaluate: Evaluate, state: State) -> State:
+        inner: _MomentumState = state.inner
+        (loss, terms), gradient = evaluate(state.image)
+        stage = jnp.sum(inner.steps >= jnp.asarray(starts)) - 1
+        rate = spec.learning_rate * inner.factor * jnp.asarray(factors, gradient.dtype)[stage]
+        kept = jnp.where(inner.steps == jnp.asarray(starts)[stage], 0.0, 0.9)
+        velocity = kept * inner.velocity - rate * gradient
+        moved = inner._replace(velocity=velocity, good=state.image, steps=inner.steps + 1)
+        after = state._replace(image=state.image + velocity, loss=loss, terms=terms, inner=moved)
+        slower = _MomentumState(jnp.zeros_like(velocity), inner.good, inner.factor / 2, inner.steps + 1)
+        back = state._replace(image=inner.good, recoveries=state.recoveries + 1, inner=slower)
+        return _choose(_finite(loss, gradient), after, back)
+
+    def carry(state: State, image: Image) -> State:
+        del state
+        return init(image)
+
+    return Solver(init, step, carry)
+
+
 # Name in the config -> solver.
-SOLVERS: dict[str, Callable[[SolverSpec], Solver]] = {"adam": adam, "lbfgs": lbfgs}
+SOLVERS: dict[str, Callable[[SolverSpec], Solver]] = {"adam": adam, "lbfgs": lbfgs, "momentum": momentum}
