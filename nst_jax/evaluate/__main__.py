@@ -1,0 +1,97 @@
+"""`python -m nst_jax.evaluate --content C --style S IMAGE...`: scores of finished pictures, as a table and as JSON."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from rich.console import Console
+from rich.table import Table
+
+from nst_jax.cache import use_compilation_cache
+from nst_jax.disk import replace_file
+from nst_jax.errors import InputError
+from nst_jax.evaluate import __doc__ as _SCORES
+from nst_jax.evaluate import scores
+from nst_jax.images.files import Picture, read_image
+from nst_jax.images.named import find_image
+
+_ABOUT = f"""\
+{(_SCORES or "").strip()}
+
+`seconds` is what the run took in all, from manifest.json beside the picture; null in JSON where there is none.
+Needs: pip install "nst_jax[lpips]".
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; {self.prog} --help says more\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code: 0, or 2 for bad input, which is told in one line."""
+    options = _parser().parse_args(arguments)
+    try:
+        use_compilation_cache()
+        rows = _score_all(options.content, options.style, options.images)
+        if options.json:
+            replace_file(options.json, (json.dumps(rows, indent=2) + "\n").encode())
+    except (InputError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    Console(width=None if sys.stdout.isatty() else 200).print(_table(rows))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    form = argparse.RawDescriptionHelpFormatter
+    parser = _Parser(prog="python -m nst_jax.evaluate", description=_ABOUT, formatter_class=form)
+    parser.add_argument("--content", required=True, metavar="C", help="the content picture: a file, or a name as in content=C")
+    parser.add_argument("--style", required=True, metavar="S", help="the style picture: a file, or a name as in style=S")
+    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="finished pictures, or run folders")
+    parser.add_argument("--json", type=Path, metavar="FILE", help='also write {"image": {"lpips_alex": ..., ...}, ...}')
+    return parser
+
+
+def _score_all(content: str, style: str, images: Sequence[Path]) -> dict[str, dict[str, float | None]]:
+    scene, manner = _picture(content).pixels, _picture(style).pixels
+    files = [path / "result.png" if path.is_dir() else path for path in images]
+    pictures = [read_image(file) for file in files]
+    return {
+        str(path): {**scores(scene, manner, picture.pixels), "seconds": _seconds(file)}
+        for path, file, picture in zip(images, files, pictures, strict=True)
+    }
+
+
+def _picture(name: str) -> Picture:
+    """A file where there is one, or where `name` looks like one; else the picture of that name."""
+    path = Path(name).expanduser()
+    if path.is_file() or path.suffix or len(path.parts) > 1:
+        return read_image(path)
+    return find_image(name, notify=lambda notice: print(notice, file=sys.stderr))
+
+
+def _seconds(image: Path) -> float | None:
+    """What the run that made this picture took."""
+    try:
+        manifest: Any = json.loads((image.parent / "manifest.json").read_text("utf-8"))
+        return float(manifest["seconds"]["total"]) if image.name == "result.png" else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _table(rows: dict[str, dict[str, float | None]]) -> Table:
+    table = Table()
+    table.add_column("image", overflow="fold")
+    for key in next(iter(rows.values())):
+        table.add_column(key, justify="right")
+    for name, row in rows.items():
+        table.add_row(name, *("-" if value is None else f"{value:.3f}" for value in row.values()))
+    return table
+
+
+if __name__ == "__main__":
+    sys.exit(main())
