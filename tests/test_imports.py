@@ -28,7 +28,7 @@ CORE_LIBRARIES = {"jax", "flax", "optax", "numpy", "jaxtyping", *sys.stdlib_modu
 RINGS = [
     ["nst_jax.run", "nst_jax.weights", "nst_jax.evaluate.__main__"],
     ["nst_jax.api", "nst_jax.perform"],
-    ["nst_jax.compose"],
+    ["nst_jax.compose", "nst_jax.preview"],
     ["nst_jax.config"],
     ["nst_jax.job"],
     ["nst_jax.optimize"],

