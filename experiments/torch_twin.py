@@ -14,14 +14,22 @@ class Twin(torch.nn.Module):
     """VGG-19 as PyTorch users write it: NCHW convolutions with zero padding."""
 
     def __init__(
-        self, params: Mapping[str, Any], taps: Sequence[str], architecture: str = "vgg19", *, replicate_first: bool = False
+        self,
+        params: Mapping[str, Any],
+        taps: Sequence[str],
+        architecture: str = "vgg19",
+        *,
+        replicate_first: bool = False,
+        pooling: str = "max",
     ) -> None:
         """`params` as `nst_jax.networks.load` gives them; only the layers up to the last tap are kept.
 
-        `replicate_first` repeats the picture's border pixels around it for the first layer, in place of zeros.
+        `replicate_first` repeats the picture's border pixels around it for the first layer, in place of zeros;
+        `pooling` is "max" or "average".
         """
         super().__init__()
         self.taps, self.layers, self.replicate_first = tuple(taps), [], replicate_first
+        self.pool = {"max": F.max_pool2d, "average": F.avg_pool2d}[pooling]
         matrix, offset = (np.asarray(params["preprocess"][leaf]) for leaf in ("matrix", "offset"))
         self.register_buffer("matrix", torch.tensor(matrix.T.copy())[:, :, None, None])
         self.register_buffer("offset", torch.tensor(offset))
@@ -45,7 +53,7 @@ class Twin(torch.nn.Module):
         found, replicate = {}, self.replicate_first
         for layer in self.layers:
             if isinstance(layer, Pool):
-                x = F.max_pool2d(x, layer.window, layer.stride)
+                x = self.pool(x, layer.window, layer.stride)
                 found[f"pool{layer.name}"] = x
                 continue
             kernel, bias = self.get_buffer(f"kernel{layer.name}"), self.get_buffer(f"bias{layer.name}")
