@@ -1,7 +1,8 @@
 """The job: two pictures and a description in, one picture out. The one place that knows the order of the steps."""
 
 import time
-from collections.abc import Callable, Generator
+from bisect import bisect_right
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -153,7 +154,7 @@ def transfer(
     *,
     init: Pixels | None = None,
     observe: Observer = lambda report: False,
-    chunk_at: int = 0,
+    chunk_at: Sequence[int] = (),
     resume: Position | None = None,
 ) -> Outcome:
     """Runs the optimization from coarse to fine.
@@ -167,7 +168,7 @@ def transfer(
         spec: everything else.
         init: the picture to start from, for `spec.init == "file"`.
         observe: called after each chunk.
-        chunk_at: chunks end at multiples of so many steps, where the observer wants to look; 0 is anywhere.
+        chunk_at: steps over all scales, in order, at which a chunk ends, because the observer wants to look there.
         resume: where to go on, as an earlier `Report.position` of the same job gave it; None is the beginning.
 
     Raises:
@@ -209,7 +210,7 @@ def steps_of(
     *,
     init: Pixels | None = None,
     observe: Observer = lambda report: False,
-    chunk_at: int = 0,
+    chunk_at: Sequence[int] = (),
     resume: Position | None = None,
 ) -> Generator[Call, Any, Outcome]:
     """The job as a sequence of calls of compiled programs, for whoever makes them: one job alone, or several together.
@@ -247,7 +248,7 @@ def check_pictures(content: Pixels, style: Pixels, spec: JobSpec) -> None:
 class _Course:
     """What accumulates over the chunks of all scales."""
 
-    def __init__(self, observe: Observer, chunk_at: int, resume: Position | None) -> None:
+    def __init__(self, observe: Observer, chunk_at: Sequence[int], resume: Position | None) -> None:
         before = resume.seconds if resume else {"steps": 0.0, "total": 0.0}
         self.began, self.observe, self.chunk_at = time.perf_counter() - before["total"], observe, chunk_at
         self.rows: list[dict[str, Any]] = []
@@ -263,8 +264,9 @@ class _Course:
     def chunk_length(self, left: int, seconds_per_step: float | None) -> int:
         """Steps of the next chunk: one at first, then as many as fill `CHUNK_SECONDS`."""
         length = 1 if seconds_per_step is None else int(CHUNK_SECONDS / max(seconds_per_step, 1e-6))
-        if self.chunk_at:
-            left = min(left, self.chunk_at - self.step % self.chunk_at)
+        ahead = bisect_right(self.chunk_at, self.step)
+        if ahead < len(self.chunk_at):
+            left = min(left, self.chunk_at[ahead] - self.step)
         return max(1, min(length, left, CAPACITY))
 
     def note(self, stage: Stage, left: int, metrics: Metrics, made: int, messages: list[str], state: State) -> None:

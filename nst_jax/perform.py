@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from nst_jax.runs.manifest import build_manifest, provenance
 from nst_jax.runs.plots import plot_losses
 from nst_jax.runs.progress import progress
 from nst_jax.runs.recorder import Recorder, interruptible
+from nst_jax.runs.report import write_report
 
 
 @dataclass(frozen=True)
@@ -46,21 +47,29 @@ def run(config: Config) -> tuple[RunFolder, job.Outcome]:
         InputError: anything a user can mend; nothing is compiled before the config is known to be sound.
     """
     prepared = prepare(config)
-    folder = claim(config)
-    if config.preview:
-        show = _silent if config.run.quiet else _say
-        show(f"preview: {folder.write_preview(_preview(config, prepared.spec, prepared.pictures))}")
-    with progress(sum(scale.steps for scale in prepared.spec.scales), quiet=config.run.quiet) as bar:
-        recorder = Recorder(folder, bar, config.run.log_every, config.run.snapshot_every)
-        pictures = prepared.pictures
+    folder = claim(prepared)
+    try:
+        if config.preview:
+            show = _silent if config.run.quiet else _say
+            show(f"preview: {folder.write_preview(_preview(config, prepared.spec, prepared.pictures))}")
+        outcome = _transfer(prepared, folder)
+        keep(prepared, folder, outcome)
+    except BaseException:
+        write_report(folder)  # of what there is
+        raise
+    return folder, outcome
+
+
+def _transfer(prepared: Prepared, folder: RunFolder) -> job.Outcome:
+    pictures, run, looks = prepared.pictures, prepared.config.run, look_at(prepared)
+    with progress(sum(scale.steps for scale in prepared.spec.scales), quiet=run.quiet) as bar:
+        recorder = Recorder(folder, bar, run.log_every, looks)
         start = pictures["init"].pixels if "init" in pictures else None
         with interruptible(recorder):
-            outcome = job.transfer(
+            return job.transfer(
                 *(prepared.network.params, pictures["content"].pixels, pictures["style"].pixels, prepared.spec),
-                init=start, observe=recorder, chunk_at=config.run.snapshot_every,
+                init=start, observe=recorder, chunk_at=looks,
             )  # fmt: skip
-    keep(prepared, folder, outcome)
-    return folder, outcome
 
 
 def prepare(config: Config) -> Prepared:
@@ -77,13 +86,22 @@ def prepare(config: Config) -> Prepared:
     return Prepared(config, spec, pictures, network, began)
 
 
-def claim(config: Config) -> RunFolder:
-    """The folder of the run, made for it."""
-    return create_run_folder(config.run.dir or time.strftime("runs/%Y-%m-%d_%H-%M-%S"), to_yaml(config))
+def claim(prepared: Prepared) -> RunFolder:
+    """The folder of the run, made for it, with the pictures that the run is given."""
+    config = prepared.config
+    folder = create_run_folder(config.run.dir or time.strftime("runs/%Y-%m-%d_%H-%M-%S"), to_yaml(config))
+    folder.write_inputs({role: picture.pixels for role, picture in prepared.pictures.items()}, prepared.spec.scales[-1].size)
+    return folder
+
+
+def look_at(prepared: Prepared) -> Sequence[int]:
+    """The steps whose pictures are kept."""
+    every = prepared.config.run.snapshot_every
+    return range(every, sum(scale.steps for scale in prepared.spec.scales) + 1, every) if every else ()
 
 
 def keep(prepared: Prepared, folder: RunFolder, outcome: job.Outcome) -> None:
-    """Writes the picture, the loss curves and the manifest."""
+    """Writes the picture, the loss curves, the manifest and the report."""
     config, pictures = prepared.config, prepared.pictures
     manifest = build_manifest(
         command=sys.orig_argv,
@@ -98,6 +116,7 @@ def keep(prepared: Prepared, folder: RunFolder, outcome: job.Outcome) -> None:
     folder.write_result(outcome.pixels, provenance(to_yaml(config, record=False), manifest))
     plot_losses(folder.losses, outcome.rows)
     folder.write_manifest(manifest)
+    write_report(folder)
 
 
 def specify(config: Config) -> job.JobSpec:

@@ -141,8 +141,11 @@ def test_a_log_cut_anywhere_gives_exactly_its_whole_rows(folder: RunFolder):
 
 
 def test_a_damaged_row_in_the_middle_is_told(folder: RunFolder):
-    (folder.path / "metrics.jsonl").write_text('{"step": 1}\n{"ste\n{"step": 3}\n')
-    with pytest.raises(InputError, match=r"^line 2 of metrics\.jsonl must be JSON"):
+    folder.append_metrics([_row(1)])
+    with (folder.path / "metrics.jsonl").open("a") as file:
+        file.write('{"ste\n')
+    folder.append_metrics([_row(3)])
+    with pytest.raises(InputError, match=r"^line 2 of metrics\.jsonl must be a row"):
         folder.read_metrics()
 
 

@@ -90,7 +90,7 @@ def test_chunks_end_where_the_observer_wants_to_look(vgg, from_noise, monkeypatc
     monkeypatch.setattr(job, "CHUNK_SECONDS", 100.0)
     seen: list[job.Report] = []
     spec = spec_of(init="noise", scales=[16, 32], steps=[7, 4], seed=5)
-    outcome = run(vgg, spec, observe=lambda report: bool(seen.append(report)), chunk_at=3)
+    outcome = run(vgg, spec, observe=lambda report: bool(seen.append(report)), chunk_at=range(3, 100, 3))
     steps = [report.step for report in seen]
     assert {3, 6, 9, 11} <= set(steps)
     assert [row for report in seen for row in report.rows] == outcome.rows
@@ -110,7 +110,7 @@ def test_an_observer_stops_the_job_with_the_picture_so_far(vgg):
         pictures.append(report.pixels())
         return report.step >= 3
 
-    outcome = run(vgg, spec_of(scales=[16, 32], steps=[5, 5]), observe=stop_at_3, chunk_at=1)
+    outcome = run(vgg, spec_of(scales=[16, 32], steps=[5, 5]), observe=stop_at_3, chunk_at=range(1, 11))
     assert outcome.stopped
     assert [row["step"] for row in outcome.rows] == [1, 2, 3]
     assert outcome.pixels.shape == (1, 10, 16, 3)

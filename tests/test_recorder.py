@@ -50,27 +50,27 @@ def steps_in(folder: RunFolder) -> list[int]:
 
 @pytest.mark.parametrize(("log_every", "kept"), [(1, [1, 2, 3, 4, 5, 6, 7]), (3, [1, 3, 6, 7]), (100, [1, 7])])
 def test_the_first_the_last_and_every_so_many_rows_are_kept(folder: RunFolder, log_every: int, kept: list[int]):
-    recorder = Recorder(folder, Bar(), log_every, 0)
+    recorder = Recorder(folder, Bar(), log_every)
     for chunk in (report(1, 1), report(2, 5), report(6, 7, ends=True)):
         assert recorder(chunk) is False
     assert steps_in(folder) == kept
 
 
 def test_the_last_row_is_kept_once_when_it_is_due_anyway(folder: RunFolder):
-    Recorder(folder, Bar(), 5, 0)(report(1, 5, ends=True))
+    Recorder(folder, Bar(), 5)(report(1, 5, ends=True))
     assert steps_in(folder) == [1, 5]
 
 
 def test_the_bar_hears_of_every_chunk_and_message(folder: RunFolder):
     bar = Bar()
-    recorder = Recorder(folder, bar, 100, 0)
+    recorder = Recorder(folder, bar, 100)
     recorder(report(1, 4, messages=("first", "second")))
     recorder(report(5, 6))
     assert (bar.steps, bar.said) == ([4, 6], ["first", "second"])
 
 
 def test_a_snapshot_each_so_many_steps(folder: RunFolder):
-    recorder = Recorder(folder, Bar(), 1, 2)
+    recorder = Recorder(folder, Bar(), 1, range(2, 100, 2))
     for step in range(1, 6):
         recorder(report(step, step))
     assert list(folder.snapshots) == [2, 4]
@@ -80,7 +80,7 @@ def test_a_snapshot_each_so_many_steps(folder: RunFolder):
 
 def test_the_first_interrupt_asks_and_the_second_one_kills(folder: RunFolder):
     bar, before = Bar(), signal.getsignal(signal.SIGINT)
-    recorder = Recorder(folder, bar, 100, 0)
+    recorder = Recorder(folder, bar, 100)
     with interruptible(recorder):
         assert recorder(report(1, 1)) is False
         os.kill(os.getpid(), signal.SIGINT)
@@ -95,7 +95,7 @@ def test_the_first_interrupt_asks_and_the_second_one_kills(folder: RunFolder):
 
 def test_an_interrupt_after_the_last_step_changes_nothing(folder: RunFolder):
     bar = Bar()
-    Recorder(folder, bar, 1, 0, stop=True)(report(1, 2, ends=True))
+    Recorder(folder, bar, 1, stop=True)(report(1, 2, ends=True))
     assert bar.said == []
 
 
@@ -105,4 +105,4 @@ def test_a_full_disk_is_one_clear_line(folder: RunFolder):
     with pytest.raises(
         InputError, match=r"^[^\n]*metrics\.jsonl must be writable, got 'no space left on device'; free [^\n]*$"
     ):
-        Recorder(folder, Bar(), 1, 0)(report(1, 1))
+        Recorder(folder, Bar(), 1)(report(1, 1))

@@ -62,8 +62,8 @@ def test_a_run_leaves_its_whole_record(main):
     assert err.splitlines()[-1].startswith("step 5 of 5 at 24 px: loss ")
     files = {str(path.relative_to("one")) for path in Path("one").rglob("*") if path.is_file()}
     assert files == {
-        *("result.png", "config.yaml", "metrics.jsonl", "manifest.json", "losses.png"),
-        *("snapshots/step-000002.png", "snapshots/step-000004.png"),
+        *("result.png", "config.yaml", "metrics.jsonl", "manifest.json", "losses.png", "report.html"),
+        *("inputs/content.jpg", "inputs/style.jpg", "snapshots/step-000002.png", "snapshots/step-000004.png"),
     }
     folder = RunFolder(Path("one"))
     rows = folder.read_metrics()

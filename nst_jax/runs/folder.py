@@ -1,11 +1,14 @@
 """The folder of one run: who may write into it, what its files are called, and how they are written and read.
 
     config.yaml             the resolved configuration; its exclusive creation claims the folder
+    inputs/*.jpg            the pictures it was given, at the size of the result
     metrics.jsonl           one JSON object for each logged step
+    current.jpg             the picture a few seconds ago, while the run goes on
     snapshots/step-*.png    the picture so far, at the size of its scale
     preview.png             a first sight of it, where one was asked for
     result.png              the picture, with its provenance inside
     losses.png              the loss curves
+    report.html             all of it on one page, for a browser
     manifest.json           what was run, on what, with what, for how long
 
 Every file appears whole or not at all, except metrics.jsonl, which grows by whole rows.
@@ -23,7 +26,7 @@ from jaxtyping import Float
 
 from nst_jax.disk import disk_errors, replace_file
 from nst_jax.errors import InputError
-from nst_jax.images.files import write_image
+from nst_jax.images.files import fit_long_side, resize, write_image
 from nst_jax.runs.writing import strict_json
 
 METRIC_KEYS = ("step", "scale", "size", "loss", "content", "style", "tv", "seconds")
@@ -72,8 +75,22 @@ class RunFolder:
         Raises:
             InputError: if there is no metrics.jsonl, or any other line of it is damaged.
         """
+        rows, damaged = self.salvage_metrics()
+        for number, line in damaged.items():
+            raise InputError(
+                f"line {number} of metrics.jsonl must be a row, got {line[:40]!r} in {self.path}; the file is damaged"
+            )
+        return rows
+
+    def salvage_metrics(self) -> tuple[list[dict[str, Any]], dict[int, str]]:
+        """The rows that can be read, and by its number every line that cannot.
+
+        Raises:
+            InputError: if there is no metrics.jsonl.
+        """
         *lines, _torn = self._read("metrics.jsonl").split("\n")
-        return [self._parse(f"line {number} of metrics.jsonl", line) for number, line in enumerate(lines, 1)]
+        rows = {number: _row(line) for number, line in enumerate(lines, 1)}
+        return [row for row in rows.values() if row], {number: lines[number - 1] for number in rows if not rows[number]}
 
     def write_snapshot(self, step: int, pixels: Float[np.ndarray, "1 h w 3"]) -> Path:
         """Writes the picture as it is after `step` steps, counted over all scales; returns the file's path."""
@@ -88,9 +105,33 @@ class RunFolder:
         write_image(self.path / "preview.png", pixels)
         return self.path / "preview.png"
 
+    @property
+    def inputs(self) -> dict[str, Path]:
+        """The pictures that the run was given, by role: "content" first, then the styles."""
+        return {file.stem: file for file in sorted((self.path / "inputs").glob("*.jpg"))}
+
+    def write_inputs(self, pictures: Mapping[str, Float[np.ndarray, "1 _h _w 3"]], size: int) -> None:
+        """Keeps each picture by its role as a JPEG whose longer side is at most `size`."""
+        folder = self.path / "inputs"
+        with disk_errors(folder):
+            folder.mkdir(exist_ok=True)
+        for role, pixels in pictures.items():
+            height, width = pixels.shape[1:3]
+            write_image(folder / f"{role}.jpg", resize(pixels, fit_long_side(height, width, min(size, max(height, width)))))
+
+    @property
+    def current(self) -> Path:
+        """The picture so far, while there is no result."""
+        return self.path / "current.jpg"
+
+    def write_current(self, pixels: Float[np.ndarray, "1 h w 3"]) -> None:
+        """Replaces the picture that shows how far the run is."""
+        write_image(self.current, pixels)
+
     def write_result(self, pixels: Float[np.ndarray, "1 h w 3"], text: Mapping[str, str]) -> Path:
         """Writes result.png with `text` (see `nst_jax.runs.manifest.provenance`) inside; returns its path."""
         write_image(self.result, pixels, text=text)
+        self.current.unlink(missing_ok=True)
         return self.result
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
@@ -145,6 +186,14 @@ def create_run_folder(path: Path | str, config_yaml: str) -> RunFolder:
         config.unlink(missing_ok=True)  # gives the claim back
         raise
     return folder
+
+
+def _row(line: str) -> dict[str, Any] | None:
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return None
+    return row if isinstance(row, dict) and row.keys() >= {*METRIC_KEYS} else None
 
 
 def _created(path: Path) -> bool:

@@ -1,7 +1,9 @@
-"""The observer of a job that keeps its record: metrics, snapshots and the bar on the terminal."""
+"""The observer of a job that keeps its record: metrics, snapshots, the picture so far and the bar on the terminal."""
 
+import math
 import signal
-from collections.abc import Iterator
+import time
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
@@ -9,6 +11,8 @@ from types import FrameType
 from nst_jax.job import Report
 from nst_jax.runs.folder import RunFolder
 from nst_jax.runs.progress import Progress
+
+_SECONDS_BETWEEN_PICTURES = 5.0
 
 
 @dataclass
@@ -19,15 +23,17 @@ class Recorder:
         folder: where to.
         bar: told of every chunk.
         log_every: a row of metrics each so many steps, the first and the last one.
-        snapshot_every: a picture each so many steps; 0 for none.
+        snapshot_at: the steps whose pictures are kept.
         stop: set from outside, by a signal.
+        shown_at: the time of the last current picture.
     """
 
     folder: RunFolder
     bar: Progress
     log_every: int
-    snapshot_every: int
+    snapshot_at: Collection[int] = ()
     stop: bool = False
+    shown_at: float = -math.inf
 
     def __call__(self, report: Report) -> bool:
         """Records one chunk of steps; True asks the job to end with it."""
@@ -39,8 +45,11 @@ class Recorder:
             self.bar.say(message)
         if report.rows:
             self.bar.update(report.step, report.rows[-1])
-        if self.snapshot_every and report.step % self.snapshot_every == 0:
+        if report.step in self.snapshot_at:
             self.folder.write_snapshot(report.step, report.pixels())
+        if not report.last and time.monotonic() - self.shown_at > _SECONDS_BETWEEN_PICTURES:
+            self.shown_at = time.monotonic()
+            self.folder.write_current(report.pixels())
         if stop and not report.last:
             self.bar.say(f"stopped at step {report.step}: the picture so far is the result")
         return stop
