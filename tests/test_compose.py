@@ -68,7 +68,7 @@ def test_every_network_has_a_config():
 
 
 def test_an_experiment_gives_way_to_the_command_line():
-    config = composed("experiment=noise", "size=64", "loss.style_weight=3")
+    config = composed("experiment=gatys2015", "size=64", "loss.style_weight=3")
     assert (config.init, config.size, config.loss.style_weight) == ("noise", 64, 3.0)
     assert config.loss.convention == "paper"
 
@@ -108,7 +108,7 @@ def test_the_manual_shows_every_setting_with_its_default():
         ("run.quiet=perhaps", "run.quiet must be true or false, got 'perhaps'"),
         ("loss.style_layers=relu1_1", "loss.style_layers must be a list such as [relu1_1,relu2_1], got 'relu1_1'"),
         ("optimizer=sgd", "optimizer must be one of adam, lbfgs; got 'sgd'"),
-        ("experiment=moon", "experiment must be one of noise; got 'moon'"),
+        ("experiment=moon", "experiment must be one of fast, gatys2015, gatys2016, photo, texture; got 'moon'"),
     ],
 )
 def test_a_mistake_is_told_with_what_would_be_right(override: str, message: str):
@@ -123,7 +123,7 @@ def test_an_unknown_choice_lists_the_choices_and_the_way_to_ones_own(group: str)
     assert f"{group}.path=FILE" in message or f"{group}.name=NAME" in message
 
 
-@pytest.mark.parametrize("override", ["size", "size=${nothing}", "+experiment=noise", "~loss.seed", "loss.style_weight=[1"])
+@pytest.mark.parametrize("override", ["size", "size=${nothing}", "+experiment=gatys2015", "~loss.seed", "loss.style_weight=[1"])
 def test_whatever_else_is_wrong_is_told_on_one_line(override: str):
     assert message_of(override)
 
