@@ -77,11 +77,12 @@ class OptimizerConfig:
 
 @dataclass
 class RunConfig:
-    """The record: its folder (named after the time if not said), the steps between rows and pictures, and quiet or not."""
+    """The record: its folder (named after the time if not said), steps between rows and pictures, a film, quiet or not."""
 
     dir: str | None = None
     log_every: int = 1
     snapshot_every: int = 0
+    video: bool = False
     quiet: bool = False
 
 

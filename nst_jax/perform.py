@@ -15,6 +15,7 @@ from nst_jax.networks import Network, load, weights
 from nst_jax.preview import preview
 from nst_jax.runs.folder import RunFolder, create_run_folder
 from nst_jax.runs.manifest import build_manifest, provenance
+from nst_jax.runs.movie import frame_steps, write_movie
 from nst_jax.runs.plots import plot_losses
 from nst_jax.runs.progress import progress
 from nst_jax.runs.recorder import Recorder, interruptible
@@ -96,12 +97,13 @@ def claim(prepared: Prepared) -> RunFolder:
 
 def look_at(prepared: Prepared) -> Sequence[int]:
     """The steps whose pictures are kept."""
-    every = prepared.config.run.snapshot_every
-    return range(every, sum(scale.steps for scale in prepared.spec.scales) + 1, every) if every else ()
+    run, steps = prepared.config.run, [scale.steps for scale in prepared.spec.scales]
+    regular = range(run.snapshot_every, sum(steps) + 1, run.snapshot_every) if run.snapshot_every else ()
+    return sorted({*regular, *(frame_steps(steps) if run.video else ())})
 
 
 def keep(prepared: Prepared, folder: RunFolder, outcome: job.Outcome) -> None:
-    """Writes the picture, the loss curves, the manifest and the report."""
+    """Writes the picture, the loss curves, the manifest, the making-of if one is wanted, and the report."""
     config, pictures = prepared.config, prepared.pictures
     manifest = build_manifest(
         command=sys.orig_argv,
@@ -116,6 +118,8 @@ def keep(prepared: Prepared, folder: RunFolder, outcome: job.Outcome) -> None:
     folder.write_result(outcome.pixels, provenance(to_yaml(config, record=False), manifest))
     plot_losses(folder.losses, outcome.rows)
     folder.write_manifest(manifest)
+    for notice in write_movie(folder) if config.run.video else []:
+        (_silent if config.run.quiet else _say)(notice)
     write_report(folder)
 
 

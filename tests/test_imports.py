@@ -26,7 +26,7 @@ CORE = [
 CORE_LIBRARIES = {"jax", "flax", "optax", "numpy", "jaxtyping", *sys.stdlib_module_names}
 # Each ring from the outside in: a module imports none of an earlier ring.
 RINGS = [
-    ["nst_jax.run", "nst_jax.weights", "nst_jax.evaluate.__main__", "nst_jax.report"],
+    ["nst_jax.run", "nst_jax.weights", "nst_jax.evaluate.__main__", "nst_jax.report", "nst_jax.watch"],
     ["nst_jax.api", "nst_jax.perform"],
     ["nst_jax.compose", "nst_jax.preview"],
     ["nst_jax.config"],
@@ -46,10 +46,11 @@ GATES = {
     "PIL": ["nst_jax.images"],
     "tifffile": ["nst_jax.images"],
     "tqdm": ["nst_jax.runs.progress", "nst_jax.download"],
-    "argparse": ["nst_jax.weights", "nst_jax.report", "nst_jax.images.drawing", "nst_jax.evaluate.__main__"],
+    "argparse": ["nst_jax.weights", "nst_jax.report", "nst_jax.watch", "nst_jax.images.drawing", "nst_jax.evaluate.__main__"],
     "rich": ["nst_jax.evaluate.__main__"],
     "safetensors": ["nst_jax.networks"],
     "pickle": ["nst_jax.networks.convert_lpips", "nst_jax.networks.convert_torch"],
+    "av": ["nst_jax.images.film"],
     "orbax": [],
     "torch": ["nst_jax.networks.convert_torch"],
 }

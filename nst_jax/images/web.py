@@ -1,15 +1,11 @@
-"""Pictures for web pages and films: small JPEGs, and frames brought to one size."""
+"""Pictures for web pages: small JPEGs inside an address."""
 
 import base64
 import io
-from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
-from jaxtyping import UInt8
 from PIL import Image
 
-from nst_jax.disk import disk_errors
 from nst_jax.images.files import fit_long_side, read_file
 
 _QUALITY = 86  # of a JPEG: a picture of 384 pixels takes about 40 KB
@@ -29,27 +25,10 @@ def data_uri(path: Path, long_side: int | None = None) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode()}"
 
 
-def read_frame(path: Path, width_height: tuple[int, int]) -> UInt8[np.ndarray, "h w 3"]:
-    """The picture in `path` at another size, in 8 bits."""
-    with Image.open(path) as image:
-        return np.asarray(image.convert("RGB").resize(width_height, Image.Resampling.LANCZOS))
-
-
 def picture_size(path: Path, long_side: int | None = None) -> tuple[int, int]:
     """Width and height of the picture in `path`, brought to `long_side` where it is larger."""
     with Image.open(path) as image:
         return _reduced(image.convert("RGB"), long_side).size
-
-
-def write_gif(path: Path, frames: Iterable[UInt8[np.ndarray, "h w 3"]], milliseconds: list[int]) -> None:
-    """Writes a film that repeats, each frame with its own 256 colors and its own time.
-
-    Raises:
-        InputError: the disk refuses.
-    """
-    pictures = (Image.fromarray(frame).quantize(dither=Image.Dither.NONE) for frame in frames)
-    with disk_errors(path):
-        next(pictures).save(path, format="GIF", save_all=True, append_images=pictures, duration=milliseconds, loop=0)
 
 
 def _reduced(image: Image.Image, long_side: int | None) -> Image.Image:

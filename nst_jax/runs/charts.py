@@ -57,16 +57,20 @@ def loss_chart(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return _embedded(plot)
 
 
-def columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+def columns(rows: Sequence[Mapping[str, Any]], of: slice = slice(None)) -> dict[str, list[Any]]:
     """The rows by column, as the chart takes them; what a logarithm cannot show is NaN.
+
+    Args:
+        rows: all of them, which say what terms there are.
+        of: those whose values are given.
 
     >>> row = {"step": 1, "scale": 0, "size": 16, "seconds": 0.5, "loss": 2.0}
     >>> columns([row, row | {"loss": 0.0}])["loss"]
     [2.0, nan]
     """
     terms = [term for term, _ in _term_colors(rows)]
-    plain = {key: [row[key] for row in rows] for key in ("step", "size", "seconds")}
-    return plain | {term: [_positive(row.get(term)) for row in rows] for term in terms}
+    plain = {key: [row[key] for row in rows[of]] for key in ("step", "size", "seconds")}
+    return plain | {term: [_positive(row.get(term)) for row in rows[of]] for term in terms}
 
 
 def pareto_chart(members: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

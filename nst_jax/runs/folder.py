@@ -8,6 +8,7 @@
     preview.png             a first sight of it, where one was asked for
     result.png              the picture, with its provenance inside
     losses.png              the loss curves
+    making_of.gif, .mp4     the snapshots as a film, where one was asked for
     report.html             all of it on one page, for a browser
     manifest.json           what was run, on what, with what, for how long
 

@@ -45,13 +45,13 @@ def render(folder: RunFolder, *, live: bool = False) -> str:
         live=live,
         title=_title(folder, manifest),
         state="running" if live else state(folder),
-        summary=summary(folder, rows),
+        summary=summary(rows),
         picture=picture_address(folder) if live else _embedded(missing, picture),
         **dict(zip(("width", "height"), _size(picture), strict=True)),
         pictures={role: uri for role, file in folder.inputs.items() if (uri := _embedded(missing, file))},
         sources={role: Path(str(facts.get("source", ""))).name for role, facts in manifest.get("inputs", {}).items()},
         chart=loss_chart(rows) if rows else None,
-        scales=_scales(rows),
+        scales=scales(rows),
         snapshots=[(step, uri) for step, file in _strip(folder) if (uri := _embedded(missing, file, _STRIP_SIDE))],
         film=next((name for name in ("making_of.mp4", "making_of.gif") if (folder.path / name).exists()), None),
         commands=_commands(folder, manifest),
@@ -77,7 +77,7 @@ def state(folder: RunFolder) -> str:
     return "done" if folder.result.exists() and (folder.path / "manifest.json").exists() else "unfinished"
 
 
-def summary(folder: RunFolder, rows: Sequence[Mapping[str, Any]]) -> str:
+def summary(rows: Sequence[Mapping[str, Any]]) -> str:
     """One line on how far a run is."""
     if not rows:
         return "no step yet"
@@ -130,7 +130,7 @@ def _strip(folder: RunFolder) -> list[tuple[int, Path]]:
     return [snapshots[round(i * (len(snapshots) - 1) / max(count - 1, 1))] for i in range(count)]
 
 
-def _scales(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, int]]:
+def scales(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, int]]:
     """For each scale its size and the first and last step that was logged there."""
     groups = [list(group) for _, group in groupby(rows, key=lambda row: (row["scale"], row["size"]))]
     return [{"size": group[0]["size"], "first": group[0]["step"], "last": group[-1]["step"]} for group in groups]
@@ -150,7 +150,7 @@ def _facts(manifest: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> li
     terms = [(term, value) for term, value in (rows[-1] if rows else {}).items() if term not in ("step", "scale", "size")]
     device, seconds, git = (manifest.get(key) or {} for key in ("device", "seconds", "git"))
     facts = {
-        "steps": ", ".join(f"{scale['last'] - scale['first'] + 1} at {scale['size']} px" for scale in _scales(rows)),
+        "steps": ", ".join(f"{scale['last'] - scale['first'] + 1} at {scale['size']} px" for scale in scales(rows)),
         "last step": ", ".join(f"{term} {short(value)}" for term, value in terms if term != "seconds"),
         "seconds": ", ".join(f"{phase} {value:.1f}" for phase, value in seconds.items()),
         "hardware": ", ".join(_hardware(device)),

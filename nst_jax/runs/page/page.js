@@ -65,10 +65,13 @@ async function draw() {
 // While the run goes on, the page asks the server that it came from for new rows and a new picture.
 async function follow(source) {
   const answer = await fetch("state.json?after=" + (source ? source.data.step.length : 0));
-  const { state, rows, picture, line } = await answer.json();
+  const { state, rows, picture, line, scales } = await answer.json();
   const shown = document.getElementById("picture");
-  if (state === "done" || (picture && !shown) || (rows && !source)) return location.reload();
-  if (rows) source.stream(rows);
+  if (state === "done" || (picture && !shown) || (rows && !source) || scales !== Number(document.body.dataset.live)) return location.reload();
+  if (rows) {
+    if (Object.keys(rows).some((name) => !(name in source.data))) return location.reload(); // a term that begins later
+    source.stream(Object.fromEntries(Object.keys(source.data).map((name) => [name, rows[name].map((value) => value ?? NaN)])));
+  }
   if (picture && shown.getAttribute("src") !== picture) shown.src = picture;
   document.querySelector(".line").lastChild.textContent = " " + line;
   setTimeout(() => followed(source), 1000);
