@@ -102,7 +102,6 @@ def _figure(**options: Any) -> "figure":
     plot = figure(sizing_mode="stretch_width", toolbar_location="below", **tools, **options)
     plot.toolbar.logo = None
     plot.stylesheets.append(_STYLE)
-    plot.window_axis = "x"
     return plot
 
 
