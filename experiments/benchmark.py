@@ -54,7 +54,7 @@ def pictures(size: int) -> dict[str, np.ndarray]:
 
 def ours(size: int) -> dict[str, Callable[[], Any]]:
     """Our gradient and a chunk of steps of our loop, compiled, as functions of nothing."""
-    network = networks.load("vgg19")
+    network = networks.load("vgg19", taps=(*CONTENT, *STYLE))
     spec = ObjectiveSpec(network.spec, CONTENT, STYLE, convention="mean")
     made = {name: jnp.asarray(array) for name, array in pictures(size).items()}
     targets = jax.jit(make_targets, static_argnames=("spec",))(network.params, made["content"], made["style"], spec=spec)

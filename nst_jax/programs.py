@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from nst_jax.memory import give_back
 from nst_jax.objective.objective import Objective
 from nst_jax.optimize.loop import carry_state, init_state, run_chunk
 from nst_jax.optimize.solvers import SolverSpec, State
@@ -96,7 +97,9 @@ def _compile(
         start = carry_state.lower(state, height_width=(image.shape[1], image.shape[2]), solver=solver)
     state, found = jax.tree.map(_shape, (start.out_info, targets.out_info))
     chunk = run_chunk.lower(params, state, found, weights, jnp.int32(0), spec=objective, solver=solver, capacity=CAPACITY)
-    return Programs(targets.compile(), start.compile(), chunk.compile())
+    programs = Programs(targets.compile(), start.compile(), chunk.compile())
+    give_back()
+    return programs
 
 
 def _shape(array: Any) -> jax.ShapeDtypeStruct:

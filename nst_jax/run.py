@@ -65,6 +65,7 @@ def _perform(config: Config) -> None:
 def main() -> None:
     """The command line: exit code 0, 2 for bad input with one line that says why, 130 when interrupted."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here instead of being printed by Hydra
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # of eigenproblems: more threads gain nothing, and wait for each other
     # Hydra finds -m only before the first KEY=VALUE.
     sys.argv[1:] = sorted(quote_paths(sys.argv[1:]), key=lambda argument: argument not in ("-m", "--multirun"))
     try:

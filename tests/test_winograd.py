@@ -85,3 +85,11 @@ def test_jit_scan_and_vmap_give_what_a_plain_call_gives():
     mapped = jax.jit(jax.vmap(lambda image: gradient(image[None])[0]))(x)
     for got in (gradient(x), scanned, mapped):
         np.testing.assert_allclose(got, expected, atol=1e-5)
+
+
+def test_a_kernel_of_numpy_is_transformed_by_numpy_to_the_same_values():
+    _, kernel, _ = random_case(1, 1, 1, 5, 7)
+    transformed = transform_kernel(kernel)
+    assert isinstance(transformed, np.ndarray)
+    assert transformed.dtype == np.float32
+    np.testing.assert_allclose(jax.jit(transform_kernel)(kernel), transformed, rtol=1e-5, atol=1e-6)

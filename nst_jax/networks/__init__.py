@@ -73,13 +73,8 @@ def load(name: str = "vgg19", *, convolution: str = "auto", taps: tuple[str, ...
     stored = weights.load_params(name)
     if taps:
         convnet.check_taps(spec.architecture, taps)
-        stored = {layer: stored[layer] for layer in convnet.layers_with_params(spec.architecture, taps)}
-    params = jax.tree.map(jnp.asarray, stored)
-    if convolution == "winograd":
-        params = _prepare(params)
+    params = {}
+    for layer in convnet.layers_with_params(spec.architecture, taps) if taps else list(stored):
+        leaves = stored.pop(layer)
+        params[layer] = jax.tree.map(jnp.asarray, layers.prepare(leaves) if convolution == "winograd" else leaves)
     return Network(dataclasses.replace(spec, **options), params)  # pyright: ignore[reportArgumentType]
-
-
-@jax.jit
-def _prepare(params: Params) -> Params:
-    return {name: layers.prepare(leaves) for name, leaves in params.items()}

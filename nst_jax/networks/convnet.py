@@ -58,8 +58,8 @@ ARCHITECTURES: dict[str, tuple[Conv | Pool, ...]] = {
 
 
 # Name in the config -> the first letters of the layers that end a part which the gradient computes anew from its input:
-# the poolings end blocks. Keeping the input of every layer instead keeps much more, but lets each be computed by itself.
-REMAT: dict[str, tuple[str, ...]] = {"auto": (), "none": (), "blocks": ("pool",), "full": ("pool", "relu")}
+# the poolings end blocks. (Parts of single layers keep every layer's input, and need more memory than keeping all there is.)
+REMAT: dict[str, tuple[str, ...]] = {"auto": (), "none": (), "blocks": ("pool",)}
 
 
 @dataclass(frozen=True)

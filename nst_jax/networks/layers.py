@@ -71,7 +71,7 @@ class Convolution(nn.Module):
         return y + bias.astype(dtype)
 
 
-def prepare(leaves: dict[str, Array]) -> dict[str, Any]:
+def prepare(leaves: dict[str, Any]) -> dict[str, Any]:
     """A layer's parameters for `method="winograd"`: a 3x3 kernel of many input channels is transformed, others are kept."""
     kernel = leaves.get("kernel")
     if kernel is None or kernel.shape[:2] != (3, 3) or kernel.shape[2] < LEAST_CHANNELS:

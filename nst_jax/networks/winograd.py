@@ -20,6 +20,7 @@ References:
 """
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -50,10 +51,10 @@ OUTPUT = np.array(
 BAND_TILES = 128
 
 
-def transform_kernel(kernel: Float[Array, "3 3 i o"]) -> Float[Array, "36 i o"]:
-    """G g Gᵀ, the kernel as `conv3x3` takes it: computed once, used for the convolution and for its gradient."""
-    g = jnp.asarray(KERNEL, kernel.dtype)
-    return jnp.einsum("pa,qb,abio->qpio", g, g, kernel, precision="highest").reshape(36, *kernel.shape[2:])
+def transform_kernel(kernel: Float[Array | np.ndarray, "3 3 i o"]) -> Any:
+    """G g Gᵀ, the kernel as `conv3x3` takes it, [36, i, o]: computed once, used for the convolution and for its gradient."""
+    both = np.einsum("pa,qb->qpab", KERNEL, KERNEL).reshape(36, 9).astype(kernel.dtype)
+    return (both @ kernel.reshape(9, -1)).reshape(36, *kernel.shape[2:])
 
 
 def conv3x3(
@@ -116,14 +117,16 @@ def _num_bands(rows: int, tiles_per_row: int, num_in: int, num_out: int) -> int:
     return max(1, min(rows, rows * tiles_per_row // tiles))
 
 
+@functools.partial(jax.jit, static_argnums=(2, 3, 4))  # traced once for all layers of a shape
 def _convolve_band(
     x: Float[Array, "n h w a"], u: Float[Array, "36 i o"], rows: int, columns: int, adjoint: bool
 ) -> Float[Array, "n h2 w2 b"]:
     """`x` of 4 rows + 2 by 4 columns + 2 pixels, to 4 rows by 4 columns."""
     barrier = jax.lax.optimization_barrier  # keeps XLA from computing the row transform anew for each column
+    every = jax.lax.slice_in_dim
     take, give, channels = (INPUT[:, ::-1], OUTPUT[::-1], 2) if adjoint else (INPUT, OUTPUT, 1)
-    d = barrier(_combine(take, [x[:, i : i + 4 * rows - 3 : 4] for i in range(6)]))
-    v = barrier(_combine(take, [d[:, :, :, j : j + 4 * columns - 3 : 4] for j in range(6)]))  # [q, p, n, rows, columns, a]
+    d = barrier(_combine(take, [every(x, i, i + 4 * rows - 3, 4, axis=1) for i in range(6)]))
+    v = barrier(_combine(take, [every(d, j, j + 4 * columns - 3, 4, axis=3) for j in range(6)]))  # [q, p, n, rows, columns, a]
     m = jax.lax.dot_general(v.reshape(36, -1, x.shape[3]), u, (((2,), (channels,)), ((0,), (0,))))
     m = m.reshape(6, 6, x.shape[0], rows, columns, -1)
     q = barrier(_combine(give, list(m)))  # [column in the tile, p, n, rows, columns, b]
@@ -135,10 +138,6 @@ def _combine(matrix: np.ndarray, parts: list[Array]) -> Array:
     """The rows of a small constant matrix times a list of arrays, stacked; products with 0 and 1 are left out."""
     sums = []
     for row in matrix:
-        terms = [
-            part if c == 1 else -part if c == -1 else part * jnp.asarray(c, part.dtype)
-            for c, part in zip(row, parts, strict=True)
-            if c
-        ]
+        terms = [part if c == 1 else -part if c == -1 else part * float(c) for c, part in zip(row, parts, strict=True) if c]
         sums.append(sum(terms[1:], terms[0]))
     return jnp.stack(sums)

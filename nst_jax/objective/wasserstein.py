@@ -27,6 +27,7 @@ class Root(NamedTuple):
     low: Float[Array, "c c"]
 
 
+@jax.custom_batching.sequential_vmap  # a batching rule of JAX's own would make float32 of what is float64 inside
 def covariance_root(covariance: Float[Array, "c c"]) -> Root:
     """(Σ + εI)^½, ε = `EPSILON`; eigenvalues that rounding has brought below ε/10 count as ε/10.
 
@@ -41,6 +42,7 @@ def covariance_root(covariance: Float[Array, "c c"]) -> Root:
         return Root(high, (root - high.astype(jnp.float64)).astype(covariance.dtype))
 
 
+@jax.custom_batching.sequential_vmap
 def _bures_and_gradient(covariance: Float[Array, "c c"], target: Root) -> tuple[Float[Array, ""], Float[Array, "c c"]]:
     with jax.enable_x64(True):
         root = target.high.astype(jnp.float64) + target.low.astype(jnp.float64)
