@@ -18,14 +18,15 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
+import nst_jax.images
 from nst_jax.cache import use_compilation_cache
 from nst_jax.evaluate import scores
 from nst_jax.images.files import fit_long_side, read_image, resize
 from nst_jax.runs.folder import RunFolder
 
 HERE = Path(__file__).parent
-CONTENTS, STYLES = ("tubingen", "golden_gate"), ("starry_night", "shipwreck")
-PAIRS = [f"{content}_{style}" for content in CONTENTS for style in STYLES]
+CONTENTS, STYLES = ("tubingen", "golden_gate", "neckarfront_drawing"), ("starry_night", "shipwreck")
+PAIRS = [f"{content}_{style}" for content in CONTENTS[:2] for style in STYLES] + ["neckarfront_drawing_starry_night"]
 SHOWN = ("lpips_alex", "lpips_vgg", "style_gram_vgg16", "style_w2_vgg16", "style_w2_alex", "color_w2", "tv_ratio", "border")
 SHOWN = (*SHOWN, "checkerboard", "grid")
 # The checkpoints of the opponent that the curve shows: (size, step).
@@ -87,7 +88,7 @@ def scored(rows: list[Row], images: Path) -> list[dict]:
         if digest in known:
             values = {key: known[digest][key] for key in SHOWN}
         else:
-            content, style = (read_image(images / f"{name}.jpg").pixels for name in split(row.pair))
+            content, style = (read_image(find(images, name)).pixels for name in split(row.pair))
             values = scores(content, style, at_final_size(read_image(row.picture).pixels, content))
         found.append(facts | {key: round(value, 4) for key, value in values.items()})
         print(facts["system"], facts["pair"], facts["seconds"], flush=True)
@@ -99,6 +100,12 @@ def scored(rows: list[Row], images: Path) -> list[dict]:
 def at_final_size(pixels: np.ndarray, content: np.ndarray) -> np.ndarray:
     """Snapshots of coarser scales enlarged, so that pictures on the way compare with the last ones."""
     return resize(pixels, fit_long_side(content.shape[1], content.shape[2], 256))
+
+
+def find(images: Path, name: str) -> Path:
+    """The picture in the folder, or else the bundled one."""
+    path = images / f"{name}.jpg"
+    return path if path.is_file() else Path(nst_jax.images.__file__).parent / "bundled" / path.name
 
 
 def split(pair: str) -> tuple[str, str]:
@@ -121,15 +128,16 @@ def draw_curve(rows: list[dict]) -> None:
     """Style and content distance against seconds, a column a pair."""
     keys = ("style_w2_vgg16", "lpips_alex")
     figure = Figure(figsize=(13, 6), dpi=90, layout="constrained")
-    grid = figure.subplots(len(keys), len(PAIRS), sharex=True)
+    grid = figure.subplots(len(keys), 4, sharex=True)
     colors = dict(zip(dict.fromkeys(row["system"] for row in rows), ("#000000", "#D55E00", "#0072B2", "#009E73"), strict=False))
-    for column, pair in enumerate(PAIRS):
+    for column, pair in enumerate(PAIRS[:4]):
         for axes, key in zip(grid[:, column], keys, strict=True):
             for system, color in colors.items():
                 points = sorted((row["seconds"], row[key]) for row in rows if row["pair"] == pair and row["system"] == system)
                 if points:
                     axes.plot(*zip(*points, strict=True), ".-", color=color, label=system)
-            axes.set(xscale="log")
+            axes.set(xscale="log", xticks=(10, 30, 100, 300, 700), xticklabels=("10", "30", "100", "300", "700"))
+            axes.minorticks_off()
             axes.grid(color="0.9")
         grid[0, column].set(title=" × ".join(split(pair)))
         grid[-1, column].set(xlabel="seconds")
@@ -142,8 +150,11 @@ def draw_curve(rows: list[dict]) -> None:
 def draw_sheets(rows: list[Row], images: Path) -> None:
     """For each pair: content, style, and the last picture of each system, side by side."""
     for pair in PAIRS:
-        pictures = [images / f"{name}.jpg" for name in split(pair)]
-        pictures += [row.picture for row in rows if row.pair == pair and row.final]
+        pictures = [find(images, name) for name in split(pair)]
+        finished = [row.picture for row in rows if row.pair == pair and row.final]
+        if not finished:
+            continue
+        pictures += finished
         shown = [Image.open(path).convert("RGB") for path in pictures]
         shown = [picture.resize((round(picture.width * 240 / picture.height), 240)) for picture in shown]
         sheet = Image.new("RGB", (sum(picture.width + 4 for picture in shown), 240), "white")
