@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import yaml
 from hydra.core.config_store import ConfigStore
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException, ValidationError
 
 from nst_jax.config import Config
@@ -66,6 +67,24 @@ def as_config(composed: Any) -> Config:
         raise InputError(explain(error)) from error
     assert isinstance(config, Config)
     return config
+
+
+def from_yaml(text: str, source: str) -> Config:
+    """The config that `to_yaml` wrote; `source` is what messages call the text.
+
+    Raises:
+        InputError: it is no config, or one of a version with other keys.
+    """
+    try:
+        composed = OmegaConf.create(text)
+    except (OmegaConfBaseException, yaml.YAMLError) as error:
+        raise InputError(f"{source} must be YAML, got {str(error).splitlines()[0]!r}; restore it") from error
+    if not isinstance(composed, DictConfig) or not composed:
+        raise InputError(f"{source} must hold the settings of a run, got {text[:40]!r}; restore it, or begin a new run")
+    try:
+        return as_config(composed)
+    except InputError as error:
+        raise InputError(f"{source} must be of this version of nst_jax: {error}") from error
 
 
 def to_yaml(config: Config, *, record: bool = True) -> str:

@@ -77,12 +77,16 @@ class OptimizerConfig:
 
 @dataclass
 class RunConfig:
-    """The record: its folder (named after the time if not said), steps between rows and pictures, a film, quiet or not."""
+    """The record: its folder (named after the time if not said), the steps between rows and pictures, a film, quiet or not.
+
+    Checkpoints are written each so many seconds, and when the run is interrupted; 0 is then only.
+    """
 
     dir: str | None = None
     log_every: int = 1
     snapshot_every: int = 0
     video: bool = False
+    checkpoint_every_s: float = 10.0
     quiet: bool = False
 
 
@@ -118,6 +122,7 @@ def to_spec(config: Config, *, architecture: str) -> JobSpec:
     objective = _objective(config, architecture)
     _at_least("run.log_every", config.run.log_every, 1)
     _at_least("run.snapshot_every", config.run.snapshot_every, 0)
+    _at_least("run.checkpoint_every_s", config.run.checkpoint_every_s, 0)
     _above("style.scale", config.style.scale, 0)
     scales = _scales(config)
     smallest = smallest_image(architecture, objective.taps)

@@ -16,7 +16,7 @@ from nst_jax.images.color import recolor, with_colors
 from nst_jax.images.files import fit_long_side, resize
 from nst_jax.memory import fit
 from nst_jax.objective.objective import Objective
-from nst_jax.optimize.loop import Metrics
+from nst_jax.optimize.loop import Metrics, init_state
 from nst_jax.optimize.solvers import SolverSpec, State, picture
 from nst_jax.programs import CAPACITY, Call, Needs, compile_ahead
 from nst_jax.types import Params
@@ -201,6 +201,11 @@ def needs(params: Params, stage: Stage, spec: JobSpec) -> Needs:
     """What decides the programs of a stage."""
     objective = fit(spec.objective, stage.content.shape[1] * stage.content.shape[2])
     return Needs(objective, spec.solver, stage.before, (params, (stage.content, stage.style), _weights(spec)))
+
+
+def state_shapes(stage: Stage, spec: JobSpec) -> State:
+    """A state of the solver in a stage: its structure, with shapes and types for arrays."""
+    return init_state.eval_shape(jax.ShapeDtypeStruct(stage.content.shape, jnp.float32), solver=spec.solver)
 
 
 def steps_of(

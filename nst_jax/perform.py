@@ -2,23 +2,28 @@
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from nst_jax import job
 from nst_jax.compose import to_yaml
 from nst_jax.config import Config, PictureConfig, to_spec
+from nst_jax.errors import InputError
 from nst_jax.images.files import Picture, read_image
 from nst_jax.images.named import find_image
 from nst_jax.networks import Network, load, weights
 from nst_jax.preview import preview
+from nst_jax.runs.checkpoint import Checkpoints, discard
+from nst_jax.runs.claim import sole_writer
 from nst_jax.runs.folder import RunFolder, create_run_folder
-from nst_jax.runs.manifest import build_manifest, provenance
+from nst_jax.runs.manifest import begin_manifest, end_manifest, provenance
 from nst_jax.runs.movie import frame_steps, write_movie
 from nst_jax.runs.plots import plot_losses
 from nst_jax.runs.progress import progress
-from nst_jax.runs.recorder import Recorder, interruptible
+from nst_jax.runs.recorder import Recorder, how_to_go_on, interruptible
 from nst_jax.runs.report import write_report
 
 
@@ -31,14 +36,16 @@ class Prepared:
         spec: what it describes.
         pictures: by role: "content", "style", and "init" if the job starts from a file.
         network: with its parameters.
-        began: when the preparation began, by `time.perf_counter`.
+        begun: the manifest as the run begins.
+        seconds: that the preparation took.
     """
 
     config: Config
     spec: job.JobSpec
     pictures: dict[str, Picture]
     network: Network
-    began: float
+    begun: dict[str, Any]
+    seconds: float
 
 
 def run(config: Config) -> tuple[RunFolder, job.Outcome]:
@@ -48,29 +55,55 @@ def run(config: Config) -> tuple[RunFolder, job.Outcome]:
         InputError: anything a user can mend; nothing is compiled before the config is known to be sound.
     """
     prepared = prepare(config)
-    folder = claim(prepared)
-    try:
+    with claimed(prepared) as folder:
         if config.preview:
-            show = _silent if config.run.quiet else _say
-            show(f"preview: {folder.write_preview(_preview(config, prepared.spec, prepared.pictures))}")
-        outcome = _transfer(prepared, folder)
-        keep(prepared, folder, outcome)
-    except BaseException:
-        write_report(folder)  # of what there is
+            say(config)(f"preview: {folder.write_preview(_preview(config, prepared.spec, prepared.pictures))}")
+        return folder, perform(prepared, folder)
+
+
+@contextmanager
+def claimed(prepared: Prepared) -> Iterator[RunFolder]:
+    """The folder of the run, made for it, and this process its only writer."""
+    path = Path(prepared.config.run.dir or time.strftime("runs/%Y-%m-%d_%H-%M-%S"))
+    with sole_writer(path):
+        folder = create_run_folder(path, to_yaml(prepared.config))
+        inputs = {role: picture.pixels for role, picture in prepared.pictures.items()}
+        folder.write_inputs(inputs, prepared.spec.scales[-1].size)
+        with failure_kept(prepared, folder):
+            yield folder
+
+
+@contextmanager
+def failure_kept(prepared: Prepared, folder: RunFolder) -> Iterator[None]:
+    """While this lasts the manifest says that the run goes on; then how it ended, if that was without a picture."""
+    folder.write_manifest(prepared.begun)
+    try:
+        yield
+    except BaseException as error:
+        status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+        with suppress(InputError):  # the disk may be full
+            folder.write_manifest(prepared.begun | {"status": status, "error": f"{type(error).__name__}: {error}"})
+            write_report(folder)  # of what there is
+        if isinstance(error, InputError):
+            raise InputError(f"{error}; to go on then: {how_to_go_on(folder.path)}") from error
         raise
-    return folder, outcome
 
 
-def _transfer(prepared: Prepared, folder: RunFolder) -> job.Outcome:
-    pictures, run, looks = prepared.pictures, prepared.config.run, look_at(prepared)
-    with progress(sum(scale.steps for scale in prepared.spec.scales), quiet=run.quiet) as bar:
-        recorder = Recorder(folder, bar, run.log_every, looks)
+def perform(prepared: Prepared, folder: RunFolder, position: job.Position | None = None) -> job.Outcome:
+    """The job with its record, from the beginning or from a position."""
+    settings, pictures, looks = prepared.config.run, prepared.pictures, look_at(prepared)
+    with progress(sum(scale.steps for scale in prepared.spec.scales), quiet=settings.quiet) as bar:
+        checkpoints = Checkpoints(folder.checkpoints, settings.checkpoint_every_s)
+        recorder = Recorder(folder, bar, settings.log_every, looks, checkpoints)
         start = pictures["init"].pixels if "init" in pictures else None
         with interruptible(recorder):
-            return job.transfer(
+            outcome = job.transfer(
                 *(prepared.network.params, pictures["content"].pixels, pictures["style"].pixels, prepared.spec),
-                init=start, observe=recorder, chunk_at=looks,
+                init=start, observe=recorder, chunk_at=looks, resume=position,
             )  # fmt: skip
+        checkpoints.wait()
+    keep(prepared, folder, outcome, "interrupted" if recorder.interrupted else "finished")
+    return outcome
 
 
 def prepare(config: Config) -> Prepared:
@@ -81,18 +114,17 @@ def prepare(config: Config) -> Prepared:
     """
     began = time.perf_counter()
     spec = specify(config)
-    pictures = _pictures(config, spec, say=_silent if config.run.quiet else _say)
+    pictures = _pictures(config, spec, say(config))
     job.check_pictures(pictures["content"].pixels, pictures["style"].pixels, spec)
     network = load(config.network.name, convolution=spec.objective.network.convolution, taps=spec.objective.taps)
-    return Prepared(config, spec, pictures, network, began)
-
-
-def claim(prepared: Prepared) -> RunFolder:
-    """The folder of the run, made for it, with the pictures that the run is given."""
-    config = prepared.config
-    folder = create_run_folder(config.run.dir or time.strftime("runs/%Y-%m-%d_%H-%M-%S"), to_yaml(config))
-    folder.write_inputs({role: picture.pixels for role, picture in prepared.pictures.items()}, prepared.spec.scales[-1].size)
-    return folder
+    begun = begin_manifest(
+        command=sys.orig_argv,
+        seed=spec.seed,
+        inputs={role: {"source": picture.source, "sha256": picture.sha256} for role, picture in pictures.items()},
+        params={"name": config.network.name, "sha256": weights.file_sha256(config.network.name)},
+        notices=[f"{role}: {notice}" for role, picture in pictures.items() for notice in picture.notices],
+    )
+    return Prepared(config, spec, pictures, network, begun, time.perf_counter() - began)
 
 
 def look_at(prepared: Prepared) -> Sequence[int]:
@@ -102,25 +134,24 @@ def look_at(prepared: Prepared) -> Sequence[int]:
     return sorted({*regular, *(frame_steps(steps) if run.video else ())})
 
 
-def keep(prepared: Prepared, folder: RunFolder, outcome: job.Outcome) -> None:
-    """Writes the picture, the loss curves, the manifest, the making-of if one is wanted, and the report."""
-    config, pictures = prepared.config, prepared.pictures
-    manifest = build_manifest(
-        command=sys.orig_argv,
-        seed=prepared.spec.seed,
-        inputs={role: {"source": picture.source, "sha256": picture.sha256} for role, picture in pictures.items()},
-        params={"name": config.network.name, "sha256": weights.file_sha256(config.network.name)},
-        seconds=outcome.seconds | {"total": time.perf_counter() - prepared.began},
-        notices=[f"{role}: {notice}" for role, picture in pictures.items() for notice in picture.notices],
+def keep(prepared: Prepared, folder: RunFolder, outcome: job.Outcome, status: str = "finished") -> None:
+    """Writes the picture, the loss curves, the making-of if one is wanted, the manifest and the report."""
+    manifest = end_manifest(
+        prepared.begun,
+        status=status,
+        steps=outcome.rows[-1]["step"],
+        seconds=outcome.seconds | {"total": outcome.seconds["total"] + prepared.seconds},
         recoveries=len(outcome.recoveries),
         pixels=outcome.pixels.shape[1] * outcome.pixels.shape[2],
     )
-    folder.write_result(outcome.pixels, provenance(to_yaml(config, record=False), manifest))
-    plot_losses(folder.losses, outcome.rows)
+    folder.write_result(outcome.pixels, provenance(to_yaml(prepared.config, record=False), manifest))
+    plot_losses(folder.losses, folder.read_metrics())
+    for notice in write_movie(folder) if prepared.config.run.video else []:
+        say(prepared.config)(notice)
     folder.write_manifest(manifest)
-    for notice in write_movie(folder) if config.run.video else []:
-        (_silent if config.run.quiet else _say)(notice)
     write_report(folder)
+    if status == "finished":
+        discard(folder.checkpoints)
 
 
 def specify(config: Config) -> job.JobSpec:
@@ -128,16 +159,16 @@ def specify(config: Config) -> job.JobSpec:
     return to_spec(config, architecture=weights.architecture(config.network.name))
 
 
-def _pictures(config: Config, spec: job.JobSpec, say: Callable[[str], None]) -> dict[str, Picture]:
+def _pictures(config: Config, spec: job.JobSpec, tell: Callable[[str], None]) -> dict[str, Picture]:
     pictures = {
-        "content": _picture(config.content, lambda notice: say(f"content: {notice}")),
-        "style": _picture(config.style, lambda notice: say(f"style: {notice}")),
+        "content": _picture(config.content, lambda notice: tell(f"content: {notice}")),
+        "style": _picture(config.style, lambda notice: tell(f"style: {notice}")),
     }
     if spec.init == "adain":
         pixels = _preview(config, spec, pictures)
         pictures["init"] = Picture(pixels, weights.file_sha256("adain-decoder"), "adain", ())
     if spec.init == "file":
-        pictures["init"] = _picture(PictureConfig("init", config.init), lambda notice: say(f"init: {notice}"))
+        pictures["init"] = _picture(PictureConfig("init", config.init), lambda notice: tell(f"init: {notice}"))
     return pictures
 
 
@@ -145,18 +176,15 @@ def _preview(config: Config, spec: job.JobSpec, pictures: dict[str, Picture]) ->
     return preview(pictures["content"].pixels, pictures["style"].pixels, size=config.size, color=spec.color)
 
 
-def _picture(config: PictureConfig, say: Callable[[str], None]) -> Picture:
+def _picture(config: PictureConfig, tell: Callable[[str], None]) -> Picture:
     if config.path is None:
-        return find_image(config.name, notify=say)
+        return find_image(config.name, notify=tell)
     picture = read_image(Path(config.path).expanduser())
     for notice in picture.notices:
-        say(notice)
+        tell(notice)
     return picture
 
 
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
-def _silent(line: str) -> None:
-    pass
+def say(config: Config) -> Callable[[str], None]:
+    """How the user is told something: a line on standard error, or nothing at all."""
+    return (lambda line: None) if config.run.quiet else (lambda line: print(line, file=sys.stderr, flush=True))

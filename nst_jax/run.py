@@ -16,8 +16,11 @@ from nst_jax.cache import use_compilation_cache
 from nst_jax.compose import as_config, explain, quote_paths
 from nst_jax.config import Config
 from nst_jax.errors import InputError
+from nst_jax.job import Outcome
 from nst_jax.paths import data_folder
 from nst_jax.perform import run, specify
+from nst_jax.resume import resume
+from nst_jax.runs.folder import RunFolder
 from nst_jax.runs.progress import short
 
 
@@ -52,12 +55,33 @@ def _in_folder(config: Config, folder: str | None) -> Config:
     return replace(config, run=replace(config.run, dir=folder))
 
 
-def _perform(config: Config) -> None:
-    folder, outcome = run(config)
-    if not config.run.quiet:
+def _folder_to_resume(arguments: list[str]) -> Path | None:
+    """DIR of `--resume DIR`, `--resume=DIR` or `run.resume=DIR`, if one of these is the command line."""
+    words = [word for argument in arguments for word in (argument.split("=", 1) if "resume=" in argument else [argument])]
+    if not {"--resume", "run.resume"} & {*words}:
+        return None
+    if len(words) != 2 or words[0] not in ("--resume", "run.resume"):
+        raise InputError(
+            f"--resume must stand alone with the folder of a run, got {' '.join(arguments)!r};"
+            " the settings are those in its config.yaml"
+        )
+    return Path(words[1]).expanduser()
+
+
+def _go_on(path: Path) -> None:
+    folder, outcome = resume(path)
+    if outcome is None:
+        print(f"{folder.result}: the run has finished already; nothing to do")
+    else:
+        _conclude(folder, outcome, quiet=False)
+
+
+def _conclude(folder: RunFolder, outcome: Outcome, quiet: bool) -> None:
+    """Says where the result is; ends the program if it was interrupted."""
+    if not quiet:
         where = os.path.relpath(folder.result) if folder.result.is_relative_to(Path.cwd()) else folder.result
         loss = short(outcome.rows[-1]["loss"])
-        print(f"{where}: loss {loss} after {len(outcome.rows)} steps, {outcome.seconds['total']:.0f} s")
+        print(f"{where}: loss {loss} after {outcome.rows[-1]['step']} steps, {outcome.seconds['total']:.0f} s")
     if outcome.stopped:
         sys.exit(130)
 
@@ -69,12 +93,15 @@ def main() -> None:
     # Hydra finds -m only before the first KEY=VALUE.
     sys.argv[1:] = sorted(quote_paths(sys.argv[1:]), key=lambda argument: argument not in ("-m", "--multirun"))
     try:
+        if path := _folder_to_resume(sys.argv[1:]):
+            use_compilation_cache()
+            return _go_on(path)
         configs = compose_jobs()
         for config in configs:
             specify(config)  # all members of a sweep before the first one runs
         use_compilation_cache()
         for config in configs:
-            _perform(config)
+            _conclude(*run(config), quiet=config.run.quiet)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from nst_jax.errors import InputError
 from nst_jax.images.files import read_image, read_text
-from nst_jax.runs.folder import METRIC_KEYS, RunFolder, create_run_folder
+from nst_jax.runs.claim import is_being_written, sole_writer
+from nst_jax.runs.folder import FORMAT, METRIC_KEYS, RunFolder, create_run_folder
 from nst_jax.runs.writing import strict_json
 
 
@@ -62,7 +63,7 @@ def test_a_folder_with_a_run_is_refused_and_left_as_it_was(tmp_path: Path, name:
 def _claim(root: Path, start: Any, owner: int, wins: Any) -> None:
     for number in range(50):
         start.wait()
-        with contextlib.suppress(InputError):
+        with contextlib.suppress(InputError), sole_writer(root / str(number)):
             create_run_folder(root / str(number), f"owner: {owner}\n")
             wins.put((number, owner))
 
@@ -82,14 +83,6 @@ def test_of_many_processes_one_gets_each_folder(tmp_path: Path):
     assert all((tmp_path / str(number) / "config.yaml").read_text() == f"owner: {owner}\n" for number, owner in owners)
 
 
-def test_a_folder_claimed_since_it_was_looked_at_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    (tmp_path / "config.yaml").write_text("precious")
-    monkeypatch.setattr(Path, "exists", lambda _path: False)
-    with pytest.raises(InputError, match=r"which holds config\.yaml"):
-        create_run_folder(tmp_path, "new")
-    assert (tmp_path / "config.yaml").read_text() == "precious"
-
-
 @pytest.mark.parametrize("below", ["", "run"])
 def test_a_file_in_the_way_is_one_clear_line(tmp_path: Path, below: str):
     (tmp_path / "file").touch()
@@ -102,6 +95,28 @@ def test_a_config_that_cannot_be_written_gives_the_claim_back(tmp_path: Path, mo
     with pytest.raises(InputError, match="no space left on device"):
         create_run_folder(tmp_path, "seed: 0\n")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_has_one_writer_while_that_one_lives(tmp_path: Path):
+    path = tmp_path / "run"
+    assert not is_being_written(path)
+    with sole_writer(path):
+        assert is_being_written(path)
+        with pytest.raises(InputError, match=r"^run folder must have one writer, got [^\n]+$"), sole_writer(path):
+            pass
+        assert is_being_written(path)
+    assert not is_being_written(path)
+    (path / ".lock").touch()  # as a killed process leaves it
+    assert not is_being_written(path)
+    with sole_writer(path):
+        assert is_being_written(path)
+    assert list(path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_locked_is_one_clear_line(tmp_path: Path):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"^[^\n]*must be writable[^\n]*$"), sole_writer(tmp_path / "file" / "run"):
+        pass
 
 
 def _disk_full(*_args: object, **_options: object) -> None:
@@ -129,6 +144,16 @@ def test_a_row_without_a_key_is_refused_before_anything_is_written(folder: RunFo
     with pytest.raises(KeyError, match="tv"):
         folder.append_metrics([_row(1), row])
     assert not (folder.path / "metrics.jsonl").exists()
+
+
+def test_rows_are_taken_back_to_a_length(folder: RunFolder):
+    assert folder.metrics_bytes() == 0
+    length = folder.append_metrics([_row(1), _row(2)])
+    assert folder.append_metrics([_row(3)]) == folder.metrics_bytes() > length
+    folder.cut_metrics(length)
+    assert [row["step"] for row in folder.read_metrics()] == [1, 2]
+    folder.append_metrics([_row(3)])
+    assert [row["step"] for row in folder.read_metrics()] == [1, 2, 3]
 
 
 def test_a_log_cut_anywhere_gives_exactly_its_whole_rows(folder: RunFolder):
@@ -168,14 +193,14 @@ def test_the_result_carries_its_text(folder: RunFolder):
 
 
 def test_the_manifest_comes_back_and_is_replaced_whole(folder: RunFolder, monkeypatch: pytest.MonkeyPatch):
-    folder.write_manifest({"b": 1, "a": {"where": Path("x"), "nan": float("nan")}})
+    folder.write_manifest({"format": FORMAT, "a": {"where": Path("x"), "nan": float("nan")}})
     text = (folder.path / "manifest.json").read_text()
-    assert text == '{\n  "a": {\n    "nan": null,\n    "where": "x"\n  },\n  "b": 1\n}\n'
+    assert text == '{\n  "a": {\n    "nan": null,\n    "where": "x"\n  },\n  "format": 2\n}\n'
     monkeypatch.setattr(os, "replace", _disk_full)
     monkeypatch.setattr(Path, "replace", _disk_full)
     with pytest.raises(InputError, match="no space left on device"):
-        folder.write_manifest({"b": 2})
-    assert folder.read_manifest() == {"a": {"nan": None, "where": "x"}, "b": 1}
+        folder.write_manifest({"format": FORMAT})
+    assert folder.read_manifest() == {"a": {"nan": None, "where": "x"}, "format": FORMAT}
     assert {file.name for file in folder.path.iterdir()} == {"config.yaml", "manifest.json"}
 
 
@@ -193,7 +218,7 @@ def test_reading_what_is_not_there_names_the_folder(tmp_path: Path, read):
 
 def test_a_damaged_manifest_is_told(folder: RunFolder):
     (folder.path / "manifest.json").write_bytes(b"\x00\xff")
-    with pytest.raises(InputError, match=r"^manifest\.json must be JSON"):
+    with pytest.raises(InputError, match=r"^manifest\.json must be a JSON object"):
         folder.read_manifest()
 
 
@@ -201,6 +226,12 @@ _plain = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
 )
+
+
+def test_a_folder_of_another_format_is_told(folder: RunFolder):
+    folder.write_manifest({"format": 1})
+    with pytest.raises(InputError, match=r"^run folder must have the format 2, got 1 in [^\n]+; read it with [^\n]+$"):
+        folder.read_manifest()
 
 
 @given(_plain, st.sampled_from([None, 2]))

@@ -51,7 +51,8 @@ GATES = {
     "safetensors": ["nst_jax.networks"],
     "pickle": ["nst_jax.networks.convert_lpips", "nst_jax.networks.convert_torch"],
     "av": ["nst_jax.images.film"],
-    "orbax": [],
+    "orbax": ["nst_jax.runs.checkpoint"],
+    "filelock": ["nst_jax.runs.claim"],
     "torch": ["nst_jax.networks.convert_torch"],
 }
 

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,23 +13,25 @@ import numpy as np
 import pytest
 
 from nst_jax.runs import manifest as module
-from nst_jax.runs.manifest import CONFIG_TEXT, PROVENANCE_TEXT, build_manifest, provenance
+from nst_jax.runs.manifest import CONFIG_TEXT, PROVENANCE_TEXT, begin_manifest, end_manifest, provenance
 from nst_jax.runs.writing import strict_json
 
 
 def _manifest(**changes: Any) -> dict[str, Any]:
-    facts: dict[str, Any] = {
+    """The manifest of a run that has ended; `changes` of what it was told at its beginning, or at its end."""
+    end = {"status": "finished", "steps": 9, "seconds": {"compile": 1.5}, "recoveries": 2, "pixels": 10}
+    begin: dict[str, Any] = {
         "command": ["python", "-m", "nst_jax.run"],
         "seed": 3,
         "inputs": {"content": {"source": "/home/ana/cat.jpg", "sha256": "c0"}, "style": {"sha256": "5e"}},
         "params": {"name": "vgg19-normalized", "sha256": "9a"},
-        "seconds": {"compile": 1.5, "steps": 2.5, "total": 4.5},
     }
-    return build_manifest(**(facts | changes))
+    end |= {key: changes.pop(key) for key in end.keys() & changes.keys()}
+    return end_manifest(begin_manifest(**(begin | changes)), **end)
 
 
 def test_the_manifest_is_json_and_says_what_ran_on_what():
-    manifest = json.loads(strict_json(_manifest(notices=["a drawing stands in"], recoveries=2)))
+    manifest = json.loads(strict_json(_manifest(notices=["a drawing stands in"])))
     assert manifest["versions"]["jax"] == jax.__version__
     assert manifest["versions"]["numpy"] == np.__version__
     assert manifest["versions"]["python"] == ".".join(map(str, sys.version_info[:3]))
@@ -39,7 +42,8 @@ def test_the_manifest_is_json_and_says_what_ran_on_what():
     assert manifest["device"]["cores"] == os.cpu_count()
     assert manifest["device"]["cpu"]
     assert (manifest["notices"], manifest["recoveries"], manifest["seed"]) == (["a drawing stands in"], 2, 3)
-    assert manifest["seconds"] == {"compile": 1.5, "steps": 2.5, "total": 4.5}
+    assert (manifest["status"], manifest["steps"], manifest["seconds"]) == ("finished", 9, {"compile": 1.5})
+    assert abs(datetime.fromisoformat(manifest["started"]) - datetime.now().astimezone()) < timedelta(minutes=1)
 
 
 def test_what_is_not_installed_has_no_version(monkeypatch: pytest.MonkeyPatch):
@@ -81,6 +85,7 @@ def test_provenance_is_the_same_for_two_equal_runs_wherever_and_whenever():
     "change",
     [
         {"seed": 4},
+        {"steps": 5, "status": "interrupted"},
         {"params": {"name": "vgg19-normalized", "sha256": "other"}},
         {"inputs": {"content": {"sha256": "other"}, "style": {"sha256": "5e"}}},
     ],

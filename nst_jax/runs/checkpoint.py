@@ -142,7 +142,8 @@ def _read(path: Path, template: Callable[[int], Any]) -> tuple[Position, int]:
     state = orbax.load(path, blank)
     if _hash(state) != digest:
         raise ValueError("its arrays are not those that were written")
-    return Position(**place | {"recoveries": tuple(place["recoveries"])}, state=state), length
+    facts: dict[str, Any] = place | {"recoveries": tuple(place["recoveries"]), "state": state}
+    return Position(**facts), length
 
 
 def _hash(state: Any) -> str:

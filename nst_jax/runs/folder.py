@@ -1,6 +1,6 @@
 """The folder of one run: who may write into it, what its files are called, and how they are written and read.
 
-    config.yaml             the resolved configuration; its exclusive creation claims the folder
+    config.yaml             the resolved configuration: the sign that the folder is a run's
     inputs/*.jpg            the pictures it was given, at the size of the result
     metrics.jsonl           one JSON object for each logged step
     current.jpg             the picture a few seconds ago, while the run goes on
@@ -10,13 +10,14 @@
     losses.png              the loss curves
     making_of.gif, .mp4     the snapshots as a film, where one was asked for
     report.html             all of it on one page, for a browser
-    manifest.json           what was run, on what, with what, for how long
+    manifest.json           what was run, on what, with what, for how long, and how it ended
+    checkpoints/            where the job stood, until it has ended (see `nst_jax.runs.checkpoint`)
+    .lock                   held by the process that writes into the folder (see `nst_jax.runs.claim`)
 
 Every file appears whole or not at all, except metrics.jsonl, which grows by whole rows.
 """
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,7 @@ from nst_jax.errors import InputError
 from nst_jax.images.files import fit_long_side, resize, write_image
 from nst_jax.runs.writing import strict_json
 
+FORMAT = 2  # raised when an older reader would misread a newer folder, or a newer one an older folder
 METRIC_KEYS = ("step", "scale", "size", "loss", "content", "style", "tv", "seconds")
 _SIGNS_OF_A_RUN = ("config.yaml", "manifest.json", "metrics.jsonl", "result.png")
 
@@ -51,14 +53,27 @@ class RunFolder:
         return self.path / "losses.png"
 
     @property
+    def manifest(self) -> Path:
+        """What was run, and how it stands."""
+        return self.path / "manifest.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where `nst_jax.runs.checkpoint` keeps what is needed to go on."""
+        return self.path / "checkpoints"
+
+    @property
     def snapshots(self) -> dict[int, Path]:
         """The pictures on the way, by step, first to last."""
         files = (self.path / "snapshots").glob("step-*.png")
         steps = {file.stem.removeprefix("step-"): file for file in files}
         return {int(step): steps[step] for step in sorted(filter(str.isdecimal, steps), key=int)}
 
-    def append_metrics(self, rows: Sequence[Mapping[str, Any]]) -> None:
+    def append_metrics(self, rows: Sequence[Mapping[str, Any]]) -> int:
         """Adds one line for each row to metrics.jsonl: the keys of `METRIC_KEYS` first, then any others.
+
+        Returns:
+            The length of the file in bytes, for `cut_metrics`.
 
         Raises:
             KeyError: if a row lacks one of `METRIC_KEYS`.
@@ -69,6 +84,18 @@ class RunFolder:
         file = self.path / "metrics.jsonl"
         with disk_errors(file), file.open("a", encoding="utf-8") as stream:
             stream.write(lines)
+            return stream.tell()
+
+    def metrics_bytes(self) -> int:
+        """The length of metrics.jsonl, 0 if there is none."""
+        file = self.path / "metrics.jsonl"
+        return file.stat().st_size if file.exists() else 0
+
+    def cut_metrics(self, length: int) -> None:
+        """Takes back the rows beyond the first `length` bytes. Raises an InputError if the disk refuses."""
+        file = self.path / "metrics.jsonl"
+        with disk_errors(file), file.open("ab") as stream:
+            stream.truncate(length)
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """The rows logged so far; a last line without its end, as a killed process leaves it, is passed over.
@@ -137,11 +164,17 @@ class RunFolder:
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
         """Writes or replaces manifest.json."""
-        replace_file(self.path / "manifest.json", (strict_json(manifest, indent=2) + "\n").encode())
+        replace_file(self.manifest, (strict_json(manifest, indent=2) + "\n").encode())
 
     def read_manifest(self) -> dict[str, Any]:
-        """What `write_manifest` wrote. Raises an InputError if it is not there or damaged."""
-        return self._parse("manifest.json", self._read("manifest.json"))
+        """What `write_manifest` wrote. Raises an InputError if it is not there, damaged, or of another format."""
+        manifest = self._parse("manifest.json", self._read("manifest.json"))
+        if manifest.get("format") != FORMAT:
+            raise InputError(
+                f"run folder must have the format {FORMAT}, got {manifest.get('format')} in {self.path};"
+                " read it with the version of nst_jax that wrote it"
+            )
+        return manifest
 
     def read_config(self) -> str:
         """The resolved configuration, as YAML. Raises an InputError if it is not there."""
@@ -158,34 +191,30 @@ class RunFolder:
 
     def _parse(self, what: str, text: str) -> dict[str, Any]:
         try:
-            return json.loads(text)
-        except ValueError as error:
-            raise InputError(f"{what} must be JSON, got {text[:40]!r} in {self.path}; the file is damaged") from error
+            value = json.loads(text)
+        except ValueError:
+            value = None
+        if not isinstance(value, dict):
+            raise InputError(f"{what} must be a JSON object, got {text[:40]!r} in {self.path}; the file is damaged")
+        return value
 
 
 def create_run_folder(path: Path | str, config_yaml: str) -> RunFolder:
-    """Claims the folder `path` for one run, making it if needed, and writes its config.yaml.
-
-    Of several processes that want the same folder one gets it: creating config.yaml exclusively decides.
+    """Makes `path` the folder of one run by writing config.yaml; whoever calls this is its `nst_jax.runs.claim.sole_writer`.
 
     Raises:
         InputError: if a run is recorded there already, or the folder cannot be written.
     """
     folder = RunFolder(Path(path))
-    config = folder.path / "config.yaml"
     with disk_errors(folder.path):
         folder.path.mkdir(parents=True, exist_ok=True)
         taken = [name for name in _SIGNS_OF_A_RUN if (folder.path / name).exists()]
-        if taken or not _created(config):
-            raise InputError(
-                f"run.dir must be a folder without a run, got {folder.path}, which holds {(taken or [config.name])[0]};"
-                " choose another run.dir, or move or delete that folder"
-            )
-    try:
-        replace_file(config, config_yaml.encode())
-    except InputError:
-        config.unlink(missing_ok=True)  # gives the claim back
-        raise
+    if taken:
+        raise InputError(
+            f"run.dir must be a folder without a run, got {folder.path}, which holds {taken[0]};"
+            " choose another run.dir, or move or delete that folder"
+        )
+    replace_file(folder.path / "config.yaml", config_yaml.encode())
     return folder
 
 
@@ -195,11 +224,3 @@ def _row(line: str) -> dict[str, Any] | None:
     except ValueError:
         return None
     return row if isinstance(row, dict) and row.keys() >= {*METRIC_KEYS} else None
-
-
-def _created(path: Path) -> bool:
-    try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-    except FileExistsError:
-        return False
-    return True

@@ -5,48 +5,44 @@ import platform
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import jax
 
+from nst_jax.runs.folder import FORMAT
 from nst_jax.runs.writing import strict_json
 
-FORMAT = 1  # of the run folder; raised when an older reader would misread a newer folder
 CONFIG_TEXT, PROVENANCE_TEXT = "nst_jax config", "nst_jax provenance"  # keywords of the PNG text
 _CHECKOUT = Path(__file__).resolve().parents[2]
 
 
-def build_manifest(
+def begin_manifest(
     *,
     command: Sequence[str],
     seed: int,
     inputs: Mapping[str, Mapping[str, Any]],
     params: Mapping[str, Any],
-    seconds: Mapping[str, float],
     notices: Sequence[str] = (),
-    recoveries: int = 0,
-    pixels: int | None = None,
 ) -> dict[str, Any]:
-    """Everything about a run that its config does not say; the environment's part is found out here.
+    """What a run that begins says of itself, beside its config; the environment's part is found out here.
 
     Args:
         command: the command line, or () when called from Python.
         seed: the seed of the run's random key.
         inputs: role ("content", "style") -> at least its "sha256", and what else tells the picture, such as "source".
         params: the network's "name" and "sha256".
-        seconds: wall-clock seconds by phase: "compile", "steps", "total".
         notices: what the user was told, such as a stand-in picture.
-        recoveries: how often the optimizer had to undo a step and start again with fresh memory.
-        pixels: of the largest picture that was optimized, for the peak bytes per pixel.
 
     Returns:
         A mapping for `RunFolder.write_manifest`. What cannot be found out here is None.
     """
-    peaks = {"host": _host_peak_bytes(), "device": _device_peak_bytes()}
     return {
         "format": FORMAT,
+        "status": "running",
+        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
         "command": list(command),
         "versions": _versions(),
         "device": _device(),
@@ -54,11 +50,32 @@ def build_manifest(
         "seed": seed,
         "inputs": {role: dict(facts) for role, facts in inputs.items()},
         "params": dict(params),
-        "seconds": dict(seconds),
-        "peak_memory_bytes": peaks,
-        "peak_bytes_per_pixel": {place: round(peak / pixels) if peak and pixels else None for place, peak in peaks.items()},
         "notices": list(notices),
+    }
+
+
+def end_manifest(
+    begun: Mapping[str, Any], *, status: str, steps: int, seconds: Mapping[str, float], recoveries: int, pixels: int
+) -> dict[str, Any]:
+    """The manifest of a run that has ended with a picture.
+
+    Args:
+        begun: from `begin_manifest`.
+        status: "finished", or "interrupted".
+        steps: made, over all scales.
+        seconds: wall-clock seconds by phase: "compile", "steps", "total".
+        recoveries: how often the optimizer had to undo a step and start again with fresh memory.
+        pixels: of the picture, for the peak bytes per pixel.
+    """
+    peaks = {"host": _host_peak_bytes(), "device": _device_peak_bytes()}
+    return {
+        **begun,
+        "status": status,
+        "steps": steps,
+        "seconds": dict(seconds),
         "recoveries": recoveries,
+        "peak_memory_bytes": peaks,
+        "peak_bytes_per_pixel": {place: round(peak / pixels) if peak else None for place, peak in peaks.items()},
     }
 
 
@@ -69,7 +86,7 @@ def provenance(config_yaml: str, manifest: Mapping[str, Any]) -> dict[str, str]:
 
     Args:
         config_yaml: the resolved configuration without its `run` section, which says where the record goes.
-        manifest: from `build_manifest`.
+        manifest: from `end_manifest`.
     """
     device = {key: manifest["device"][key] for key in ("platform", "kind", "count", "cpu")}
     facts = {
@@ -77,6 +94,7 @@ def provenance(config_yaml: str, manifest: Mapping[str, Any]) -> dict[str, str]:
         "versions": manifest["versions"],
         "device": device,
         "seed": manifest["seed"],
+        "steps": manifest["steps"],
         "inputs": {role: facts["sha256"] for role, facts in manifest["inputs"].items()},
         "params": manifest["params"]["sha256"],
     }

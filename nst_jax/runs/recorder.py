@@ -1,14 +1,18 @@
-"""The observer of a job that keeps its record: metrics, snapshots, the picture so far and the bar on the terminal."""
+"""The observer of a job that keeps its record: metrics, pictures, checkpoints and the bar on the terminal."""
 
 import math
+import shlex
 import signal
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from nst_jax.job import Report
+from nst_jax.runs.checkpoint import Checkpoints
 from nst_jax.runs.folder import RunFolder
 from nst_jax.runs.progress import Progress
 
@@ -24,7 +28,9 @@ class Recorder:
         bar: told of every chunk.
         log_every: a row of metrics each so many steps, the first and the last one.
         snapshot_at: the steps whose pictures are kept.
+        checkpoints: where to go on from, if asked for.
         stop: set from outside, by a signal.
+        interrupted: the job was stopped before its end.
         shown_at: the time of the last current picture.
     """
 
@@ -32,15 +38,16 @@ class Recorder:
     bar: Progress
     log_every: int
     snapshot_at: Collection[int] = ()
+    checkpoints: Checkpoints | None = None
     stop: bool = False
+    interrupted: bool = False
     shown_at: float = -math.inf
 
     def __call__(self, report: Report) -> bool:
         """Records one chunk of steps; True asks the job to end with it."""
         stop = self.stop  # once: a signal may set it while the rows are written
-        ends = report.rows[-1:] if report.last or stop else []
-        kept = [row for row in report.rows if row["step"] % self.log_every == 0 or row["step"] == 1 or row in ends]
-        self.folder.append_metrics(kept)
+        self.interrupted = stop and not report.last
+        length = self.folder.append_metrics([row for row in report.rows if self._is_due(row, report)])
         for message in report.messages:
             self.bar.say(message)
         if report.rows:
@@ -50,9 +57,28 @@ class Recorder:
         if not report.last and time.monotonic() - self.shown_at > _SECONDS_BETWEEN_PICTURES:
             self.shown_at = time.monotonic()
             self.folder.write_current(report.pixels())
-        if stop and not report.last:
-            self.bar.say(f"stopped at step {report.step}: the picture so far is the result")
+        if self.interrupted:
+            self._interrupt(report, length)
+        elif self.checkpoints and not report.last:
+            self.checkpoints.offer(report.position, length)
         return stop
+
+    def _is_due(self, row: Mapping[str, Any], report: Report) -> bool:
+        return row["step"] == 1 or row["step"] % self.log_every == 0 or (report.last and row is report.rows[-1])
+
+    def _interrupt(self, report: Report, length: int) -> None:
+        """Keeps the place to go on from; then the last row, which the job that goes on makes again."""
+        if self.checkpoints:
+            self.checkpoints.write(report.position(), length)
+        self.folder.append_metrics([row for row in report.rows[-1:] if not self._is_due(row, report)])
+        self.bar.say(
+            f"stopped at step {report.step}: the picture so far is the result; to go on: {how_to_go_on(self.folder.path)}"
+        )
+
+
+def how_to_go_on(path: Path) -> str:
+    """The command that goes on with the run in the folder `path`."""
+    return f"python -m nst_jax.run --resume {shlex.quote(str(path))}"
 
 
 @contextmanager
