@@ -1,6 +1,7 @@
 """`python -m nst_jax.run style=starry content=tubingen`: compose the config, run the job, keep the record."""
 
 import os
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -56,16 +57,16 @@ def _in_folder(config: Config, folder: str | None) -> Config:
 
 
 def _folder_to_resume(arguments: list[str]) -> Path | None:
-    """DIR of `--resume DIR`, `--resume=DIR` or `run.resume=DIR`, if one of these is the command line."""
-    words = [word for argument in arguments for word in (argument.split("=", 1) if "resume=" in argument else [argument])]
-    if not {"--resume", "run.resume"} & {*words}:
+    """DIR of `--resume DIR`, `--resume=DIR` or `run.resume=DIR`, if the command line is one of these."""
+    asked = re.search(r"(?<!\S)(--resume|run\.resume=)", line := " ".join(arguments))
+    if not asked:
         return None
-    if len(words) != 2 or words[0] not in ("--resume", "run.resume"):
+    joined = arguments if len(arguments) == 2 else arguments[0].split("=", 1) if len(arguments) == 1 else []
+    if len(joined) < 2 or joined[0] not in ("--resume", "run.resume") or not joined[1]:
         raise InputError(
-            f"--resume must stand alone with the folder of a run, got {' '.join(arguments)!r};"
-            " the settings are those in its config.yaml"
+            f"--resume must stand alone with the folder of a run, got {line!r}; the settings are those in its config.yaml"
         )
-    return Path(words[1]).expanduser()
+    return Path(joined[1]).expanduser()
 
 
 def _go_on(path: Path) -> None:

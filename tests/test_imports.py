@@ -27,6 +27,7 @@ CORE_LIBRARIES = {"jax", "flax", "optax", "numpy", "jaxtyping", *sys.stdlib_modu
 # Each ring from the outside in: a module imports none of an earlier ring.
 RINGS = [
     ["nst_jax.run", "nst_jax.weights", "nst_jax.evaluate.__main__", "nst_jax.report", "nst_jax.watch"],
+    ["nst_jax.resume"],
     ["nst_jax.api", "nst_jax.perform"],
     ["nst_jax.compose", "nst_jax.preview"],
     ["nst_jax.config"],
@@ -39,6 +40,7 @@ RINGS = [
 GATES = {
     "hydra": ["nst_jax.run", "nst_jax.compose"],
     "omegaconf": ["nst_jax.run", "nst_jax.compose"],
+    "yaml": ["nst_jax.compose"],
     "matplotlib": ["nst_jax.runs.plots"],
     "bokeh": ["nst_jax.runs.charts"],
     "jinja2": ["nst_jax.runs.page"],

@@ -11,6 +11,7 @@ import pytest
 
 from nst_jax.errors import InputError
 from nst_jax.job import Position, Report
+from nst_jax.runs.checkpoint import Checkpoints, latest
 from nst_jax.runs.folder import RunFolder, create_run_folder
 from nst_jax.runs.recorder import Recorder, interruptible
 
@@ -86,7 +87,8 @@ def test_the_first_interrupt_asks_and_the_second_one_kills(folder: RunFolder):
         os.kill(os.getpid(), signal.SIGINT)
         assert bar.said == []  # nothing is printed inside a handler
         assert recorder(report(2, 3)) is True
-        assert bar.said == ["stopped at step 3: the picture so far is the result"]
+        advice = f"to go on: python -m nst_jax.run --resume {folder.path}"
+        assert bar.said == [f"stopped at step 3: the picture so far is the result; {advice}"]
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before
@@ -97,6 +99,20 @@ def test_an_interrupt_after_the_last_step_changes_nothing(folder: RunFolder):
     bar = Bar()
     Recorder(folder, bar, 1, stop=True)(report(1, 2, ends=True))
     assert bar.said == []
+
+
+def test_a_checkpoint_stands_before_the_row_that_only_the_interrupt_kept(folder: RunFolder):
+    checkpoints = Checkpoints(folder.checkpoints, 0.0)
+    recorder = Recorder(folder, Bar(), 2, 0, checkpoints)
+    recorder(report(1, 2))
+    length = folder.metrics_bytes()
+    recorder.stop = True
+    recorder(report(3, 3))
+    assert recorder.interrupted
+    assert steps_in(folder) == [1, 2, 3]
+    found = latest(folder.checkpoints, lambda stage: np.zeros(4, np.int64), folder.metrics_bytes(), pytest.fail)
+    assert found is not None
+    assert (found[0].step, found[1]) == (3, length)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")

@@ -158,7 +158,7 @@ def test_a_disk_that_fills_up_is_one_line_and_no_half_result(main, monkeypatch: 
     code, out, err = main(*OWN, "run.dir=one")
     assert (code, out) == (2, "")
     assert re.fullmatch(r"error: one/metrics\.jsonl must be writable, got 'no space left on device'[^\n]*\n", err)
-    assert {path.name for path in Path("one").iterdir()} == {"config.yaml", "metrics.jsonl"}
+    assert {path.name for path in Path("one").iterdir()} == {"config.yaml", "manifest.json", "metrics.jsonl"}
 
 
 def test_a_sweep_makes_one_folder_a_member(main):
@@ -195,7 +195,7 @@ def test_ctrl_c_ends_with_the_picture_so_far(here: Path):
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert re.search(r"^stopped at step \d+: the picture so far is the result$", err, re.MULTILINE)
+    assert re.search(r"^stopped at step \d+: the picture so far is the result; to go on: ", err, re.MULTILINE)
     steps = int(re.search(r"after (\d+) steps", out)[1])  # pyright: ignore[reportOptionalSubscript]
     folder = RunFolder(here / "one")
     assert 1 <= folder.read_metrics()[-1]["step"] == steps < 1000000

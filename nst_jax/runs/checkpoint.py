@@ -115,7 +115,7 @@ def _write(folder: Path, position: Position, metrics_bytes: int) -> None:
         _remove_parts(folder)  # of a process that was killed
         _check_space(folder, sum(array.nbytes for array in jax.tree.leaves(state)) + _SPARE_BYTES)
         try:
-            _orbax().save(folder / f"{position.step:0{_DIGITS}d}", state, overwrite=True, custom_metadata=place)
+            _orbax().save(folder.absolute() / f"{position.step:0{_DIGITS}d}", state, overwrite=True, custom_metadata=place)
         except ValueError as error:
             _remove_parts(folder)
             raise _refusal(error) from error
@@ -136,10 +136,10 @@ def _check_space(folder: Path, needed: int) -> None:
 
 def _read(path: Path, template: Callable[[int], Any]) -> tuple[Position, int]:
     orbax = _orbax()
-    place: dict[str, Any] = orbax.metadata(path).custom_metadata
+    place: dict[str, Any] = orbax.metadata(path.absolute()).custom_metadata
     length, digest = place.pop("metrics_bytes"), place.pop("sha256")
     blank = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), template(place["stage"]))
-    state = orbax.load(path, blank)
+    state = orbax.load(path.absolute(), blank)
     if _hash(state) != digest:
         raise ValueError("its arrays are not those that were written")
     facts: dict[str, Any] = place | {"recoveries": tuple(place["recoveries"]), "state": state}

@@ -1,0 +1,236 @@
+"""Going on after a kill, a Ctrl-C or a failure: the same bytes; and one line where a run cannot go on."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nst_jax import job, run
+from nst_jax.images.files import write_image
+from nst_jax.runs.claim import sole_writer
+from nst_jax.runs.folder import RunFolder
+
+JOB = ["scales=[16,24,32]", "steps=[40,30,20]", "loss.content_layers=[relu1_1]", "loss.style_layers=[relu1_1]", "init=noise"]
+OWN = ["content.path=content.png", "style.path=style.png", *JOB, "run.log_every=7", "run.snapshot_every=25"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def here(tmp_path_factory: pytest.TempPathFactory):
+    """A working folder with two pictures, for all tests of this file."""
+    path = tmp_path_factory.mktemp("resume")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(path)
+        patch.setenv("HYDRA_FULL_ERROR", "1")
+        patch.setattr(run, "use_compilation_cache", lambda: None)
+        generator = np.random.default_rng(0)
+        write_image("content.png", generator.random((1, 24, 32, 3), np.float32))
+        write_image("style.png", generator.random((1, 24, 24, 3), np.float32))
+        yield path
+
+
+@pytest.fixture
+def main(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):
+    def call(*arguments: str) -> tuple[int, str, str]:
+        """The exit code, standard output and standard error of a command line."""
+        monkeypatch.setattr(sys, "argv", ["run.py", *arguments])
+        capfd.readouterr()
+        try:
+            run.main()
+            code = 0
+        except SystemExit as end:
+            code = int(end.code or 0)
+        said = capfd.readouterr()
+        return code, said.out, said.err
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def unbroken(here: Path) -> Path:
+    subprocess.run(command(*OWN, "run.dir=unbroken"), env=environment(here), check=True, capture_output=True)
+    return here / "unbroken"
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "nst_jax.run", *arguments]
+
+
+def environment(here: Path) -> dict[str, str]:
+    return os.environ | {"JAX_COMPILATION_CACHE_DIR": str(here / "cache")}
+
+
+def record(folder: Path) -> dict[str, object]:
+    """What must be the same in two equal runs: pictures by their bytes, the metrics without their seconds, how it ended."""
+    files = {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*.png")}
+    rows = [{key: value for key, value in row.items() if key != "seconds"} for row in RunFolder(folder).read_metrics()]
+    manifest = RunFolder(folder).read_manifest()
+    kept = {path.name for path in folder.iterdir()}
+    return files | {"rows": rows, "kept": kept} | {key: manifest[key] for key in ("status", "steps", "inputs")}
+
+
+def stop_at(monkeypatch: pytest.MonkeyPatch, step: int, error: BaseException) -> None:
+    """Makes the next job end with `error` once it has made `step` steps, and leaves a checkpoint at every chunk before."""
+    transfer = job.transfer
+
+    def broken(*arguments, observe, **options):
+        def observed(report: job.Report) -> bool:
+            if report.step >= step:
+                raise error
+            observe.checkpoints.write(report.position(), observe.folder.metrics_bytes())
+            return observe(report)
+
+        return transfer(*arguments, observe=observed, **options)
+
+    monkeypatch.setattr(job, "CHUNK_SECONDS", 0.0)
+    monkeypatch.setattr(job, "transfer", broken)
+
+
+@pytest.mark.parametrize("after", ["the first line", 0.15])
+def test_a_killed_run_goes_on_to_the_same_bytes(here: Path, unbroken: Path, after: str | float):
+    name = f"killed-{after}"
+    arguments = command(*OWN, f"run.dir={name}", "run.checkpoint_every_s=0.01")
+    with subprocess.Popen(arguments, env=environment(here), stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        process.stderr.readline()
+        time.sleep(after if isinstance(after, float) else 0)
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+    assert RunFolder(here / name).read_manifest()["status"] == "running"
+    done = subprocess.run(command("--resume", name), env=environment(here), capture_output=True, text=True, check=True)
+    assert re.fullmatch(rf"{name}/result\.png: loss \S+ after 90 steps, \d+ s\n", done.stdout)
+    assert re.match(r"going on from step \d+\n|no checkpoint: beginning again\n", done.stderr)
+    assert record(here / name) == record(unbroken)
+
+
+def test_an_interrupted_run_has_its_picture_and_goes_on_to_the_same_bytes(here: Path, unbroken: Path, main):
+    arguments = command(*OWN, "run.dir=stopped", "run.checkpoint_every_s=0")
+    with subprocess.Popen(arguments, env=environment(here), stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    advice = r"^stopped at step (\d+): the picture so far is the result; to go on: python -m nst_jax\.run --resume stopped$"
+    step = int(re.search(advice, err, re.MULTILINE)[1])  # pyright: ignore[reportOptionalSubscript]
+    folder = RunFolder(here / "stopped")
+    manifest = folder.read_manifest()
+    assert (manifest["status"], manifest["steps"]) == ("interrupted", step)
+    assert folder.read_metrics()[-1]["step"] == step
+    assert folder.result.exists()
+    code, _, err = main("run.resume=stopped")
+    assert code == 0
+    assert err.startswith(f"going on from step {step}\n")
+    assert record(here / "stopped") == record(unbroken)
+
+
+def test_a_run_that_has_finished_is_left_alone(unbroken: Path, main):
+    before = record(unbroken)
+    code, out, err = main("--resume", "unbroken")
+    assert (code, out, err) == (0, "unbroken/result.png: the run has finished already; nothing to do\n", "")
+    assert record(unbroken) == before
+
+
+def test_a_failure_says_how_to_go_on_and_a_damaged_checkpoint_is_passed_over(unbroken: Path, main, monkeypatch):
+    with monkeypatch.context() as patch:
+        stop_at(patch, 60, run.InputError("disk must be writable, got 'no space left on device'; free some space"))
+        code, out, err = main(*OWN, "run.dir=failed")
+    assert (code, out) == (2, "")
+    line = "error: disk must be writable, got 'no space left on device'; free some space; "
+    assert err.splitlines()[-1] == line + "to go on then: python -m nst_jax.run --resume failed"
+    manifest = RunFolder(Path("failed")).read_manifest()
+    assert manifest["status"] == "failed"
+    assert manifest["error"].startswith("InputError: disk must be writable")
+    older, newest = sorted(Path("failed/checkpoints").iterdir())
+    assert (older.name, newest.name) == ("00000058", "00000059")
+    for file in newest.rglob("*"):
+        if file.is_file():
+            file.write_bytes(b"")
+    code, _, err = main("--resume=failed")
+    assert code == 0
+    said = err.splitlines()
+    assert said[0].startswith("checkpoint of step 59 is damaged (")
+    assert said[1] == "going on from step 58"
+    assert record(Path("failed")) == record(unbroken)
+
+
+@pytest.fixture
+def broken(main, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
+    """A run that failed at its fifth step."""
+    path = Path(f"broken-{re.sub(r'[^a-z]', '-', request.node.name)}")
+    with monkeypatch.context() as patch:
+        stop_at(patch, 5, RuntimeError("struck by lightning"))
+        with pytest.raises(RuntimeError, match="struck"):
+            main(*OWN, f"run.dir={path}", "run.quiet=true")
+    return path
+
+
+def test_inputs_that_changed_are_told_and_nothing_is_lost(broken: Path, main):
+    whole = Path("content.png").read_bytes()
+    write_image("content.png", np.zeros((1, 24, 32, 3), np.float32))
+    before = {path: path.read_bytes() for path in broken.rglob("*") if path.is_file()}
+    code, out, err = main("--resume", str(broken))
+    Path("content.png").write_bytes(whole)
+    assert (code, out) == (2, "")
+    assert re.fullmatch(
+        r"error: content must be what the run began with, got content\.png with other contents"
+        r" \(sha256 \w{12} has become \w{12}\); restore it, or begin a new run\n",
+        err,
+    )
+    assert {path: path.read_bytes() for path in broken.rglob("*") if path.is_file()} == before
+
+
+def test_other_versions_are_told_and_kept(broken: Path, main):
+    manifest = RunFolder(broken).read_manifest()
+    manifest["versions"]["jax"] = "0.1"
+    RunFolder(broken).write_manifest(manifest)
+    edited = (broken / "config.yaml").read_text().replace("quiet: true", "quiet: false")
+    (broken / "config.yaml").write_text(edited)
+    code, _, err = main("--resume", str(broken))
+    assert code == 0
+    assert re.match(r"since the run began, jax went from 0\.1 to [\d.]+: the picture may differ [^\n]+\n", err)
+    assert RunFolder(broken).read_manifest()["notices"] == [err.splitlines()[0]]
+
+
+def test_one_process_at_a_time_goes_on(broken: Path, main):
+    with sole_writer(broken):
+        code, out, err = main("--resume", str(broken))
+    assert (code, out) == (2, "")
+    assert re.fullmatch(rf"error: run folder must have one writer, got {broken}, which another process [^\n]+\n", err)
+
+
+@pytest.mark.parametrize(
+    ("file", "contents", "message"),
+    [
+        ("config.yaml", None, "run folder must hold a readable config.yaml, got 'no such file or directory' in "),
+        ("config.yaml", "", "config.yaml in "),
+        ("config.yaml", "a: [", "config.yaml in "),
+        ("config.yaml", "stile: starry", "config.yaml in "),
+        ("manifest.json", "{", "manifest.json must be a JSON object, got '{' in "),
+        ("manifest.json", json.dumps({"format": 99}), "run folder must have the format 2, got 99 in "),
+    ],
+)
+def test_a_folder_that_cannot_be_read_is_one_line(unbroken: Path, main, tmp_path: Path, file, contents, message):
+    folder = shutil.copytree(unbroken, tmp_path / "run")
+    (folder / file).unlink()
+    if contents is not None:
+        (folder / file).write_text(contents)
+    code, out, err = main("--resume", str(folder))
+    assert (code, out) == (2, "")
+    assert re.fullmatch(rf"error: {re.escape(message)}[^\n]+\n", err)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--resume"], ["--resume", "a", "b"], ["--resume", "a", "seed=1"], ["seed=1", "run.resume=a"], ["--resume="]]
+)
+def test_a_resume_stands_alone(main, arguments: list[str]):
+    code, out, err = main(*arguments)
+    assert (code, out) == (2, "")
+    assert re.fullmatch(r"error: --resume must stand alone with the folder of a run, got [^\n]+\n", err)
