@@ -103,7 +103,7 @@ def test_an_interrupt_after_the_last_step_changes_nothing(folder: RunFolder):
 
 def test_a_checkpoint_stands_before_the_row_that_only_the_interrupt_kept(folder: RunFolder):
     checkpoints = Checkpoints(folder.checkpoints, 0.0)
-    recorder = Recorder(folder, Bar(), 2, 0, checkpoints)
+    recorder = Recorder(folder, Bar(), 2, checkpoints=checkpoints)
     recorder(report(1, 2))
     length = folder.metrics_bytes()
     recorder.stop = True

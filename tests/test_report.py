@@ -17,7 +17,7 @@ from nst_jax.errors import InputError
 from nst_jax.images.files import read_image, write_image
 from nst_jax.images.web import data_uri
 from nst_jax.runs.charts import columns, loss_chart
-from nst_jax.runs.folder import RunFolder, create_run_folder
+from nst_jax.runs.folder import FORMAT, RunFolder, create_run_folder
 from nst_jax.runs.report import write_report
 
 CONFIG = "size: 32\ncontent:\n  name: <script>alert(1)</script>\n"
@@ -46,6 +46,8 @@ def folder(tmp_path: Path) -> RunFolder:
     folder.write_current(pixels(12, 16))
     folder.write_result(pixels(24, 32), {})
     manifest = {
+        "format": FORMAT,
+        "status": "finished",
         "command": ["/usr/bin/python3", "-m", "nst_jax.run", "content.path=my picture.jpg"],
         "inputs": {"content": {"source": "pictures/me & you.jpg"}, "style1": {"source": "starry"}},
         "seconds": {"total": 12.34},

@@ -29,6 +29,7 @@ from jaxtyping import Float
 from nst_jax.disk import disk_errors, replace_file
 from nst_jax.errors import InputError
 from nst_jax.images.files import fit_long_side, resize, write_image
+from nst_jax.runs.claim import is_being_written
 from nst_jax.runs.writing import strict_json
 
 FORMAT = 2  # raised when an older reader would misread a newer folder, or a newer one an older folder
@@ -175,6 +176,15 @@ class RunFolder:
                 " read it with the version of nst_jax that wrote it"
             )
         return manifest
+
+    def status(self) -> str:
+        """How the run stands: "running", "finished", "interrupted" (killed as well) or "failed".
+
+        Raises:
+            InputError: the manifest is damaged, or of another format.
+        """
+        status = self.read_manifest()["status"] if self.manifest.exists() else "running"
+        return "interrupted" if status == "running" and not is_being_written(self.path) else status
 
     def read_config(self) -> str:
         """The resolved configuration, as YAML. Raises an InputError if it is not there."""

@@ -74,7 +74,10 @@ def read_rows(folder: RunFolder, missing: list[str]) -> list[dict[str, Any]]:
 
 def state(folder: RunFolder) -> str:
     """Where a run is, as far as its folder tells: "done" or "unfinished"."""
-    return "done" if folder.result.exists() and (folder.path / "manifest.json").exists() else "unfinished"
+    try:
+        return "done" if folder.status() == "finished" else "unfinished"
+    except InputError:
+        return "unfinished"
 
 
 def summary(rows: Sequence[Mapping[str, Any]]) -> str:
