@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from nst_jax import watch
-from nst_jax.runs.folder import RunFolder, create_run_folder
+from nst_jax.runs.folder import FORMAT, RunFolder, create_run_folder
 from nst_jax.runs.server import live_page, serve
 from tests.test_report import pixels, rows
 
@@ -79,7 +79,7 @@ def test_the_page_and_what_it_asks_for_follow_the_run(client: Client, folder: Ru
     assert second["picture"] != first["picture"]
     assert client.state(after=4)["rows"] is None
     folder.write_result(pixels(16, 16), {})
-    folder.write_manifest({})
+    folder.write_manifest({"format": FORMAT, "status": "finished"})
     assert client.state(after=4)["state"] == "done"
     assert client.state()["picture"].startswith("result.png?")
     assert b"<body>" in client.ask("/")[1]  # no more to follow
