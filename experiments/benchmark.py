@@ -32,7 +32,7 @@ import nst_jax.images
 from experiments import torch_twin
 from nst_jax import networks
 from nst_jax.images.files import read_image, resize
-from nst_jax.objective.objective import LossWeights, ObjectiveSpec, loss, make_targets
+from nst_jax.objective.objective import LossWeights, ObjectiveSpec, Styles, loss, make_targets
 from nst_jax.optimize.loop import init_state, run_chunk
 from nst_jax.optimize.solvers import SolverSpec
 
@@ -57,7 +57,9 @@ def ours(size: int) -> dict[str, Callable[[], Any]]:
     network = networks.load("vgg19", taps=(*CONTENT, *STYLE))
     spec = ObjectiveSpec(network.spec, CONTENT, STYLE, convention="mean")
     made = {name: jnp.asarray(array) for name, array in pictures(size).items()}
-    targets = jax.jit(make_targets, static_argnames=("spec",))(network.params, made["content"], made["style"], spec=spec)
+    targets = jax.jit(make_targets, static_argnames=("spec",))(
+        network.params, made["content"], Styles((made["style"],)), spec=spec
+    )
     weights = LossWeights(
         {name: jnp.float32(1) for name in CONTENT}, {name: jnp.float32(1 / len(STYLE)) for name in STYLE}, jnp.float32(0)
     )

@@ -8,6 +8,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
 
     from nst_jax import networks
@@ -26,13 +28,18 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def transfer(
-    content: "np.ndarray", style: "np.ndarray", *, init: "np.ndarray | str" = "content", **options: Any
+    content: "np.ndarray",
+    style: "np.ndarray | Sequence[np.ndarray]",
+    /,
+    *,
+    init: "np.ndarray | str" = "content",
+    **options: Any,
 ) -> tuple["np.ndarray", dict[str, Any]]:
-    """The content picture painted in the style of the other.
+    """The content picture painted in the style of another, or of several.
 
     Args:
         content: [h, w, 3] or [1, h, w, 3], sRGB, uint8 in 0..255 or floating point in [0, 1].
-        style: likewise; its size may differ.
+        style: likewise, or a list of such; sizes may differ.
         init: "content", "style", "noise", or a picture to start from.
         options: what the config has, nested alike: `size=256, steps=40, loss={"style_weight": 10}`.
 

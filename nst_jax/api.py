@@ -1,5 +1,6 @@
 """`nst_jax.transfer`: a whole job on arrays, with the same options and defaults as the command line."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,20 +17,21 @@ from nst_jax.preview import preview
 
 
 def transfer(
-    content: np.ndarray, style: np.ndarray, *, init: np.ndarray | str, options: dict[str, Any]
+    content: np.ndarray, style: np.ndarray | Sequence[np.ndarray], *, init: np.ndarray | str, options: dict[str, Any]
 ) -> tuple[Float[np.ndarray, "h w 3"], dict[str, Any]]:
     """See `nst_jax.transfer`."""
-    pictures = {"content": as_pixels("content", content), "style": as_pixels("style", style)}
+    several = style if isinstance(style, list | tuple) else [style]
     start = None if isinstance(init, str) else as_pixels("init", init)
+    inputs = job.Inputs(as_pixels("content", content), tuple(as_pixels("style", array) for array in several), start)
     config = make_config({**options, "init": init if isinstance(init, str) else "file"})
     if start is None and config.init not in job.INITS:
         raise InputError(f"init must be one of {', '.join(job.INITS)}, or an array; got {config.init!r}")
     use_compilation_cache()
-    spec = to_spec(config, architecture=weights.architecture(config.network.name))
+    spec = to_spec(config, architecture=weights.architecture(config.network.name), num_styles=len(several))
     network = load(config.network.name, convolution=spec.objective.network.convolution, taps=spec.objective.taps)
     if spec.init == "adain":
-        start = preview(pictures["content"], pictures["style"], size=config.size, color=spec.color)
-    outcome = job.transfer(network.params, pictures["content"], pictures["style"], spec, init=start)
+        inputs = inputs._replace(init=preview(inputs.content, inputs.styles[0], size=config.size, color=spec.color))
+    outcome = job.transfer(network.params, inputs, spec)
     record = {"metrics": outcome.rows, "seconds": outcome.seconds, "recoveries": outcome.recoveries}
     return outcome.pixels[0], record | {"config": to_yaml(config, record=False)}
 

@@ -26,6 +26,8 @@ _KINDS = {
 }
 # Keys whose values are paths: taken as they are, whatever Hydra's grammar makes of their letters.
 _PATHS = ("content.path", "style.path", "init", "run.dir")
+# Those that may be lists of paths.
+_PATH_LISTS = ("style.path",)
 _HINTS = {
     "content": "; for a file of your own, content.path=FILE",
     "style": "; for a file of your own, style.path=FILE",
@@ -58,11 +60,14 @@ def as_config(composed: Any) -> Config:
     Raises:
         InputError: a key that the schema does not have, or a reference (`${...}`) to one.
     """
-    for key, _ in _flat(OmegaConf.to_container(composed)):
+    plain: Any = OmegaConf.to_container(composed)
+    if isinstance(names := plain["style"]["name"], dict):  # as the files of the group have it, so that several are merged
+        plain["style"]["name"] = next(iter(names)) if len(names) == 1 else list(names)
+    for key, _ in _flat(plain):
         if key not in _keys(Config):
             raise InputError(_unknown(key))
     try:
-        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), composed))
+        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), plain))
     except OmegaConfBaseException as error:
         raise InputError(explain(error)) from error
     assert isinstance(config, Config)
@@ -102,6 +107,9 @@ def explain(error: Exception) -> str:
         group, name = missing.groups()
         options = re.findall(r"^\t(\w+)$", text, re.MULTILINE)
         return f"{group} must be one of {', '.join(options)}; got {name!r}{_HINTS.get(group, '')}"
+    if missing := re.search(r"Could not load '(\w+)/([^']*)'", text):  # one of a list
+        group, name = missing.groups()
+        return f"{group} must name configs of its group, got {name!r}; --help lists them{_HINTS.get(group, '')}"
     if unknown := re.match(r"Could not override '([^']*)'", text):
         return _unknown(unknown[1])
     if misfit := re.match(r"Error merging override \W?\W?([\w.]+)=(.*)", text):
@@ -114,7 +122,7 @@ def explain(error: Exception) -> str:
 def quote_paths(arguments: Sequence[str]) -> list[str]:
     """The command line with the values of path keys in quotes, as Hydra wants names with blanks, umlauts or brackets.
 
-    A value with quotes of its own is left alone, and the commas of a sweep (`-m`) stay outside.
+    A value with quotes of its own is left alone, and the commas of a sweep (`-m`) or of a list in brackets stay outside.
 
     Example:
         >>> quote_paths(["style.path=día (1).jpg", "size=64"])
@@ -128,8 +136,13 @@ def _quoted(argument: str, several: bool) -> str:
     key, equals, value = argument.partition("=")
     if key not in _PATHS or value in ("", "null") or value[0] in "'\"":
         return argument
-    pieces = value.split(",") if several else [value]
-    return key + equals + ",".join("'" + piece.replace("'", "\\'") + "'" for piece in pieces)
+    if key in _PATH_LISTS and value.startswith("[") and value.endswith("]"):
+        return f"{key}=[{','.join(_quote(piece.strip()) for piece in value[1:-1].split(','))}]"
+    return key + equals + ",".join(map(_quote, value.split(",") if several else [value]))
+
+
+def _quote(piece: str) -> str:
+    return piece if piece in ("", "null") or piece[0] in "'\"" else "'" + piece.replace("'", "\\'") + "'"
 
 
 def _flat(options: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -170,6 +183,8 @@ def _misfit(key: str, value: Any, error: Exception) -> str:
         return _unknown(key)
     if parts := [full for full in _keys(Config) if full.startswith(f"{key}.")]:
         return f"{key} must be set by its parts {', '.join(parts)}; got {value!r}"
+    if key == "style.name":
+        return f"style.name must be one name, got {value!r}; give several as style=[starry,shipwreck]"
     kind = _KINDS.get(_keys(Config).get(key))
     if kind is None or not isinstance(error, ValidationError):
         return f"{key} cannot be {value!r}: {str(error).splitlines()[0]}"

@@ -18,6 +18,12 @@ from nst_jax.optimize.solvers import SOLVERS, SolverSpec
 
 # `scales=auto` halves the size down to this many pixels, and doubles the steps each time.
 COARSEST = 96
+# Shares written with few digits, such as 0.33, add up to 1 nearly.
+_BLEND_TOLERANCE = 0.011
+
+
+def _listed(value: Any) -> list[str]:
+    return [value] if isinstance(value, str) else list(value)
 
 
 @dataclass
@@ -29,11 +35,27 @@ class PictureConfig:
 
 
 @dataclass
-class StyleConfig(PictureConfig):
-    """The style picture, and its longer side over the content's: larger gives coarser strokes."""
+class StyleConfig:
+    """The style: one picture or a list of them, by name or by path, and how they are mixed.
 
-    name: str = "starry"
-    scale: float = JobSpec.style_scale
+    Attributes:
+        name: a name, or a list; several of the group, `style=[starry,shipwreck]`, become one.
+        path: a file, or a list; goes first.
+        scale: a style's longer side over the content's: larger gives coarser strokes. A number, or one for each.
+        blend: the share of each, 1 in all; null: equal shares.
+    """
+
+    name: Any = "starry"
+    path: Any = None
+    scale: Any = 1.0
+    blend: Any = None
+
+    @property
+    def pictures(self) -> list[PictureConfig]:
+        """Each picture by itself."""
+        if self.path is not None:
+            return [PictureConfig("style", path) for path in _listed(self.path)]
+        return [PictureConfig(name) for name in _listed(self.name)]
 
 
 @dataclass
@@ -109,12 +131,13 @@ class Config:
     preview: bool = False
 
 
-def to_spec(config: Config, *, architecture: str) -> JobSpec:
+def to_spec(config: Config, *, architecture: str, num_styles: int | None = None) -> JobSpec:
     """The frozen description of the job, with every value checked.
 
     Args:
         config: what the user set.
         architecture: of the parameters that `config.network.name` stands for.
+        num_styles: how many style pictures there are, if not those that the config names.
 
     Raises:
         InputError: a value out of range, an unknown name, or lists of different lengths.
@@ -123,7 +146,7 @@ def to_spec(config: Config, *, architecture: str) -> JobSpec:
     _at_least("run.log_every", config.run.log_every, 1)
     _at_least("run.snapshot_every", config.run.snapshot_every, 0)
     _at_least("run.checkpoint_every_s", config.run.checkpoint_every_s, 0)
-    _above("style.scale", config.style.scale, 0)
+    num_styles = num_styles or len(config.style.pictures)
     scales = _scales(config)
     smallest = smallest_image(architecture, objective.taps)
     _at_least("size of the smallest scale", scales[0].size, smallest)
@@ -132,7 +155,8 @@ def to_spec(config: Config, *, architecture: str) -> JobSpec:
         loss_weights=_loss_weights(config.loss),
         solver=_solver(config.optimizer),
         scales=scales,
-        style_scale=config.style.scale,
+        style_scales=_style_scales(config.style.scale, num_styles),
+        style_shares=_style_shares(config, num_styles),
         init=config.init if config.init in INITS else "file",
         seed=_at_least("seed", config.seed, 0),
         color=one_of("color", config.color, COLORS),
@@ -182,6 +206,28 @@ def _layer_weights(term: str, layers: list[str], given: list[float] | None, tota
         what = f"loss.{term}_layer_weights must have one number for each of the {len(layers)} layers"
         raise InputError(f"{what}, got {len(shares)}; give as many, or null for equal weights")
     return {name: total * _at_least(f"loss.{term}_layer_weights", w, 0) for name, w in zip(layers, shares, strict=True)}
+
+
+def _style_scales(scale: Any, num_styles: int) -> tuple[float, ...]:
+    scales = _numbers("style.scale", scale, num_styles) if isinstance(scale, Sequence) else [scale] * num_styles
+    return tuple(_above("style.scale", factor, 0) for factor in scales)
+
+
+def _style_shares(config: Config, num_styles: int) -> dict[str, Any]:
+    """By style layer, for each region (here one) the share of each style."""
+    blend = config.style.blend
+    shares = [1 / num_styles] * num_styles if blend is None else _numbers("style.blend", blend, num_styles)
+    if abs(sum(_at_least("style.blend", share, 0) for share in shares) - 1) > _BLEND_TOLERANCE:
+        raise InputError(f"style.blend must add up to 1, got {shares}, which is {sum(shares):g}; divide each by that")
+    return {layer: (tuple(share / sum(shares) for share in shares),) for layer in config.loss.style_layers}
+
+
+def _numbers(what: str, values: Any, count: int) -> list[float]:
+    """A list of so many numbers, one for each style."""
+    good = isinstance(values, Sequence) and not isinstance(values, str)
+    if not good or len(values) != count or not all(type(v) in (int, float) for v in values):
+        raise InputError(f"{what} must be a list of one number for each style, here {count}, got {values!r}")
+    return list(values)
 
 
 def _solver(optimizer: OptimizerConfig) -> SolverSpec:

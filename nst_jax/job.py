@@ -1,9 +1,9 @@
-"""The job: two pictures and a description in, one picture out. The one place that knows the order of the steps."""
+"""The job: pictures and a description in, one picture out. The one place that knows the order of the steps."""
 
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import jax
@@ -15,7 +15,7 @@ from nst_jax.errors import InputError
 from nst_jax.images.color import recolor, with_colors
 from nst_jax.images.files import fit_long_side, resize
 from nst_jax.memory import fit
-from nst_jax.objective.objective import Objective
+from nst_jax.objective.objective import Objective, Styles
 from nst_jax.optimize.loop import Metrics, init_state
 from nst_jax.optimize.solvers import SolverSpec, State, picture
 from nst_jax.programs import CAPACITY, Call, Needs, compile_ahead
@@ -45,7 +45,8 @@ class JobSpec:
         loss_weights: its multipliers, as plain numbers.
         solver: how it is minimized.
         scales: coarse to fine; each goes on from the state at the end of the one before, enlarged.
-        style_scale: the style's longer side over the content's. A style picture is never enlarged.
+        style_scales: each style's longer side over the content's; one for all, or one each. A style picture is never enlarged.
+        style_shares: by layer, and there by region, the share of each style; see `nst_jax.objective.objective.Styles`.
         init: what the first scale starts from: "content", "style", "noise", "adain" (see `nst_jax.preview`) or "file".
         seed: of the noise.
         color: whose colors the picture has, one of `nst_jax.images.color.COLORS`.
@@ -55,10 +56,25 @@ class JobSpec:
     loss_weights: Any
     solver: SolverSpec
     scales: tuple[Scale, ...]
-    style_scale: float = 1.0
+    style_scales: tuple[float, ...] = (1.0,)
+    style_shares: dict[str, Any] = field(default_factory=dict)
     init: str = "content"
     seed: int = 0
     color: str = "style"
+
+
+class Inputs(NamedTuple):
+    """The pictures of a job; sRGB in [0, 1], of any sizes.
+
+    Attributes:
+        content: its arrangement is kept.
+        styles: their texture and colors are taken.
+        init: the picture to start from, for `JobSpec.init == "file"`.
+    """
+
+    content: Pixels
+    styles: tuple[Pixels, ...]
+    init: Pixels | None = None
 
 
 class Position(NamedTuple):
@@ -131,7 +147,7 @@ class Stage(NamedTuple):
         number: of the scale, from 0.
         scale: its size and steps.
         content: the picture at this size, as the loss sees it.
-        style: likewise.
+        styles: likewise, and how they are mixed.
         colors: the picture, at this size, whose colors the result gets; None if it keeps its own.
         before: height and width of the scale before.
         is_last: the finest one.
@@ -140,7 +156,7 @@ class Stage(NamedTuple):
     number: int
     scale: Scale
     content: Pixels
-    style: Pixels
+    styles: Styles
     colors: Pixels | None
     before: tuple[int, int] | None
     is_last: bool
@@ -148,11 +164,9 @@ class Stage(NamedTuple):
 
 def transfer(
     params: Params,
-    content: Pixels,
-    style: Pixels,
+    inputs: Inputs,
     spec: JobSpec,
     *,
-    init: Pixels | None = None,
     observe: Observer = lambda report: False,
     chunk_at: Sequence[int] = (),
     resume: Position | None = None,
@@ -163,10 +177,8 @@ def transfer(
 
     Args:
         params: the network's, as `nst_jax.networks.load` gives them.
-        content: picture whose arrangement is kept; sRGB in [0, 1], any size.
-        style: picture whose texture and colors are taken; likewise.
+        inputs: the pictures.
         spec: everything else.
-        init: the picture to start from, for `spec.init == "file"`.
         observe: called after each chunk.
         chunk_at: steps over all scales, in order, at which a chunk ends, because the observer wants to look there.
         resume: where to go on, as an earlier `Report.position` of the same job gave it; None is the beginning.
@@ -174,10 +186,10 @@ def transfer(
     Raises:
         InputError: a picture too narrow for one of the scales.
     """
-    check_pictures(content, style, spec)
-    stages = plan(content, style, spec)[resume.stage if resume else 0 :]
+    check_pictures(inputs, spec)
+    stages = plan(inputs, spec)[resume.stage if resume else 0 :]
     compile_seconds, reply = 0.0, None
-    procedure = steps_of(params, stages, spec, init=init, observe=observe, chunk_at=chunk_at, resume=resume)
+    procedure = steps_of(params, stages, spec, init=inputs.init, observe=observe, chunk_at=chunk_at, resume=resume)
     with compile_ahead([needs(params, stage, spec) for stage in stages]) as pending:
         try:
             while True:
@@ -190,17 +202,19 @@ def transfer(
     return replace(outcome, seconds={"compile": compile_seconds} | outcome.seconds)
 
 
-def plan(content: Pixels, style: Pixels, spec: JobSpec) -> list[Stage]:
+def plan(inputs: Inputs, spec: JobSpec) -> list[Stage]:
     """The stages of a job, coarse to fine, with the pictures at their sizes."""
-    colors = content if spec.color == "luminance" else None
-    content, style = recolor(content, style, spec.color)
-    return [_stage(i, content, style, colors, spec) for i in range(len(spec.scales))]
+    colors = inputs.content if spec.color == "luminance" else None
+    recolored = [recolor(inputs.content, style, spec.color) for style in inputs.styles]
+    content = recolored[0][0] if recolored else inputs.content
+    styles = tuple(style for _, style in recolored)
+    return [_stage(i, content, styles, colors, spec) for i in range(len(spec.scales))]
 
 
 def needs(params: Params, stage: Stage, spec: JobSpec) -> Needs:
     """What decides the programs of a stage."""
     objective = fit(spec.objective, stage.content.shape[1] * stage.content.shape[2])
-    return Needs(objective, spec.solver, stage.before, (params, (stage.content, stage.style), _weights(spec)))
+    return Needs(objective, spec.solver, stage.before, (params, _pictures(stage), _weights(spec)))
 
 
 def state_shapes(stage: Stage, spec: JobSpec) -> State:
@@ -237,12 +251,18 @@ def _weights(spec: JobSpec) -> Any:
     return jax.tree.map(jnp.float32, spec.loss_weights)
 
 
-def check_pictures(content: Pixels, style: Pixels, spec: JobSpec) -> None:
+def _pictures(stage: Stage) -> tuple[Any, ...]:
+    """What the targets are made of, the content first."""
+    return jax.tree.map(jnp.asarray, (stage.content, stage.styles))
+
+
+def check_pictures(inputs: Inputs, spec: JobSpec) -> None:
     """Raises InputError if a picture, at one of the scales, is too narrow for the deepest layer of the loss."""
     smallest = spec.objective.smallest
     for scale in spec.scales:
-        sizes = {"content": _content_size(content, scale), "style": _style_size(style, scale, spec.style_scale)}
-        for role, (height, width) in sizes.items():
+        sizes = [("content", _content_size(inputs.content, scale))]
+        sizes += [("style", size) for size in _style_sizes(inputs.styles, scale, spec)]
+        for role, (height, width) in sizes:
             if min(height, width) < smallest:
                 raise InputError(
                     f"{role} must be at least {smallest} pixels on each side at the scale {scale.size}, got {width}x{height};"
@@ -295,35 +315,37 @@ class _Course:
         self.stopped = bool(self.observe(Report(self.step, new, messages, lambda: _picture(state, stage), last, position)))
 
 
-def _stage(index: int, content: Pixels, style: Pixels, colors: Pixels | None, spec: JobSpec) -> Stage:
+def _stage(index: int, content: Pixels, styles: tuple[Pixels, ...], colors: Pixels | None, spec: JobSpec) -> Stage:
     scale = spec.scales[index]
     height_width = _content_size(content, scale)
-    fitted = resize(content, height_width), resize(style, _style_size(style, scale, spec.style_scale))
+    fitted = tuple(map(resize, styles, _style_sizes(styles, scale, spec)))
+    mixed = Styles(fitted, jax.tree.map(np.float32, spec.style_shares))
     colors = None if colors is None else resize(colors, height_width)
     before = _content_size(content, spec.scales[index - 1]) if index else None
-    return Stage(index, scale, *fitted, colors, before, is_last=index == len(spec.scales) - 1)
+    return Stage(index, scale, resize(content, height_width), mixed, colors, before, is_last=index == len(spec.scales) - 1)
 
 
 def _content_size(content: Pixels, scale: Scale) -> tuple[int, int]:
     return fit_long_side(content.shape[1], content.shape[2], scale.size)
 
 
-def _style_size(style: Pixels, scale: Scale, style_scale: float) -> tuple[int, int]:
-    size = min(round(scale.size * style_scale), max(style.shape[1:3]))
-    return fit_long_side(style.shape[1], style.shape[2], size)
+def _style_sizes(styles: tuple[Pixels, ...], scale: Scale, spec: JobSpec) -> list[tuple[int, int]]:
+    factors = spec.style_scales * len(styles) if len(spec.style_scales) == 1 else spec.style_scales
+    sizes = [min(round(scale.size * factor), max(s.shape[1:3])) for s, factor in zip(styles, factors, strict=True)]
+    return [fit_long_side(s.shape[1], s.shape[2], size) for s, size in zip(styles, sizes, strict=True)]
 
 
 def _initial_image(stage: Stage, spec: JobSpec, init: Pixels | None) -> Pixels:
     if spec.init == "noise":
         return np.asarray(jax.random.uniform(jax.random.key(spec.seed), stage.content.shape))
-    source = {"content": stage.content, "style": stage.style, "adain": init, "file": init}[spec.init]
+    source = {"content": stage.content, "style": stage.styles.pictures[0], "adain": init, "file": init}[spec.init]
     assert source is not None, "init='file' and init='adain' come with a picture"
     return resize(source, (stage.content.shape[1], stage.content.shape[2]))
 
 
 def _run_stage(params: Params, stage: Stage, before: Any, weights: Any, course: _Course) -> Generator[Call, Any, State]:
     """The steps of a stage, from the first image, the state that the stage before ended in, or a position in this one."""
-    targets = yield Call("targets", stage.number, (params, jnp.asarray(stage.content), jnp.asarray(stage.style)))
+    targets = yield Call("targets", stage.number, (params, *_pictures(stage)))
     if isinstance(before, Position):
         state, left = jax.tree.map(jnp.array, before.state), before.left
     else:

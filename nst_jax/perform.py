@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ class Prepared:
     Attributes:
         config: as it was given.
         spec: what it describes.
-        pictures: by role: "content", "style", and "init" if the job starts from a file.
+        pictures: by role: "content", "style" (and "style2", "style3", ... of several), "init" if the job starts from a file.
         network: with its parameters.
         begun: the manifest as the run begins.
         seconds: that the preparation took.
@@ -46,6 +47,11 @@ class Prepared:
     network: Network
     begun: dict[str, Any]
     seconds: float
+
+    @property
+    def inputs(self) -> job.Inputs:
+        """The pixels of the pictures."""
+        return _inputs(self.pictures)
 
 
 def run(config: Config) -> tuple[RunFolder, job.Outcome]:
@@ -91,16 +97,14 @@ def failure_kept(prepared: Prepared, folder: RunFolder) -> Iterator[None]:
 
 def perform(prepared: Prepared, folder: RunFolder, position: job.Position | None = None) -> job.Outcome:
     """The job with its record, from the beginning or from a position."""
-    settings, pictures, looks = prepared.config.run, prepared.pictures, look_at(prepared)
+    settings, looks = prepared.config.run, look_at(prepared)
     with progress(sum(scale.steps for scale in prepared.spec.scales), quiet=settings.quiet) as bar:
         checkpoints = Checkpoints(folder.checkpoints, settings.checkpoint_every_s)
         recorder = Recorder(folder, bar, settings.log_every, looks, checkpoints)
-        start = pictures["init"].pixels if "init" in pictures else None
         with interruptible(recorder):
             outcome = job.transfer(
-                *(prepared.network.params, pictures["content"].pixels, pictures["style"].pixels, prepared.spec),
-                init=start, observe=recorder, chunk_at=looks, resume=position,
-            )  # fmt: skip
+                *(prepared.network.params, prepared.inputs, prepared.spec), observe=recorder, chunk_at=looks, resume=position
+            )
         checkpoints.wait()
     keep(prepared, folder, outcome, "interrupted" if recorder.interrupted else "finished")
     return outcome
@@ -115,7 +119,7 @@ def prepare(config: Config) -> Prepared:
     began = time.perf_counter()
     spec = specify(config)
     pictures = _pictures(config, spec, say(config))
-    job.check_pictures(pictures["content"].pixels, pictures["style"].pixels, spec)
+    job.check_pictures(_inputs(pictures), spec)
     network = load(config.network.name, convolution=spec.objective.network.convolution, taps=spec.objective.taps)
     begun = begin_manifest(
         command=sys.orig_argv,
@@ -160,16 +164,23 @@ def specify(config: Config) -> job.JobSpec:
 
 
 def _pictures(config: Config, spec: job.JobSpec, tell: Callable[[str], None]) -> dict[str, Picture]:
-    pictures = {
-        "content": _picture(config.content, lambda notice: tell(f"content: {notice}")),
-        "style": _picture(config.style, lambda notice: tell(f"style: {notice}")),
-    }
-    if spec.init == "adain":
-        pixels = _preview(config, spec, pictures)
-        pictures["init"] = Picture(pixels, weights.file_sha256("adain-decoder"), "adain", ())
+    sources = {"content": config.content}
+    sources |= {f"style{i}" if i > 1 else "style": source for i, source in enumerate(config.style.pictures, 1)}
     if spec.init == "file":
-        pictures["init"] = _picture(PictureConfig("init", config.init), lambda notice: tell(f"init: {notice}"))
+        sources["init"] = PictureConfig("init", config.init)
+    pictures = {role: _picture(source, partial(_tell, tell, role)) for role, source in sources.items()}
+    if spec.init == "adain":
+        pictures["init"] = Picture(_preview(config, spec, pictures), weights.file_sha256("adain-decoder"), "adain", ())
     return pictures
+
+
+def _tell(say: Callable[[str], None], role: str, notice: str) -> None:
+    say(f"{role}: {notice}")
+
+
+def _inputs(pictures: dict[str, Picture]) -> job.Inputs:
+    styles = tuple(picture.pixels for role, picture in pictures.items() if role.startswith("style"))
+    return job.Inputs(pictures["content"].pixels, styles, pictures["init"].pixels if "init" in pictures else None)
 
 
 def _preview(config: Config, spec: job.JobSpec, pictures: dict[str, Picture]) -> job.Pixels:

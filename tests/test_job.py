@@ -37,8 +37,8 @@ def spec_of(**options: Any) -> job.JobSpec:
     return to_spec(make_config(options), architecture="vgg19")
 
 
-def run(vgg: Network, spec: job.JobSpec, **options: Any) -> job.Outcome:
-    return job.transfer(vgg.params, CONTENT, STYLE, spec, **options)
+def run(vgg: Network, spec: job.JobSpec, init: np.ndarray | None = None, **options: Any) -> job.Outcome:
+    return job.transfer(vgg.params, job.Inputs(CONTENT, (STYLE,), init), spec, **options)
 
 
 @pytest.fixture(scope="module")
@@ -185,7 +185,7 @@ def test_a_stalled_scale_is_said_and_left(vgg, monkeypatch):
 def test_a_picture_too_narrow_for_a_scale_is_refused(vgg, content: tuple[int, int], style: tuple[int, int], role: str):
     spec = to_spec(make_config({"size": 64}), architecture="vgg19")
     with pytest.raises(InputError, match=rf"^{role} must be at least 16 pixels on each side at the scale 64, got \d+x\d+; use"):
-        job.transfer(vgg.params, waves(*content, 5.0), waves(*style, 5.0), spec)
+        job.transfer(vgg.params, job.Inputs(waves(*content, 5.0), (waves(*style, 5.0),)), spec)
 
 
 def test_the_contents_colors_are_kept_at_every_scale(vgg):

@@ -10,7 +10,7 @@ from jax.test_util import check_grads
 from nst_jax import networks
 from nst_jax.networks.convnet import NetworkSpec
 from nst_jax.objective.conventions import CONVENTIONS
-from nst_jax.objective.objective import LossWeights, ObjectiveSpec, Targets, loss, make_targets
+from nst_jax.objective.objective import LossWeights, ObjectiveSpec, Styles, Targets, loss, make_targets
 from nst_jax.objective.priors import total_variation
 from nst_jax.objective.statistics import moments
 from tests.reference import gatys, network
@@ -42,7 +42,7 @@ targets_of = jax.jit(make_targets, static_argnames=("spec",))
 def test_loss_and_gradient_agree_with_the_float64_twin(params, pooling, padding):
     spec = ObjectiveSpec(NetworkSpec(pooling=pooling, padding=padding), ("conv4_2",), STYLE)
     image, content, style = picture(0), picture(1), picture(2, 17, 40)
-    targets = targets_of(params, jnp.asarray(content), jnp.asarray(style), spec=spec)
+    targets = targets_of(params, jnp.asarray(content), Styles((jnp.asarray(style),)), spec=spec)
     (value, terms), gradient = loss_and_grad(params, jnp.asarray(image), targets, weights_for(spec, 1e-3, 1.0), spec=spec)
     expected, expected_gradient = gatys.loss_and_gradient(params, image[0], content[0], style[0], spec, 1e-3, 1.0)
     assert abs(float(value) - expected) <= 1e-5 * expected
@@ -60,7 +60,7 @@ def test_winograd_gives_the_gradient_of_the_direct_convolution(pooling, whole):
         net = networks.load("vgg19", convolution=convolution, pooling=pooling)
         spec = ObjectiveSpec(net.spec, ("relu4_2",), tuple(f"relu{i}_1" for i in range(1, 6)))
         content, style, image = (jnp.asarray(picture(seed, 75, 90)) for seed in range(3))
-        targets = targets_of(net.params, content, style, spec=spec)
+        targets = targets_of(net.params, content, Styles((style,)), spec=spec)
         _, gradient = loss_and_grad(net.params, image, targets, weights_for(spec, 1e-3, 1.0), spec=spec)
         found.append(np.asarray(gradient, np.float64))
     fast, direct = found
@@ -85,7 +85,7 @@ def test_gradient_by_finite_differences_in_float64(params):
         wide = jax.tree.map(lambda a: jnp.asarray(a, jnp.float64), params)
         spec = ObjectiveSpec(NetworkSpec(pooling="average"), ("conv2_1",), ("conv1_1", "conv2_2"))
         image, content, style = (jnp.asarray(picture(seed, 16, 16), jnp.float64) for seed in range(3))
-        targets = targets_of(wide, content, style, spec=spec)
+        targets = targets_of(wide, content, Styles((style,)), spec=spec)
         weights = jax.tree.map(lambda a: jnp.asarray(a, jnp.float64), weights_for(spec, 1.0, 1.0, tv=1.0))
         check_grads(
             jax.jit(lambda x: loss(wide, x, targets, weights, spec=spec)[0] / 1e3), (image,), order=1, modes=["rev"], eps=1e-7
@@ -95,7 +95,7 @@ def test_gradient_by_finite_differences_in_float64(params):
 def test_loss_and_gradient_vanish_at_the_target(params):
     spec = ObjectiveSpec(NetworkSpec(), ("relu4_2",), ("relu1_1", "relu3_1"))
     image = jnp.asarray(picture(0))
-    targets = targets_of(params, image, image, spec=spec)
+    targets = targets_of(params, image, Styles((image,)), spec=spec)
     (value, _), gradient = loss_and_grad(params, image, targets, weights_for(spec, 1.0, 1.0), spec=spec)
     assert float(value) == pytest.approx(0, abs=1e-9)
     assert float(jnp.max(jnp.abs(gradient))) < 1e-6
@@ -103,7 +103,7 @@ def test_loss_and_gradient_vanish_at_the_target(params):
 
 def test_the_gradient_is_finite_on_a_flat_picture(params):
     spec = ObjectiveSpec(NetworkSpec(), ("relu4_2",), ("relu1_1", "relu5_1"))
-    targets = targets_of(params, jnp.asarray(picture(0)), jnp.asarray(picture(1)), spec=spec)
+    targets = targets_of(params, jnp.asarray(picture(0)), Styles((jnp.asarray(picture(1)),)), spec=spec)
     flat = jnp.zeros((1, 29, 21, 3))
     (value, _), gradient = loss_and_grad(params, flat, targets, weights_for(spec, 1.0, 1.0, 1.0), spec=spec)
     assert np.isfinite(float(value))
@@ -113,7 +113,7 @@ def test_the_gradient_is_finite_on_a_flat_picture(params):
 def test_weights_are_traced(params):
     spec = ObjectiveSpec(NetworkSpec(), ("relu2_1",), ("relu1_1",))
     image = jnp.asarray(picture(0, 16, 16))
-    targets = targets_of(params, image, image[:, ::-1], spec=spec)
+    targets = targets_of(params, image, Styles((image[:, ::-1],)), spec=spec)
     counted = jax.jit(chex.assert_max_traces(lambda x, w: loss(params, x, targets, w, spec=spec)[0], n=1))
     small, large = counted(image, weights_for(spec, 1.0, 1.0)), counted(image, weights_for(spec, 1.0, 10.0))
     assert float(large) == pytest.approx(10 * float(small), rel=1e-5)  # the content agrees: style is all there is
@@ -123,7 +123,7 @@ def test_weights_are_traced(params):
 def test_conventions_give_the_other_systems_own_formulas(params, name):
     spec = ObjectiveSpec(NetworkSpec(), ("relu2_1",), ("relu1_1", "relu2_2"), convention=name)
     image, content, style = picture(0, 16, 20), picture(1, 16, 20), picture(2, 16, 20)
-    targets = targets_of(params, jnp.asarray(content), jnp.asarray(style), spec=spec)
+    targets = targets_of(params, jnp.asarray(content), Styles((jnp.asarray(style),)), spec=spec)
     (_, terms), _ = loss_and_grad(params, jnp.asarray(image), targets, weights_for(spec, 5.0, 100.0), spec=spec)
     ours, theirs, painted = (network.features(params, x[0], spec.taps)[0] for x in (image, content, style))
     expected_content = 5 * np.mean((ours["relu2_1"] - theirs["relu2_1"]) ** 2)
@@ -161,7 +161,8 @@ def test_layers_are_measured_once_when_content_and_style_share_one(params):
     image = jnp.asarray(picture(0, 16, 16))
     targets = Targets(
         {"relu2_1": jnp.zeros((1, 8, 8, 128))},
-        {n: moments(jnp.zeros((1, 2, 2, c))) for n, c in (("relu1_1", 64), ("relu2_1", 128))},
+        {n: (moments(jnp.zeros((1, 2, 2, c))),) for n, c in (("relu1_1", 64), ("relu2_1", 128))},
+        {"relu1_1": (None,), "relu2_1": (None,)},
     )
     (_, terms), _ = loss_and_grad(params, image, targets, weights_for(spec, 1.0, 1.0), spec=spec)
     assert float(terms.content) > 0

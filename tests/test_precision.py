@@ -11,7 +11,7 @@ from nst_jax import networks
 from nst_jax.errors import InputError
 from nst_jax.networks.convnet import NetworkSpec, features
 from nst_jax.networks.precision import PRECISIONS
-from nst_jax.objective.objective import LossWeights, ObjectiveSpec, loss, make_targets
+from nst_jax.objective.objective import LossWeights, ObjectiveSpec, Styles, loss, make_targets
 from nst_jax.objective.statistics import moments, squared_error
 from nst_jax.optimize.loop import init_state, run_chunk
 from nst_jax.optimize.solvers import SolverSpec
@@ -39,13 +39,13 @@ def final_loss(params, precision, steps=80):
     """The loss, in float32, of the picture that a run with this precision ends with."""
     content, style = pictures()
     spec, solver = with_precision(precision), SolverSpec("lbfgs", memory=5)
-    targets = jax.jit(make_targets, static_argnames="spec")(params, content, style, spec=spec)
+    targets = jax.jit(make_targets, static_argnames="spec")(params, content, Styles((style,)), spec=spec)
     state = init_state(content, solver=solver)
     state, metrics, count = run_chunk(
         params, state, targets, WEIGHTS, jnp.int32(steps), spec=spec, solver=solver, capacity=steps
     )
     assert all(leaf.dtype == jnp.float32 for leaf in (*metrics, state.image, *jax.tree.leaves(targets.style)))
-    exact = make_targets(params, content, style, spec=SPEC)
+    exact = make_targets(params, content, Styles((style,)), spec=SPEC)
     return float(metrics.loss[int(count) - 1]), float(loss(params, state.image, exact, WEIGHTS, spec=SPEC)[0])
 
 

@@ -9,7 +9,7 @@ from jax.test_util import check_grads
 import nst_jax
 from nst_jax.objective.conventions import CONVENTIONS
 from nst_jax.objective.statistics import Moments, moments
-from nst_jax.objective.style import STYLE_DISTANCES, covariance, gaussian, mean, wasserstein_distance
+from nst_jax.objective.style import STYLE_DISTANCES, blend_gaussians, covariance, mean, wasserstein_distance
 from nst_jax.objective.wasserstein import EPSILON, covariance_root, squared_bures
 from tests.reference import wasserstein as reference
 
@@ -25,8 +25,9 @@ def activations(seed, positions, channels, decades=1.0):
 
 
 def distance(name, f, s):
-    prepare, between = STYLE_DISTANCES[name]
-    return between(moments(f), prepare(moments(s)))
+    parts = STYLE_DISTANCES[name]
+    target = parts.blend([parts.describe(s, None)], [1.0])
+    return parts.between(parts.measure(f, None, target), target)
 
 
 value_and_grad = jax.jit(jax.value_and_grad(distance, argnums=1), static_argnums=0)
@@ -150,19 +151,19 @@ def test_jit_agrees_with_eager_also_inside_a_loop(name):
     assert float(looped(f, s)) == pytest.approx(eager, rel=1e-5)
 
 
-def test_moments_of_parts_serve_every_distance():
+def test_the_sums_of_parts_serve_every_distance():
     f, s = jnp.asarray(activations(1, 64, 8)), jnp.asarray(activations(2, 50, 8))
-    whole = moments(f)
-    parts = jax.tree.map(jnp.add, moments(f[:, :20]), moments(f[:, 20:]))
-    for prepare, between in STYLE_DISTANCES.values():
-        target = prepare(moments(s))
-        assert float(between(parts, target)) == pytest.approx(float(between(whole, target)), rel=1e-4)
+    for describe, blend, measure, between in STYLE_DISTANCES.values():
+        target = blend([describe(s, None)], [1.0])
+        whole, *parts = (measure(part, None, target) for part in (f, f[:, :20], f[:, 20:]))
+        added = jax.tree.map(jnp.add, *parts)
+        assert float(between(added, target)) == pytest.approx(float(between(whole, target)), rel=1e-4)
 
 
 def test_the_type_of_the_moments_is_kept():
     m = moments(jnp.asarray(activations(1, 60, 8)))
-    assert {leaf.dtype for leaf in jax.tree.leaves(gaussian(m))} == {jnp.dtype("float32")}
-    slope = jax.grad(lambda m: wasserstein_distance(m, gaussian(moments(jnp.ones((1, 3, 3, 8))))))(m)
+    assert {leaf.dtype for leaf in jax.tree.leaves(blend_gaussians([m], [1.0]))} == {jnp.dtype("float32")}
+    slope = jax.grad(lambda m: wasserstein_distance(m, blend_gaussians([moments(jnp.ones((1, 3, 3, 8)))], [1.0])))(m)
     assert isinstance(slope, Moments)
     assert slope.product.dtype == jnp.float32
 

@@ -8,10 +8,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from nst_jax.networks.convnet import NetworkSpec, features, smallest_image
+from nst_jax.networks.guides import guides
 from nst_jax.objective.content import content_distance
 from nst_jax.objective.conventions import CONVENTIONS
 from nst_jax.objective.priors import total_variation
-from nst_jax.objective.statistics import Statistics, measure, moments
+from nst_jax.objective.statistics import Statistics, squared_error
 from nst_jax.objective.style import STYLE_DISTANCES
 from nst_jax.types import Features, Image, Params
 
@@ -78,19 +79,43 @@ class ObjectiveSpec:
         return loss(params, image, targets, weights, spec=self)
 
 
+class Styles(NamedTuple):
+    """The style pictures, which may differ in size, and what each is for.
+
+    Attributes:
+        pictures: one or more.
+        shares: by layer, and there by region, the share of each picture, traced; they add up to 1. None: equal shares.
+        masks: of each picture, which part of it counts, in [0, 1]; () or None: all of it.
+        regions: of the content picture, each in [0, 1], stacked; None: one that covers everything.
+    """
+
+    pictures: tuple[Float[Array, "1 _h _w 3"], ...]
+    shares: Mapping[str, tuple[tuple[Scalar, ...], ...]] | None = None
+    masks: "tuple[Float[Array, '1 _h _w 1'] | None, ...]" = ()
+    regions: Float[Array, "r h w 1"] | None = None
+
+
 class LossWeights(NamedTuple):
-    """The traced multipliers: α and β times the weight w_l of each layer, and that of the total variation."""
+    """The traced multipliers: α and β times the weight w_l of each layer, of the total variation, and of each region."""
 
     content: Mapping[str, Scalar]
     style: Mapping[str, Scalar]
     tv: Scalar
+    regions: tuple[Scalar | float, ...] = (1.0,)
 
 
 class Targets(NamedTuple):
-    """What the image is compared with, by layer: the content's feature maps and what the style distance keeps of the style."""
+    """What the image is compared with, by layer.
+
+    Attributes:
+        content: the content's feature maps.
+        style: for each region, what the style distance keeps of the styles.
+        guides: for each region, how much each position belongs to it; None: all of them do.
+    """
 
     content: Features
-    style: dict[str, Any]
+    style: dict[str, tuple[Any, ...]]
+    guides: "dict[str, tuple[Float[Array, '1 h w'] | None, ...]]"
 
 
 class Terms(NamedTuple):
@@ -101,28 +126,65 @@ class Terms(NamedTuple):
     tv: Scalar
 
 
-def make_targets(params: Params, content: Image, style: Float[Array, "1 h2 w2 3"], *, spec: ObjectiveSpec) -> Targets:
-    """The targets of a content and a style picture, which may differ in size."""
-    style_maps = features(params, style, spec.style_layers, spec=spec.network) if spec.style_layers else {}
+def make_targets(params: Params, content: Image, styles: Styles, *, spec: ObjectiveSpec) -> Targets:
+    """The targets of a content picture and styles."""
     content_maps = features(params, content, spec.content_layers, spec=spec.network) if spec.content_layers else {}
-    prepare = STYLE_DISTANCES[spec.style_distance].prepare
-    return Targets(content_maps, {name: prepare(moments(style_map)) for name, style_map in style_maps.items()})
+    if not spec.style_layers:
+        return Targets(content_maps, {}, {})
+    distance = STYLE_DISTANCES[spec.style_distance]
+    masks = styles.masks or (None,) * len(styles.pictures)
+    described = [_describe(params, *pair, spec=spec) for pair in zip(styles.pictures, masks, strict=True)]
+    equal = ((1 / len(described),) * len(described),)
+    targets, guides_of = {}, _guides(styles.regions, spec)
+    for name in spec.style_layers:
+        shares = styles.shares[name] if styles.shares else equal * len(guides_of[name])
+        targets[name] = tuple(distance.blend([found[name] for found in described], region) for region in shares)
+    return Targets(content_maps, targets, guides_of)
+
+
+def _describe(params: Params, style: Image, mask: Float[Array, "1 h w 1"] | None, *, spec: ObjectiveSpec) -> dict[str, Any]:
+    """What the style distance keeps of one style picture, or of the part of it within a mask, by layer."""
+    maps = features(params, style, spec.style_layers, spec=spec.network)
+    describe, guide = STYLE_DISTANCES[spec.style_distance].describe, _guides(mask, spec)
+    return {name: describe(maps[name], *guide[name]) for name in spec.style_layers}
+
+
+def _guides(regions: Float[Array, "r h w 1"] | None, spec: ObjectiveSpec) -> dict[str, tuple[Any, ...]]:
+    """By style layer, the guide of each region."""
+    if regions is None:
+        return {name: (None,) for name in spec.style_layers}
+    found = guides(regions, spec.style_layers, spec.network.architecture)
+    return {name: tuple(maps[i : i + 1, :, :, 0] for i in range(len(regions))) for name, maps in found.items()}
+
+
+def measure(maps: Features, targets: Targets, *, spec: ObjectiveSpec) -> Statistics:
+    """The statistics of an image from its feature maps, of style for each region."""
+    sums = STYLE_DISTANCES[spec.style_distance].measure
+    style = {
+        name: tuple(sums(maps[name], *region) for region in zip(targets.guides[name], targets.style[name], strict=True))
+        for name in spec.style_layers
+    }
+    return Statistics(style, {name: squared_error(maps[name], target) for name, target in targets.content.items()})
 
 
 def score(statistics: Statistics, targets: Targets, weights: LossWeights, *, spec: ObjectiveSpec) -> tuple[Scalar, Scalar]:
     """The weighed content and style terms, from the statistics of an image alone.
 
-    L_content = α Σ_l w_l ½ Σ (F − P)²,  L_style = β Σ_l w_l E_l (Gatys et al. 2016, eqs. 1, 4, 5, 7), each times the factor
-    of the convention.
+    L_content = α Σ_l w_l ½ Σ (F − P)²,  L_style = β Σ_l w_l Σ_r λ_r a_r E_lr (Gatys et al. 2016, eqs. 1, 4, 5, 7), each times
+    the factor of the convention. E_lr compares a region with its target; a_r is the share of the positions that it has, so
+    that regions pull alike at each position, times the weight λ_r of the region.
     """
     convention = CONVENTIONS[spec.convention]
     distance = STYLE_DISTANCES[spec.style_distance].between
     content, style = jnp.zeros(()), jnp.zeros(())
     for name, error in statistics.content.items():
         content += weights.content[name] * convention.content_factor(error) * content_distance(error)
-    for name, found in statistics.style.items():
-        factor = convention.style_factor(spec.style_distance, channels=found.sum.shape[0], num_layers=len(statistics.style))
-        style += weights.style[name] * factor * distance(found, targets.style[name])
+    for name, regions in statistics.style.items():
+        factor = convention.style_factor(spec.style_distance, channels=regions[0].channels, num_layers=len(statistics.style))
+        positions = sum(found.positions for found in regions)
+        for weight, found, target in zip(weights.regions, regions, targets.style[name], strict=True):
+            share = weight * found.positions / positions
+            style += weights.style[name] * factor * share * distance(found, target)
     return content, style
 
 
@@ -137,7 +199,7 @@ def loss(params: Params, image: Image, targets: Targets, weights: LossWeights, *
         spec: static.
     """
     maps = features(params, image, spec.taps, spec=spec.network)
-    statistics = measure(maps, targets.content, spec.style_layers)
+    statistics = measure(maps, targets, spec=spec)
     content, style = score(statistics, targets, weights, spec=spec)
     tv = weights.tv * total_variation(image)
     return content + style + tv, Terms(content, style, tv)

@@ -4,21 +4,27 @@ Sums over positions add up: over the tiles of a large picture, the shards on sev
 losses (`style`, `content`) see these sums only, never pixels.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from nst_jax.types import Features
-
 
 class Moments(NamedTuple):
-    """Sums over the positions of one feature map f: how many, Σ f, and Σ f fᵀ."""
+    """Sums over the positions of one feature map f: how many, Σ f, and Σ f fᵀ.
+
+    Under a guide t in [0, 1], which says how much each position counts, they are Σ t, Σ t f and Σ t f fᵀ.
+    """
 
     positions: Float[Array, ""]
     sum: Float[Array, " c"]
     product: Float[Array, "c c"]
+
+    @property
+    def channels(self) -> int:
+        """The number of channels of f."""
+        return self.sum.shape[0]
 
 
 class SquaredError(NamedTuple):
@@ -30,9 +36,9 @@ class SquaredError(NamedTuple):
 
 
 class Statistics(NamedTuple):
-    """Everything measured of one image, by layer name."""
+    """Everything measured of one image, by layer name; of style for each region."""
 
-    style: dict[str, Moments]
+    style: dict[str, tuple[Any, ...]]
     content: dict[str, SquaredError]
 
 
@@ -62,17 +68,29 @@ def _wide(a: Array) -> jnp.dtype:
     return jnp.dtype("float32") if a.dtype == jnp.bfloat16 else a.dtype
 
 
-def moments(feature_map: Float[Array, "n h w c"]) -> Moments:
-    """The sums of one feature map over all its positions (of all pictures of the batch).
+def moments(feature_map: Float[Array, "n h w c"], guide: Float[Array, "n h w"] | None = None) -> Moments:
+    """The sums of one feature map over all its positions (of all pictures of the batch), or as they count by a guide.
 
     Example:
         >>> m = moments(jnp.array([1.0, 3.0]).reshape(1, 1, 2, 1))
         >>> float(m.positions), float(m.sum[0]), float(m.product[0, 0])
         (2.0, 4.0, 10.0)
+        >>> m = moments(jnp.array([1.0, 3.0]).reshape(1, 1, 2, 1), jnp.array([[[0.5, 0.0]]]))
+        >>> float(m.positions), float(m.sum[0]), round(float(m.product[0, 0]), 6)
+        (0.5, 0.5, 0.5)
     """
     f = feature_map.reshape(-1, feature_map.shape[-1])
     wide = _wide(f)
-    return Moments(jnp.asarray(f.shape[0], wide), f.sum(0, dtype=wide), product_sum(f))
+    if guide is None:
+        return Moments(jnp.asarray(f.shape[0], wide), f.sum(0, dtype=wide), product_sum(f))
+    root = jnp.sqrt(guide.reshape(-1, 1)).astype(f.dtype)
+    guided = root * f  # √t f: its products are t f fᵀ
+    return Moments(total(guide), (root * guided).sum(0, dtype=wide), product_sum(guided))
+
+
+def total(guide: Float[Array, "n h w"]) -> Float[Array, ""]:
+    """How many positions a guide makes; of none a little, so that their mean is 0."""
+    return jnp.maximum(guide.sum(), jnp.finfo(guide.dtype).tiny)
 
 
 def squared_error(feature_map: Float[Array, "n h w c"], target: Float[Array, "n h w c"]) -> SquaredError:
@@ -81,17 +99,3 @@ def squared_error(feature_map: Float[Array, "n h w c"], target: Float[Array, "n 
     wide = _wide(feature_map)
     total = jnp.sum((feature_map.astype(wide) - target.astype(wide)) ** 2)
     return SquaredError(jnp.asarray(positions, wide), jnp.asarray(feature_map.shape[-1], wide), total)
-
-
-def measure(features: Features, content: Features, style_layers: tuple[str, ...]) -> Statistics:
-    """The statistics of an image from its feature maps.
-
-    Args:
-        features: the image's maps, at least at the content's and the style's layers.
-        content: the content picture's maps at the content layers.
-        style_layers: where style is measured.
-    """
-    return Statistics(
-        style={name: moments(features[name]) for name in style_layers},
-        content={name: squared_error(features[name], target) for name, target in content.items()},
-    )

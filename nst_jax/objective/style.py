@@ -3,14 +3,18 @@
 All of them start from the same `Moments`, so that a layer is measured once, whatever is asked of it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from nst_jax.objective.statistics import Moments
-from nst_jax.objective.wasserstein import EPSILON, Root, covariance_root, squared_bures
+from nst_jax.objective.statistics import Moments, moments
+from nst_jax.objective.wasserstein import EPSILON, Root, barycenter_root, squared_bures
+
+# Of a style among several: a number, or traced.
+Share = Float[Array, ""] | float
 
 
 def gram_matrix(m: Moments) -> Float[Array, "c c"]:
@@ -99,11 +103,6 @@ class Gaussian(NamedTuple):
     root: Root
 
 
-def gaussian(m: Moments) -> Gaussian:
-    """The Gaussian of the same mean and covariance (plus ε)."""
-    return Gaussian(mean(m), covariance_root(covariance(m)))
-
-
 def wasserstein_distance(m: Moments, target: Gaussian) -> Float[Array, ""]:
     """The squared Wasserstein-2 distance of two Gaussians, divided by the number of channels C.
 
@@ -113,7 +112,7 @@ def wasserstein_distance(m: Moments, target: Gaussian) -> Float[Array, ""]:
     Example:
         >>> narrow = Moments(jnp.array(2.0), jnp.array([2.0]), jnp.array([[4.0]]))  # 0 and 2
         >>> wide = Moments(jnp.array(2.0), jnp.array([0.0]), jnp.array([[18.0]]))  # -3 and 3
-        >>> round(float(wasserstein_distance(narrow, gaussian(wide))), 3)  # (1 - 0)² + (1 - 3)²
+        >>> round(float(wasserstein_distance(narrow, blend_gaussians([wide], [1.0]))), 3)  # (1 - 0)² + (1 - 3)²
         5.0
 
     References:
@@ -122,21 +121,53 @@ def wasserstein_distance(m: Moments, target: Gaussian) -> Float[Array, ""]:
     return _mean_distance(m, target.mean) + squared_bures(covariance(m), target.root) / m.sum.shape[0]
 
 
+def blend_moments(styles: Sequence[Moments], shares: Sequence[Share]) -> Moments:
+    """The moments of a mixture: Σ_i share_i (1, μ_i, Ĝ_i), as if each style had its share of the positions.
+
+    Example:
+        >>> one = Moments(jnp.array(2.0), jnp.array([4.0]), jnp.array([[10.0]]))
+        >>> two = Moments(jnp.array(1.0), jnp.array([1.0]), jnp.array([[1.0]]))
+        >>> blend_moments([one, two], [0.5, 0.5]).product.tolist()  # (10 / 2 + 1 / 1) / 2
+        [[3.0]]
+    """
+    means = [Moments(jnp.ones_like(m.positions), mean(m), gram_matrix(m)) for m in styles]
+    return jax.tree.map(lambda *parts: sum(share * part for share, part in zip(shares, parts, strict=True)), *means)
+
+
+def blend_gaussians(styles: Sequence[Moments], shares: Sequence[Share]) -> Gaussian:
+    """The Gaussian whose mean squared distance from those of the styles, weighed by their shares, is the least.
+
+    References:
+        Xia, Ferradans, Peyré and Aujol, Synthesizing and Mixing Stationary Gaussian Texture Models, 2014.
+    """
+    mu = sum(share * mean(m) for share, m in zip(shares, styles, strict=True))
+    return Gaussian(mu, barycenter_root([covariance(m) for m in styles], shares))
+
+
 class StyleDistance(NamedTuple):
-    """What to keep of the style's moments, and the distance of an image's moments from that."""
+    """The parts of a distance.
 
-    prepare: Callable[[Moments], Any]
-    between: Callable[[Moments, Any], Float[Array, ""]]
+    Attributes:
+        describe: what to keep of a style's feature map, under a guide or none.
+        blend: of such descriptions and their shares, what an image is compared with.
+        measure: of an image's feature map, a guide or none and the latter: sums over positions.
+        between: the distance of these sums from it.
+    """
+
+    describe: Callable[[Any, Any], Any]
+    blend: Callable[[Sequence[Any], Sequence[Share]], Any]
+    measure: Callable[[Any, Any, Any], Any]
+    between: Callable[[Any, Any], Float[Array, ""]]
 
 
-def _as_is(m: Moments) -> Moments:
-    return m
+def _of_moments(blend: Callable[..., Any], between: Callable[..., Float[Array, ""]]) -> StyleDistance:
+    return StyleDistance(moments, blend, lambda feature_map, guide, _: moments(feature_map, guide), between)
 
 
 # Name in the config -> distance.
 STYLE_DISTANCES = {
-    "gram": StyleDistance(_as_is, gram_distance),
-    "covariance": StyleDistance(_as_is, covariance_distance),
-    "mean_std": StyleDistance(_as_is, mean_std_distance),
-    "wasserstein": StyleDistance(gaussian, wasserstein_distance),
+    "gram": _of_moments(blend_moments, gram_distance),
+    "covariance": _of_moments(blend_moments, covariance_distance),
+    "mean_std": _of_moments(blend_moments, mean_std_distance),
+    "wasserstein": _of_moments(blend_gaussians, wasserstein_distance),
 }

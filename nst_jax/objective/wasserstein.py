@@ -7,6 +7,7 @@ them. In float32 the gradient is wrong by percents, and near the target, where t
 traces, the value too.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -40,6 +41,67 @@ def covariance_root(covariance: Float[Array, "c c"]) -> Root:
         root = (vectors * jnp.sqrt(jnp.maximum(values + EPSILON, _FLOOR))[None]) @ vectors.T
         high = root.astype(covariance.dtype)
         return Root(high, (root - high.astype(jnp.float64)).astype(covariance.dtype))
+
+
+# The fixed point of `barycenter_root` is reached when its trace changes by less than this share, or after so many rounds.
+_TOLERANCE, _ROUNDS = 1e-8, 30
+
+
+def barycenter_root(covariances: Sequence[Float[Array, "c c"]], shares: Sequence[Float[Array, ""] | float]) -> Root:
+    """The root of the barycenter of Gaussians: S with the least Σ_i share_i d²(S, Σ_i + εI), d being Bures' distance.
+
+    S = Σ_i share_i (S^½ Σ_i S^½)^½, found by iterating S ← S^-½ (Σ_i share_i (S^½ Σ_i S^½)^½)² S^-½ from
+    (Σ_i share_i Σ_i^½)², which is the barycenter if the covariances commute.
+
+    Args:
+        covariances: one or more; of one the barycenter is that one.
+        shares: not negative, 1 in all.
+
+    Example:
+        >>> one, nine = jnp.eye(1) - EPSILON, 9 * jnp.eye(1) - EPSILON
+        >>> round(float(barycenter_root([one, nine], [0.5, 0.5]).high[0, 0]), 6)  # the mean of 1 and 3
+        2.0
+
+    References:
+        Agueh and Carlier, Barycenters in the Wasserstein space, 2011.
+        Álvarez-Esteban, del Barrio, Cuesta-Albertos and Matrán, A fixed-point approach to barycenters in Wasserstein space,
+        2016, arXiv:1511.05355.
+    """
+    if len(covariances) == 1:
+        return covariance_root(covariances[0])
+    return _barycenter(jnp.stack(covariances), jnp.stack([jnp.asarray(share, covariances[0].dtype) for share in shares]))
+
+
+@jax.custom_batching.sequential_vmap
+def _barycenter(covariances: Float[Array, "n c c"], shares: Float[Array, " n"]) -> Root:
+    with jax.enable_x64(True):
+        padded = covariances.astype(jnp.float64) + EPSILON * jnp.eye(covariances.shape[1], dtype=jnp.float64)[None]
+        root = _fixed_point(padded, shares.astype(jnp.float64))
+        high = root.astype(covariances.dtype)
+        return Root(high, (root - high.astype(jnp.float64)).astype(covariances.dtype))
+
+
+def _fixed_point(padded: Float[Array, "n c c"], weights: Float[Array, " n"]) -> Float[Array, "c c"]:
+    def mean_root(left: Float[Array, "c c"]) -> Float[Array, "c c"]:
+        """Σ_i share_i (L Σ_i L)^½."""
+        return sum(w * _roots(left @ c @ left)[0] for w, c in zip(weights, padded, strict=True))
+
+    def improve(carry: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
+        root, inverse, _, rounds = carry
+        half = inverse @ mean_root(root)
+        new, inverse = _roots(half @ half.T)
+        return new, inverse, jnp.abs(jnp.sum(new**2) / jnp.sum(root**2) - 1), rounds + 1
+
+    start = mean_root(jnp.eye(padded.shape[1], dtype=padded.dtype))
+    carry = (*_roots(start @ start), jnp.ones((), padded.dtype), jnp.zeros((), jnp.int32))
+    return jax.lax.while_loop(lambda c: (c[2] > _TOLERANCE) & (c[3] < _ROUNDS), improve, carry)[0]
+
+
+def _roots(matrix: Float[Array, "c c"]) -> tuple[Float[Array, "c c"], Float[Array, "c c"]]:
+    """M^½ and M^-½ of a symmetric matrix without negative eigenvalues; below `_FLOOR`² there is only rounding."""
+    values, vectors = jnp.linalg.eigh(matrix)
+    roots = jnp.sqrt(jnp.maximum(values, _FLOOR**2))[None]
+    return (vectors * roots) @ vectors.T, (vectors / roots) @ vectors.T
 
 
 @jax.custom_batching.sequential_vmap
