@@ -210,7 +210,7 @@ def _layer_weights(term: str, layers: list[str], given: list[float] | None, tota
 
 def _style_scales(scale: Any, num_styles: int) -> tuple[float, ...]:
     scales = _numbers("style.scale", scale, num_styles) if isinstance(scale, Sequence) else [scale] * num_styles
-    return tuple(_above("style.scale", factor, 0) for factor in scales)
+    return tuple(_above("style.scale", float(factor), 0) for factor in scales)
 
 
 def _style_shares(config: Config, num_styles: int) -> dict[str, Any]:
