@@ -68,7 +68,7 @@ def changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
 
 def _place(prepared: Prepared, folder: RunFolder) -> job.Position | None:
     """Where to go on; the metrics are cut to what they were there."""
-    pictures, tell = prepared.pictures, say(prepared.config)
+    tell = say(prepared.config)
     stages = job.plan(prepared.inputs, prepared.spec)
     shapes = lambda number: job.state_shapes(stages[number], prepared.spec)  # noqa: E731
     found = latest(folder.checkpoints, shapes, folder.metrics_bytes(), tell)
