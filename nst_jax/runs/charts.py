@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 # Seen on white as on black, and told apart by people who are color blind; terms beyond the known ones take the rest.
 _COLORS = {"loss": "#8a8f98", "content": "#3a8fd6", "style": "#e8702a", "tv": "#1fa187"}
 _OTHER_COLORS = ("#b565c9", "#c9a227", "#d6537b", "#6b7fd7")
+_GROUP_COLORS = (_COLORS["content"], _COLORS["style"], _COLORS["tv"], *_OTHER_COLORS)
 _NO_TERMS = ("step", "scale", "size", "seconds")
 # Texts and lines take the colors of the page, light or dark.
 _STYLE = """:host {
@@ -73,21 +74,23 @@ def columns(rows: Sequence[Mapping[str, Any]], of: slice = slice(None)) -> dict[
     return plain | {term: [_positive(row.get(term)) for row in rows[of]] for term in terms}
 
 
-def pareto_chart(members: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def pareto_chart(members: Sequence[Mapping[str, Any]], fronts: Sequence[Sequence[int]]) -> dict[str, Any]:
     """The style loss of each member of a sweep against its content loss; a click opens the member's report.
 
     Args:
-        members: with "content", "style", "title", "thumbnail" (an address), "link", and "best" where no other member is
-            lower in both.
+        members: with "content", "style", "title", "thumbnail" (an address), "link", and the number of their "group".
+        fronts: of each group those to be joined by a line, by their number in `members`.
     """
     from bokeh.models import ColumnDataSource, HoverTool, OpenURL, TapTool
 
     plot = _figure(x_axis_label="content loss", y_axis_label="style loss", x_axis_type="log", y_axis_type="log", height=440)
-    keys = ("content", "style", "title", "thumbnail", "link")
-    front = sorted((member for member in members if member["best"]), key=lambda member: member["content"])
-    plot.step([m["content"] for m in front], [m["style"] for m in front], mode="after", color="#e8702a", line_width=2)
-    source = ColumnDataSource({key: [member[key] for member in members] for key in keys}, name="members")
-    points = plot.scatter("content", "style", source=source, size=12, color=_COLORS["content"], line_color="white")
+    colors = [_GROUP_COLORS[number % len(_GROUP_COLORS)] for number in range(len(fronts))]
+    for color, front in zip(colors, fronts, strict=True):
+        best = sorted((members[i] for i in front), key=lambda member: member["content"])
+        plot.step([m["content"] for m in best], [m["style"] for m in best], mode="after", color=color, line_width=2)
+    data = {key: [member[key] for member in members] for key in ("content", "style", "title", "thumbnail", "link")}
+    source = ColumnDataSource({**data, "color": [colors[member["group"]] for member in members]}, name="members")
+    points = plot.scatter("content", "style", source=source, size=12, color="color", line_color="white")
     picture = "<img src='@thumbnail' alt='' style='max-width:150px;display:block'>"
     text = "<b>@title</b><br>content @content{0.000e}<br>style @style{0.000e}"
     tooltips = f"<div style='color:#222;max-width:220px'>{picture}{text}</div>"

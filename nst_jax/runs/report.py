@@ -39,7 +39,7 @@ def render(folder: RunFolder, *, live: bool = False) -> str:
     config = folder.read_config()
     manifest = _attempt(missing, folder.read_manifest, {})
     rows = read_rows(folder, missing)
-    picture = _picture(folder)
+    picture = picture_of(folder)
     return fill(
         "run.html",
         live=live,
@@ -90,11 +90,12 @@ def summary(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def picture_address(folder: RunFolder) -> str | None:
     """Where a page that is served finds the picture so far; another address for another picture."""
-    picture = _picture(folder)
+    picture = picture_of(folder)
     return f"{picture.name}?{picture.stat().st_mtime_ns}" if picture.exists() else None
 
 
-def _picture(folder: RunFolder) -> Path:
+def picture_of(folder: RunFolder) -> Path:
+    """The result, or while there is none the picture so far."""
     return folder.current if folder.current.exists() and not folder.result.exists() else folder.result
 
 
