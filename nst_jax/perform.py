@@ -19,12 +19,12 @@ from nst_jax.networks import Network, load, weights
 from nst_jax.preview import preview
 from nst_jax.runs.checkpoint import Checkpoints, discard
 from nst_jax.runs.claim import sole_writer
-from nst_jax.runs.folder import RunFolder, create_run_folder
+from nst_jax.runs.folder import RunFolder, create_run_folder, how_to_go_on
 from nst_jax.runs.manifest import begin_manifest, end_manifest, provenance
 from nst_jax.runs.movie import frame_steps, write_movie
 from nst_jax.runs.plots import plot_losses
 from nst_jax.runs.progress import progress
-from nst_jax.runs.recorder import Recorder, how_to_go_on, interruptible
+from nst_jax.runs.recorder import Recorder, interruptible
 from nst_jax.runs.report import write_report
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nst_jax.runs.folder import RunFolder, create_run_folder
+from nst_jax.runs.folder import FORMAT, RunFolder, create_run_folder
 from nst_jax.runs.report import write_report
 from nst_jax.runs.server import live_page, serve
 from tests.browser import chromium, complaints, deep_text, drawn, look, wait_for
@@ -39,7 +39,7 @@ def page(browser: Any, folder: RunFolder) -> Any:
     for step in range(1, 7):
         folder.write_snapshot(step, pixels(24, 32))
     folder.write_result(np.full((1, 240, 320, 3), 0.5, np.float32), {})
-    folder.write_manifest({"command": ["python", "-m", "nst_jax.run", "size=32"]})
+    folder.write_manifest({"format": FORMAT, "status": "finished", "command": ["python", "-m", "nst_jax.run", "size=32"]})
     look(browser)
     browser.get_log("performance")
     browser.get(write_report(folder).as_uri())
@@ -142,8 +142,8 @@ def test_a_page_that_is_watched_follows_the_run_without_being_loaded_anew(browse
         assert wait_for(lambda: "step 8" in browser.find_element("css selector", ".line").text)
         assert browser.execute_script("return [window.same, document.getElementById('picture').naturalWidth]") == [True, 24]
         folder.write_result(pixels(24, 32), {})
-        folder.write_manifest({})
-        assert wait_for(lambda: browser.find_element("id", "state").text == "done")
+        folder.write_manifest({"format": FORMAT, "status": "finished"})
+        assert wait_for(lambda: browser.find_element("id", "state").text == "finished")
         assert drawn(browser)
         assert complaints(browser) == []
         server.shutdown()

@@ -99,7 +99,7 @@ def test_a_run_that_did_not_end_says_what_is_missing_and_how_to_go_on(tmp_path: 
     folder.append_metrics(rows(2))
     folder.write_current(pixels(16, 16))
     text = page(folder)
-    assert "unfinished" in text
+    assert "interrupted" in text
     assert "so far" in text
     assert f"python -m nst_jax.run --resume {folder.path}" in text
     assert text.count("<li>") == 1  # manifest

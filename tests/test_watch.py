@@ -63,7 +63,7 @@ def test_the_page_and_what_it_asks_for_follow_the_run(client: Client, folder: Ru
     status, page, headers = client.ask("/")
     assert (status, headers["Content-Type"]) == (200, "text/html; charset=utf-8")
     assert b'data-live="0"' in page
-    assert client.state() == {"state": "unfinished", "line": "no step yet", "rows": None, "picture": None, "scales": 0}
+    assert client.state() == {"state": "interrupted", "line": "no step yet", "rows": None, "picture": None, "scales": 0}
     folder.append_metrics(rows(2))
     folder.write_current(pixels(12, 16))
     first = client.state()
@@ -80,7 +80,7 @@ def test_the_page_and_what_it_asks_for_follow_the_run(client: Client, folder: Ru
     assert client.state(after=4)["rows"] is None
     folder.write_result(pixels(16, 16), {})
     folder.write_manifest({"format": FORMAT, "status": "finished"})
-    assert client.state(after=4)["state"] == "done"
+    assert client.state(after=4)["state"] == "finished"
     assert client.state()["picture"].startswith("result.png?")
     assert b"<body>" in client.ask("/")[1]  # no more to follow
 

@@ -209,6 +209,11 @@ class RunFolder:
         return value
 
 
+def how_to_go_on(path: Path) -> str:
+    """The command that goes on with the run in the folder `path`."""
+    return f"python -m nst_jax.run --resume {shlex.quote(str(path))}"
+
+
 def create_run_folder(path: Path | str, config_yaml: str) -> RunFolder:
     """Makes `path` the folder of one run by writing config.yaml; whoever calls this is its `nst_jax.runs.claim.sole_writer`.
 

@@ -1,19 +1,17 @@
 """The observer of a job that keeps its record: metrics, pictures, checkpoints and the bar on the terminal."""
 
 import math
-import shlex
 import signal
 import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from nst_jax.job import Report
 from nst_jax.runs.checkpoint import Checkpoints
-from nst_jax.runs.folder import RunFolder
+from nst_jax.runs.folder import RunFolder, how_to_go_on
 from nst_jax.runs.progress import Progress
 
 _SECONDS_BETWEEN_PICTURES = 5.0
@@ -74,11 +72,6 @@ class Recorder:
         self.bar.say(
             f"stopped at step {report.step}: the picture so far is the result; to go on: {how_to_go_on(self.folder.path)}"
         )
-
-
-def how_to_go_on(path: Path) -> str:
-    """The command that goes on with the run in the folder `path`."""
-    return f"python -m nst_jax.run --resume {shlex.quote(str(path))}"
 
 
 @contextmanager

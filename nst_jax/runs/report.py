@@ -10,7 +10,7 @@ from nst_jax.disk import replace_file
 from nst_jax.errors import InputError
 from nst_jax.images.web import data_uri, picture_size
 from nst_jax.runs.charts import loss_chart
-from nst_jax.runs.folder import RunFolder
+from nst_jax.runs.folder import RunFolder, how_to_go_on
 from nst_jax.runs.page import fill, mark_keys
 from nst_jax.runs.progress import short
 
@@ -44,7 +44,7 @@ def render(folder: RunFolder, *, live: bool = False) -> str:
         "run.html",
         live=live,
         title=_title(folder, manifest),
-        state="running" if live else state(folder),
+        state=state(folder),
         summary=summary(rows),
         picture=picture_address(folder) if live else _embedded(missing, picture),
         **dict(zip(("width", "height"), _size(picture), strict=True)),
@@ -73,11 +73,11 @@ def read_rows(folder: RunFolder, missing: list[str]) -> list[dict[str, Any]]:
 
 
 def state(folder: RunFolder) -> str:
-    """Where a run is, as far as its folder tells: "done" or "unfinished"."""
+    """How the run stands, as `RunFolder.status` says it; "unknown" where the manifest is damaged."""
     try:
-        return "done" if folder.status() == "finished" else "unfinished"
+        return folder.status()
     except InputError:
-        return "unfinished"
+        return "unknown"
 
 
 def summary(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -141,12 +141,14 @@ def scales(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, int]]:
 
 
 def _commands(folder: RunFolder, manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
-    place = shlex.quote(str(folder.path))
     command = [str(word) for word in manifest.get("command", [])]
     given = [("The command that was given", shlex.join(["python", *command[1:]]))] if command else []
-    if state(folder) == "done":
-        return [*given, ("The same picture again, compared byte for byte", f"python -m nst_jax.replay {place}")]
-    return [*given, ("To go on", f"python -m nst_jax.run --resume {place}")]
+    if state(folder) == "finished":
+        return [
+            *given,
+            ("The same picture again, compared byte for byte", f"python -m nst_jax.replay {shlex.quote(str(folder.path))}"),
+        ]
+    return [*given, ("To go on", how_to_go_on(folder.path))]
 
 
 def _facts(manifest: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
@@ -154,6 +156,7 @@ def _facts(manifest: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> li
     terms = [(term, value) for term, value in (rows[-1] if rows else {}).items() if term not in ("step", "scale", "size")]
     device, seconds, git = (manifest.get(key) or {} for key in ("device", "seconds", "git"))
     facts = {
+        "error": manifest.get("error"),
         "steps": ", ".join(f"{scale['last'] - scale['first'] + 1} at {scale['size']} px" for scale in scales(rows)),
         "last step": ", ".join(f"{term} {short(value)}" for term, value in terms if term != "seconds"),
         "seconds": ", ".join(f"{phase} {value:.1f}" for phase, value in seconds.items()),

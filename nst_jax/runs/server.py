@@ -42,9 +42,9 @@ def serve(folder: Path, port: int, page: Callable[[Path], str]) -> ThreadingHTTP
 
 
 def live_page(folder: Path) -> str:
-    """The page of a run, which follows the run until it is done. Raises an InputError if there is no run."""
+    """The page of a run, which follows the run until it is finished. Raises an InputError if there is no run."""
     run = RunFolder(folder)
-    return render(run, live=state(run) != "done")
+    return render(run, live=state(run) != "finished")
 
 
 def progress_of(folder: RunFolder, after: int) -> dict[str, Any]:

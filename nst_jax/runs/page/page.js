@@ -67,12 +67,15 @@ async function follow(source) {
   const answer = await fetch("state.json?after=" + (source ? source.data.step.length : 0));
   const { state, rows, picture, line, scales } = await answer.json();
   const shown = document.getElementById("picture");
-  if (state === "done" || (picture && !shown) || (rows && !source) || scales !== Number(document.body.dataset.live)) return location.reload();
+  if (state === "finished" || (picture && !shown) || (rows && !source) || scales !== Number(document.body.dataset.live)) return location.reload();
   if (rows) {
     if (Object.keys(rows).some((name) => !(name in source.data))) return location.reload(); // a term that begins later
     source.stream(Object.fromEntries(Object.keys(source.data).map((name) => [name, rows[name].map((value) => value ?? NaN)])));
   }
   if (picture && shown.getAttribute("src") !== picture) shown.src = picture;
+  const badge = document.getElementById("state");
+  badge.textContent = badge.className = state;
+  badge.classList.add("badge");
   document.querySelector(".line").lastChild.textContent = " " + line;
   setTimeout(() => followed(source), 1000);
 }
