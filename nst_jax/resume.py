@@ -11,6 +11,7 @@ from nst_jax.errors import InputError
 from nst_jax.perform import Prepared, failure_kept, perform, prepare, say
 from nst_jax.runs.checkpoint import discard, latest
 from nst_jax.runs.claim import sole_writer
+from nst_jax.runs.compare import changes, in_words
 from nst_jax.runs.folder import RunFolder
 
 
@@ -45,7 +46,7 @@ def _same_run(prepared: Prepared, before: dict[str, Any]) -> Prepared:
     for role, facts in before["inputs"].items():
         _check_unchanged(role, prepared.begun["inputs"].get(role, {"sha256": None}), facts)
     now = prepared.begun
-    for what in changes(before["versions"], now["versions"]) + changes(before["device"], now["device"]):
+    if what := in_words(changes(before["versions"], now["versions"]) | changes(before["device"], now["device"])):
         notice = f"since the run began, {what}: the picture may differ from that of an unbroken run"
         say(prepared.config)(notice)
         now["notices"].append(notice)
@@ -58,12 +59,6 @@ def _check_unchanged(what: str, now: dict[str, Any], before: dict[str, Any]) -> 
             f"{what} must be what the run began with, got {now.get('source', now.get('name'))} with other contents"
             f" (sha256 {before['sha256'][:12]} has become {str(now['sha256'])[:12]}); restore it, or begin a new run"
         )
-
-
-def changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """What differs between two mappings, in words."""
-    keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
-    return [f"{key} went from {before.get(key)} to {now.get(key)}" for key in keys]
 
 
 def _place(prepared: Prepared, folder: RunFolder) -> job.Position | None:

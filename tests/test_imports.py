@@ -26,7 +26,7 @@ CORE = [
 CORE_LIBRARIES = {"jax", "flax", "optax", "numpy", "jaxtyping", *sys.stdlib_module_names}
 # Each ring from the outside in: a module imports none of an earlier ring.
 RINGS = [
-    ["nst_jax.run", "nst_jax.weights", "nst_jax.evaluate.__main__", "nst_jax.report", "nst_jax.watch"],
+    ["nst_jax.run", "nst_jax.weights", "nst_jax.evaluate.__main__", "nst_jax.report", "nst_jax.watch", "nst_jax.replay"],
     ["nst_jax.resume"],
     ["nst_jax.api", "nst_jax.perform"],
     ["nst_jax.compose", "nst_jax.preview"],
@@ -40,7 +40,7 @@ RINGS = [
 GATES = {
     "hydra": ["nst_jax.run", "nst_jax.compose"],
     "omegaconf": ["nst_jax.run", "nst_jax.compose"],
-    "yaml": ["nst_jax.compose"],
+    "yaml": ["nst_jax.compose", "nst_jax.runs.reading"],
     "matplotlib": ["nst_jax.runs.plots"],
     "bokeh": ["nst_jax.runs.charts"],
     "jinja2": ["nst_jax.runs.page"],
@@ -48,8 +48,16 @@ GATES = {
     "PIL": ["nst_jax.images"],
     "tifffile": ["nst_jax.images"],
     "tqdm": ["nst_jax.runs.progress", "nst_jax.download"],
-    "argparse": ["nst_jax.weights", "nst_jax.report", "nst_jax.watch", "nst_jax.images.drawing", "nst_jax.evaluate.__main__"],
-    "rich": ["nst_jax.evaluate.__main__"],
+    "argparse": [
+        "nst_jax.weights",
+        "nst_jax.replay",
+        "nst_jax.runs.__main__",
+        "nst_jax.report",
+        "nst_jax.watch",
+        "nst_jax.images.drawing",
+        "nst_jax.evaluate.__main__",
+    ],
+    "rich": ["nst_jax.evaluate.__main__", "nst_jax.runs.__main__"],
     "safetensors": ["nst_jax.networks"],
     "pickle": ["nst_jax.networks.convert_lpips", "nst_jax.networks.convert_torch"],
     "av": ["nst_jax.images.film"],

@@ -1,0 +1,148 @@
+"""`python -m nst_jax.replay result.png`: make a picture again from the record inside it, and compare the two byte for byte."""
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+from nst_jax import job
+from nst_jax.cache import use_compilation_cache
+from nst_jax.compose import from_yaml
+from nst_jax.config import Config
+from nst_jax.errors import InputError
+from nst_jax.images.files import read_file, read_image, read_text, write_image
+from nst_jax.perform import Prepared, prepare
+from nst_jax.runs.compare import changes, difference, in_words
+from nst_jax.runs.folder import FORMAT
+from nst_jax.runs.manifest import CONFIG_TEXT, PROVENANCE_TEXT, end_manifest, provenance
+
+_ABOUT = """\
+Makes the picture again from the settings inside it, with the pictures and network parameters whose hashes are there,
+and compares the files. Exit code 0: the same picture. 1: another one, with the difference in numbers. 2: something to
+mend, said in one line.
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; {self.prog} --help says more\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns its exit code."""
+    form = argparse.RawDescriptionHelpFormatter
+    parser = _Parser(prog="python -m nst_jax.replay", description=_ABOUT, formatter_class=form)
+    parser.add_argument("picture", type=Path, help="result.png of a run, or the run's folder")
+    parser.add_argument("--content", metavar="FILE", help="where the content picture is now")
+    parser.add_argument("--style", metavar="FILE", nargs="+", help="where the style picture is now, or all of them in order")
+    parser.add_argument("--init", metavar="FILE", help="where the picture is now that the run started from")
+    options = parser.parse_args(arguments)
+    picture = options.picture / "result.png" if options.picture.is_dir() else options.picture
+    try:
+        use_compilation_cache()
+        same, report = replay(picture, content=options.content, style=options.style, init=options.init)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    print(f"{picture}: {report}")
+    return 0 if same else 1
+
+
+def replay(picture: Path, **files: str | list[str] | None) -> tuple[bool, str]:
+    """Whether the picture comes out the same again, and what there is to say of it in one line.
+
+    Args:
+        picture: with a record inside.
+        files: where the pictures are now, if not where the record says: `content`, `style`, `init`.
+
+    Raises:
+        InputError: no record, or pictures or parameters that are not those of the record.
+    """
+    settings, facts = _record(picture)
+    config = _with_files(from_yaml(settings, f"the record in {picture}"), files)
+    prepared = _same_inputs(config, facts)
+    steps = int(facts["steps"])
+    outcome = job.transfer(
+        *(prepared.network.params, prepared.inputs, prepared.spec), observe=lambda at: at.step >= steps, chunk_at=(steps,)
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        again = Path(folder) / "result.png"
+        manifest = end_manifest(
+            prepared.begun, status="finished", steps=outcome.rows[-1]["step"], seconds={}, recoveries=0, pixels=1
+        )
+        text = provenance(settings, manifest)
+        write_image(again, outcome.pixels, text=text)
+        if read_file(again) == read_file(picture):
+            return True, "the same bytes again"
+        return _compare(picture, again, changes(facts, json.loads(text[PROVENANCE_TEXT])))
+
+
+def _record(picture: Path) -> tuple[str, dict[str, Any]]:
+    read_image(picture)  # says what is wrong with a file that is none
+    text = read_text(picture)
+    try:
+        settings, facts = text[CONFIG_TEXT], json.loads(text[PROVENANCE_TEXT])
+    except (KeyError, ValueError) as error:
+        raise InputError(
+            f"picture must carry the record of a run, got none in {picture}; give the result.png of a run, not an edited copy"
+        ) from error
+    if facts.get("format") != FORMAT:
+        raise InputError(
+            f"record of the picture must have the format {FORMAT}, got {facts.get('format')} in {picture};"
+            f" use the version that wrote it, nst_jax {facts.get('versions', {}).get('nst_jax')}"
+        )
+    return settings, facts
+
+
+def _with_files(config: Config, files: dict[str, Any]) -> Config:
+    if files["content"]:
+        config = replace(config, content=replace(config.content, path=files["content"]))
+    if styles := files["style"]:
+        config = replace(config, style=replace(config.style, path=styles[0] if len(styles) == 1 else styles))
+    return replace(config, init=files["init"] or config.init)
+
+
+def _same_inputs(config: Config, facts: dict[str, Any]) -> Prepared:
+    """The job of the record, with the very pictures and parameters of the record."""
+    wanted = ", ".join(f"{role} has sha256 {sha256}" for role, sha256 in facts["inputs"].items())
+    try:
+        prepared = prepare(config)
+    except InputError as error:
+        if not str(error).startswith("image "):
+            raise
+        raise InputError(f"{error}, or name the file by --content, --style or --init ({wanted})") from error
+    for role, sha256 in facts["inputs"].items():
+        now = prepared.begun["inputs"].get(role, {"source": "nothing", "sha256": None})
+        if now["sha256"] != sha256:
+            raise InputError(
+                f"{role} must be the picture with sha256 {sha256}, got {now['source']} with {now['sha256']};"
+                " name the right file by --content, --style or --init"
+            )
+    if prepared.begun["params"]["sha256"] != facts["params"]:
+        raise InputError(
+            f"network parameters must have sha256 {facts['params']}, got {prepared.begun['params']['sha256']}"
+            f" under the name {config.network.name}; fetch or convert the ones of the run"
+        )
+    return prepared
+
+
+def _compare(picture: Path, again: Path, environment: dict[str, tuple[Any, Any]]) -> tuple[bool, str]:
+    before, now = read_image(picture).pixels, read_image(again).pixels
+    where = in_words({key.removeprefix("versions."): both for key, both in environment.items()}) or "nothing"
+    if before.shape != now.shape:
+        return False, f"another picture: {now.shape[2]}x{now.shape[1]} instead of {before.shape[2]}x{before.shape[1]}"
+    if (before == now).all():
+        return True, f"the same pixels again, in another file; what differs in the record: {where}"
+    apart = difference(before, now)
+    numbers = f"mean difference {apart['mean']:.2g}, largest {apart['largest']:.2g} (of 1), PSNR {apart['psnr']:.1f} dB"
+    return False, f"another picture: {numbers}; what differs in the record: {where}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,104 @@
+"""Replay: the same bytes again from the picture alone, numbers where they differ, one line where it cannot be."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nst_jax import replay as module
+from nst_jax.compose import make_config
+from nst_jax.images.files import read_image, read_text, write_image
+from nst_jax.perform import run
+from nst_jax.replay import main
+from nst_jax.runs.manifest import PROVENANCE_TEXT
+
+TINY = {"size": 24, "steps": 5, "loss": {"content_layers": ["relu1_1"], "style_layers": ["relu1_1"]}}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def here(tmp_path_factory: pytest.TempPathFactory):
+    """A working folder with two pictures and one finished run."""
+    path = tmp_path_factory.mktemp("replay")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(path)
+        patch.setattr(module, "use_compilation_cache", lambda: None)
+        generator = np.random.default_rng(0)
+        write_image("content.png", generator.random((1, 24, 32, 3), np.float32))
+        write_image("style.png", generator.random((1, 24, 24, 3), np.float32))
+        pictures = {"content": {"path": "content.png"}, "style": {"path": "style.png"}}
+        run(make_config(TINY | pictures | {"run": {"dir": "one", "quiet": True}}))
+        yield path
+
+
+def edited(name: str, *, pixels: np.ndarray | None = None, **facts: object) -> str:
+    """The name of a copy of the result with other pixels, or another record."""
+    text = read_text("one/result.png")
+    text[PROVENANCE_TEXT] = json.dumps(json.loads(text[PROVENANCE_TEXT]) | facts)
+    write_image(name, read_image("one/result.png").pixels if pixels is None else pixels, text=text)
+    return name
+
+
+def test_the_same_bytes_again(capsys: pytest.CaptureFixture[str]):
+    assert [main(["one"]), main(["one/result.png"])] == [0, 0]
+    assert capsys.readouterr().out == "one/result.png: the same bytes again\n" * 2
+
+
+def test_another_version_with_the_same_pixels_is_told(capsys: pytest.CaptureFixture[str]):
+    versions = json.loads(read_text("one/result.png")[PROVENANCE_TEXT])["versions"]
+    assert main([edited("older.png", versions=versions | {"jax": "0.1"})]) == 0
+    said = capsys.readouterr().out
+    assert re.fullmatch(
+        r"older\.png: the same pixels again, in another file; what differs in the record: jax went from 0\.1 to [\d.]+\n", said
+    )
+
+
+def test_a_difference_is_told_in_numbers(capsys: pytest.CaptureFixture[str]):
+    pixels = read_image("one/result.png").pixels.copy()
+    pixels[0, 0, 0, 0] = 1 - np.round(pixels[0, 0, 0, 0])
+    assert main([edited("other.png", pixels=pixels)]) == 1
+    line = r"other\.png: another picture: mean difference \S+, largest 0\.\d+ \(of 1\), PSNR \d+\.\d dB; what differs [^\n]+\n"
+    assert re.fullmatch(line, capsys.readouterr().out)
+
+
+def test_a_picture_that_was_stopped_on_the_way_comes_again_as_it_was(capsys: pytest.CaptureFixture[str]):
+    settings, facts = module._record(Path("one/result.png"))
+    prepared = module._same_inputs(module.from_yaml(settings, ""), facts)
+    inputs = prepared.network.params, prepared.inputs, prepared.spec
+    stopped = module.job.transfer(*inputs, observe=lambda at: at.step >= 3, chunk_at=(3,))
+    assert main([edited("stopped.png", pixels=stopped.pixels, steps=3)]) == 0
+    assert "the same pixels again" in capsys.readouterr().out
+
+
+def test_pictures_that_moved_are_named(capsys: pytest.CaptureFixture[str]):
+    sha256 = read_image("content.png").sha256
+    shutil.move("content.png", "moved.png")
+    assert main(["one"]) == 2
+    said = capsys.readouterr().err
+    assert re.fullmatch(r"error: image content\.png must be a file, got no such file; [^\n]+\n", said)
+    assert f"content has sha256 {sha256}" in said
+    assert main(["one", "--content", "moved.png", "--style", "style.png"]) == 0
+    assert main(["one", "--content", "style.png"]) == 2
+    shutil.move("moved.png", "content.png")
+    said = capsys.readouterr()
+    assert said.out == "one/result.png: the same bytes again\n"
+    assert re.fullmatch(rf"error: content must be the picture with sha256 {sha256}, got style\.png with [^\n]+\n", said.err)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: "style.png", "picture must carry the record of a run, got none in style.png; "),
+        (lambda: "nowhere.png", "image nowhere.png must be a file, got no such file; "),
+        (lambda: ".", "image result.png must be a file, got no such file; "),
+        (lambda: edited("new.png", format=99), "record of the picture must have the format 2, got 99 in new.png; "),
+        (lambda: edited("params.png", params="0"), "network parameters must have sha256 0, got "),
+    ],
+)
+def test_what_cannot_be_made_again_is_one_line(make, message: str, capsys: pytest.CaptureFixture[str]):
+    assert main([make()]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert re.fullmatch(rf"error: {re.escape(message)}[^\n]+\n", said.err)
