@@ -18,6 +18,7 @@ Every file appears whole or not at all, except metrics.jsonl, which grows by who
 """
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

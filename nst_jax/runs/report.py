@@ -144,9 +144,10 @@ def _commands(folder: RunFolder, manifest: Mapping[str, Any]) -> list[tuple[str,
     command = [str(word) for word in manifest.get("command", [])]
     given = [("The command that was given", shlex.join(["python", *command[1:]]))] if command else []
     if state(folder) == "finished":
+        place = shlex.quote(str(folder.path))
         return [
             *given,
-            ("The same picture again, compared byte for byte", f"python -m nst_jax.replay {shlex.quote(str(folder.path))}"),
+            ("The same picture again, compared byte for byte", f"python -m nst_jax.replay {place}"),
         ]
     return [*given, ("To go on", how_to_go_on(folder.path))]
 
