@@ -211,10 +211,10 @@ def plan(inputs: Inputs, spec: JobSpec) -> list[Stage]:
     return [_stage(i, content, styles, colors, spec) for i in range(len(spec.scales))]
 
 
-def needs(params: Params, stage: Stage, spec: JobSpec) -> Needs:
-    """What decides the programs of a stage."""
-    objective = fit(spec.objective, stage.content.shape[1] * stage.content.shape[2])
-    return Needs(objective, spec.solver, stage.before, (params, _pictures(stage), _weights(spec)))
+def needs(params: Params, stage: Stage, spec: JobSpec, jobs: int = 0) -> Needs:
+    """What decides the programs of a stage, of one job alone or of several together."""
+    objective = fit(spec.objective, stage.content.shape[1] * stage.content.shape[2] * max(jobs, 1))
+    return Needs(objective, spec.solver, stage.before, (params, _pictures(stage), _weights(spec)), jobs)
 
 
 def state_shapes(stage: Stage, spec: JobSpec) -> State:

@@ -53,6 +53,15 @@ def give_back() -> None:
         trim(0)
 
 
+def most_jobs(pixels: int) -> int | None:
+    """How many jobs of so many pixels each fit into memory together, at least 1; None where nobody knows."""
+    free = available_bytes()
+    if free is None:
+        return None
+    one = needed_bytes("none", pixels) - FIXED_BYTES
+    return max(1, int((SHARE * free - FIXED_BYTES) / one))
+
+
 def available_bytes() -> int | None:
     """What the default device has left: a GPU by its allocator, a processor by /proc/meminfo and its control group.
 

@@ -1,5 +1,7 @@
 """One recorded run: a config in, a run folder out. What comes before the job, and what is kept after it."""
 
+import functools
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -23,7 +25,7 @@ from nst_jax.runs.folder import RunFolder, create_run_folder, how_to_go_on
 from nst_jax.runs.manifest import begin_manifest, end_manifest, provenance
 from nst_jax.runs.movie import frame_steps, write_movie
 from nst_jax.runs.plots import plot_losses
-from nst_jax.runs.progress import progress
+from nst_jax.runs.progress import Progress, progress, short
 from nst_jax.runs.recorder import Recorder, interruptible
 from nst_jax.runs.report import write_report
 
@@ -97,17 +99,30 @@ def failure_kept(prepared: Prepared, folder: RunFolder) -> Iterator[None]:
 
 def perform(prepared: Prepared, folder: RunFolder, position: job.Position | None = None) -> job.Outcome:
     """The job with its record, from the beginning or from a position."""
-    settings, looks = prepared.config.run, look_at(prepared)
-    with progress(sum(scale.steps for scale in prepared.spec.scales), quiet=settings.quiet) as bar:
-        checkpoints = Checkpoints(folder.checkpoints, settings.checkpoint_every_s)
-        recorder = Recorder(folder, bar, settings.log_every, looks, checkpoints)
+    with progress(sum(scale.steps for scale in prepared.spec.scales), quiet=prepared.config.run.quiet) as bar:
+        recorder = recorder_of(prepared, folder, bar)
         with interruptible(recorder):
             outcome = job.transfer(
-                *(prepared.network.params, prepared.inputs, prepared.spec), observe=recorder, chunk_at=looks, resume=position
-            )
-        checkpoints.wait()
-    keep(prepared, folder, outcome, "interrupted" if recorder.interrupted else "finished")
+                *(prepared.network.params, prepared.inputs, prepared.spec),
+                observe=recorder, chunk_at=recorder.snapshot_at, resume=position,
+            )  # fmt: skip
+    keep(prepared, recorder, outcome)
     return outcome
+
+
+def recorder_of(prepared: Prepared, folder: RunFolder, bar: Progress) -> Recorder:
+    """The one who keeps the record of the job."""
+    settings = prepared.config.run
+    checkpoints = Checkpoints(folder.checkpoints, settings.checkpoint_every_s)
+    return Recorder(folder, bar, settings.log_every, look_at(prepared), checkpoints)
+
+
+def tell(folder: RunFolder, outcome: job.Outcome, quiet: bool) -> None:
+    """Says where the picture is, if not `quiet`."""
+    if not quiet:
+        where = os.path.relpath(folder.result) if folder.result.is_relative_to(Path.cwd()) else folder.result
+        loss, steps = short(outcome.rows[-1]["loss"]), outcome.rows[-1]["step"]
+        print(f"{where}: loss {loss} after {steps} steps, {outcome.seconds['total']:.0f} s", flush=True)
 
 
 def prepare(config: Config) -> Prepared:
@@ -120,7 +135,7 @@ def prepare(config: Config) -> Prepared:
     spec = specify(config)
     pictures = _pictures(config, spec, say(config))
     job.check_pictures(_inputs(pictures), spec)
-    network = load(config.network.name, convolution=spec.objective.network.convolution, taps=spec.objective.taps)
+    network = _network(config.network.name, spec.objective.network.convolution, spec.objective.taps)
     begun = begin_manifest(
         command=sys.orig_argv,
         seed=spec.seed,
@@ -131,6 +146,11 @@ def prepare(config: Config) -> Prepared:
     return Prepared(config, spec, pictures, network, begun, time.perf_counter() - began)
 
 
+@functools.lru_cache(maxsize=1)  # the members of a sweep, one after the other, mostly have the same
+def _network(name: str, convolution: str, taps: tuple[str, ...]) -> Network:
+    return load(name, convolution=convolution, taps=taps)
+
+
 def look_at(prepared: Prepared) -> Sequence[int]:
     """The steps whose pictures are kept."""
     run, steps = prepared.config.run, [scale.steps for scale in prepared.spec.scales]
@@ -138,8 +158,11 @@ def look_at(prepared: Prepared) -> Sequence[int]:
     return sorted({*regular, *(frame_steps(steps) if run.video else ())})
 
 
-def keep(prepared: Prepared, folder: RunFolder, outcome: job.Outcome, status: str = "finished") -> None:
+def keep(prepared: Prepared, recorder: Recorder, outcome: job.Outcome) -> None:
     """Writes the picture, the loss curves, the making-of if one is wanted, the manifest and the report."""
+    folder, status = recorder.folder, "interrupted" if recorder.interrupted else "finished"
+    if recorder.checkpoints:
+        recorder.checkpoints.wait()
     manifest = end_manifest(
         prepared.begun,
         status=status,
@@ -189,11 +212,21 @@ def _preview(config: Config, spec: job.JobSpec, pictures: dict[str, Picture]) ->
 
 def _picture(config: PictureConfig, tell: Callable[[str], None]) -> Picture:
     if config.path is None:
-        return find_image(config.name, notify=tell)
+        return _named(config.name, tell)
     picture = read_image(Path(config.path).expanduser())
     for notice in picture.notices:
         tell(notice)
     return picture
+
+
+_KNOWN: dict[str, Picture] = {}
+
+
+def _named(name: str, tell: Callable[[str], None]) -> Picture:
+    """A picture by name; the same process asks for it only once, since it may come from the network."""
+    if name not in _KNOWN:
+        _KNOWN[name] = find_image(name, notify=tell)
+    return _KNOWN[name]
 
 
 def say(config: Config) -> Callable[[str], None]:

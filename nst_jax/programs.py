@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from nst_jax.memory import give_back
 from nst_jax.objective.objective import Objective
-from nst_jax.optimize.loop import carry_state, init_state, run_chunk
+from nst_jax.optimize.loop import carry_state, init_state, run_chunk, run_chunks
 from nst_jax.optimize.solvers import SolverSpec, State
 from nst_jax.types import Params
 
@@ -57,12 +57,20 @@ class Needs(NamedTuple):
         solver: how the loss is minimized.
         before: height and width of the image at the scale before, if there is one.
         arrays: params, the pictures that the targets are made of (the content first), and the weights; or their shapes.
+        jobs: how many jobs make their steps together; 0 for one alone.
     """
 
     objective: Objective
     solver: SolverSpec
     before: tuple[int, int] | None
     arrays: tuple[Params, tuple[Any, ...], Any]
+    jobs: int = 0
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """Equal for equal programs; can be hashed."""
+        leaves, structure = jax.tree.flatten(jax.tree.map(_shape, self.arrays))
+        return self.objective, self.solver, self.before, structure, tuple(leaves), self.jobs
 
 
 @contextmanager
@@ -78,14 +86,18 @@ def compile_ahead(stages: Sequence[Needs]) -> Iterator[list["Future[Compiled]"]]
 def compile_programs(needs: Needs) -> Compiled:
     """The programs of a stage: compiled, or those of an earlier stage with equal needs."""
     began, known = time.perf_counter(), _compile.cache_info().misses
-    leaves, structure = jax.tree.flatten(jax.tree.map(_shape, needs.arrays))
-    programs = _compile(needs.objective, needs.solver, needs.before, structure, tuple(leaves))
+    programs = _compile(*needs.key)
     return Compiled(programs, time.perf_counter() - began if _compile.cache_info().misses > known else 0.0)
 
 
 @functools.lru_cache(maxsize=32)
 def _compile(
-    objective: Objective, solver: SolverSpec, before: tuple[int, int] | None, structure: Any, leaves: tuple[Any, ...]
+    objective: Objective,
+    solver: SolverSpec,
+    before: tuple[int, int] | None,
+    structure: Any,
+    leaves: tuple[Any, ...],
+    jobs: int,
 ) -> Programs:
     params, pictures, weights = jax.tree.unflatten(structure, leaves)
     targets = jax.jit(objective.targets).lower(params, *pictures)
@@ -95,8 +107,10 @@ def _compile(
         smaller = jax.ShapeDtypeStruct((1, *before, 3), image.dtype)
         state = init_state.eval_shape(smaller, solver=solver)
         start = carry_state.lower(state, height_width=(image.shape[1], image.shape[2]), solver=solver)
-    state, found = jax.tree.map(_shape, (start.out_info, targets.out_info))
-    chunk = run_chunk.lower(params, state, found, weights, jnp.int32(0), spec=objective, solver=solver, capacity=CAPACITY)
+    arguments = (*jax.tree.map(_shape, (start.out_info, targets.out_info)), weights, jnp.int32(0))
+    several = [(argument,) * jobs for argument in arguments] if jobs else arguments
+    chunk_fn: Any = run_chunks if jobs else run_chunk
+    chunk = chunk_fn.lower(params, *several, spec=objective, solver=solver, capacity=CAPACITY)
     programs = Programs(targets.compile(), start.compile(), chunk.compile())
     give_back()
     return programs

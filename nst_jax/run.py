@@ -3,7 +3,6 @@
 import os
 import re
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,41 +18,38 @@ from nst_jax.config import Config
 from nst_jax.errors import InputError
 from nst_jax.job import Outcome
 from nst_jax.paths import data_folder
-from nst_jax.perform import run, specify
+from nst_jax.perform import run, tell
 from nst_jax.resume import resume
 from nst_jax.runs.folder import RunFolder
-from nst_jax.runs.progress import short
+from nst_jax.sweeps.folder import is_sweep
+from nst_jax.sweeps.member import perform_member
+from nst_jax.sweeps.resume import resume_sweep
+from nst_jax.sweeps.sweep import MembersFailed
 
 
-def compose_jobs() -> list[Config]:
-    """The configs that the command line asks for: one, or with `-m` one for each member of the sweep.
+def compose() -> Config | None:
+    """The config of the run that the command line asks for; None for a sweep, which Hydra has run by then.
 
     Raises:
         InputError: a group, a key or a value that there is not.
+        MembersFailed: some members of the sweep did not end well.
     """
-    jobs: list[tuple[Any, str | None]] = []
+    alone: list[Any] = []
 
     @hydra.main(version_base="1.3", config_path=str(data_folder("configs")), config_name="config")
-    def keep(composed: Any) -> None:
-        hydra_config = HydraConfig.get()
-        jobs.append((composed, hydra_config.runtime.output_dir if hydra_config.mode == RunMode.MULTIRUN else None))
+    def task(composed: Any) -> None:
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            perform_member(composed)
+        else:
+            alone.append(composed)
 
     try:
-        keep()
+        task()
+    except InputError:
+        raise
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise InputError(explain(error)) from error
-    return [_in_folder(as_config(composed), folder) for composed, folder in jobs]
-
-
-def _in_folder(config: Config, folder: str | None) -> Config:
-    """The config with the folder that a sweep has made for it."""
-    if folder is None:
-        return config
-    if config.run.dir is not None:
-        raise InputError(
-            f"run.dir must not be set with -m, got {config.run.dir!r}; set hydra.sweep.dir, the folder of them all"
-        )
-    return replace(config, run=replace(config.run, dir=folder))
+    return as_config(alone[0]) if alone else None
 
 
 def _folder_to_resume(arguments: list[str]) -> Path | None:
@@ -70,6 +66,8 @@ def _folder_to_resume(arguments: list[str]) -> Path | None:
 
 
 def _go_on(path: Path) -> None:
+    if is_sweep(path):
+        return resume_sweep(path)
     folder, outcome = resume(path)
     if outcome is None:
         print(f"{folder.result}: the run has finished already; nothing to do")
@@ -79,16 +77,13 @@ def _go_on(path: Path) -> None:
 
 def _conclude(folder: RunFolder, outcome: Outcome, quiet: bool) -> None:
     """Says where the result is; ends the program if it was interrupted."""
-    if not quiet:
-        where = os.path.relpath(folder.result) if folder.result.is_relative_to(Path.cwd()) else folder.result
-        loss = short(outcome.rows[-1]["loss"])
-        print(f"{where}: loss {loss} after {outcome.rows[-1]['step']} steps, {outcome.seconds['total']:.0f} s")
+    tell(folder, outcome, quiet)
     if outcome.stopped:
         sys.exit(130)
 
 
 def main() -> None:
-    """The command line: exit code 0, 2 for bad input with one line that says why, 130 when interrupted."""
+    """The command line. Exit code 0; 1 if members of a sweep failed; 2 for bad input, in one line; 130 when interrupted."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here instead of being printed by Hydra
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # of eigenproblems: more threads gain nothing, and wait for each other
     # Hydra finds -m only before the first KEY=VALUE.
@@ -97,15 +92,14 @@ def main() -> None:
         if path := _folder_to_resume(sys.argv[1:]):
             use_compilation_cache()
             return _go_on(path)
-        configs = compose_jobs()
-        for config in configs:
-            specify(config)  # all members of a sweep before the first one runs
-        use_compilation_cache()
-        for config in configs:
+        if config := compose():
+            use_compilation_cache()
             _conclude(*run(config), quiet=config.run.quiet)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except MembersFailed:
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
 

@@ -27,6 +27,7 @@ CORE_LIBRARIES = {"jax", "flax", "optax", "numpy", "jaxtyping", *sys.stdlib_modu
 # Each ring from the outside in: a module imports none of an earlier ring.
 RINGS = [
     ["nst_jax.run", "nst_jax.weights", "nst_jax.evaluate.__main__", "nst_jax.report", "nst_jax.watch", "nst_jax.replay"],
+    ["nst_jax.sweeps"],
     ["nst_jax.resume"],
     ["nst_jax.api", "nst_jax.perform"],
     ["nst_jax.compose", "nst_jax.preview"],
@@ -38,10 +39,10 @@ RINGS = [
 ]
 # The only modules, or packages, that may import a library.
 GATES = {
-    "hydra": ["nst_jax.run", "nst_jax.compose"],
-    "omegaconf": ["nst_jax.run", "nst_jax.compose"],
+    "hydra": ["nst_jax.run", "nst_jax.compose", "nst_jax.sweeps.member", "nst_jax.sweeps.sweep"],
+    "omegaconf": ["nst_jax.run", "nst_jax.compose", "nst_jax.sweeps.member"],
     "yaml": ["nst_jax.compose", "nst_jax.runs.reading"],
-    "matplotlib": ["nst_jax.runs.plots"],
+    "matplotlib": ["nst_jax.runs.plots", "nst_jax.sweeps.pareto", "nst_jax.sweeps.sheet"],
     "bokeh": ["nst_jax.runs.charts"],
     "jinja2": ["nst_jax.runs.page"],
     "markupsafe": ["nst_jax.runs.page"],
@@ -62,7 +63,7 @@ GATES = {
     "pickle": ["nst_jax.networks.convert_lpips", "nst_jax.networks.convert_torch"],
     "av": ["nst_jax.images.film"],
     "orbax": ["nst_jax.runs.checkpoint"],
-    "filelock": ["nst_jax.runs.claim"],
+    "filelock": ["nst_jax.runs.claim", "nst_jax.sweeps.folder"],
     "torch": ["nst_jax.networks.convert_torch"],
 }
 

@@ -18,6 +18,7 @@ from nst_jax.images.files import read_image, read_text, write_image
 from nst_jax.networks import weights
 from nst_jax.runs.folder import METRIC_KEYS, RunFolder
 from nst_jax.runs.manifest import CONFIG_TEXT, PROVENANCE_TEXT
+from nst_jax.sweeps import member
 
 TINY = ["size=24", "steps=5", "loss.content_layers=[relu1_1]", "loss.style_layers=[relu1_1]"]
 
@@ -29,6 +30,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("NST_JAX_IMAGES", raising=False)
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     monkeypatch.setattr(run, "use_compilation_cache", lambda: None)
+    monkeypatch.setattr(member, "use_compilation_cache", lambda: None)
+    monkeypatch.setattr(perform, "_KNOWN", {})
     generator = np.random.default_rng(0)
     write_image("mañana (1).png", generator.random((1, 24, 32, 3), np.float32))
     write_image("style.png", generator.random((1, 24, 24, 3), np.float32))
@@ -141,7 +144,7 @@ def test_a_mistake_is_one_line_and_leaves_nothing(main, arguments: list[str], me
     code, out, err = main(*OWN, *arguments)
     assert (code, out) == (2, "")
     assert re.fullmatch(rf"error: {re.escape(message)}[^\n]+\n|error: {re.escape(message)}\n", err)
-    after = {path for path in Path().rglob("*") if path.is_file() and path.name != "multirun.yaml"}
+    after = {path for path in Path().rglob("*") if path.is_file()}
     assert after == before
     assert Path("taken/result.png").read_text() == "precious"
 
@@ -164,8 +167,8 @@ def test_a_disk_that_fills_up_is_one_line_and_no_half_result(main, monkeypatch: 
 def test_a_sweep_makes_one_folder_a_member(main):
     code, out, _ = main("-m", *OWN, "steps=1", "seed=3,4", "init=noise", "hydra.sweep.dir=all")
     assert code == 0
-    assert [line.split(":")[0] for line in out.splitlines()] == ["all/0/result.png", "all/1/result.png"]
-    assert [RunFolder(Path("all") / str(member)).read_manifest()["seed"] for member in (0, 1)] == [3, 4]
+    assert [line.split(":")[0] for line in out.splitlines()] == ["all/0/result.png", "all/1/result.png", "all"]
+    assert [RunFolder(Path("all") / str(number)).read_manifest()["seed"] for number in (0, 1)] == [3, 4]
 
 
 def test_help_reads_like_a_manual(main):

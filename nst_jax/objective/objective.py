@@ -29,6 +29,11 @@ class Objective(Protocol):
         ...
 
     @property
+    def taps(self) -> tuple[str, ...]:
+        """Every layer the loss looks at, once."""
+        ...
+
+    @property
     def smallest(self) -> int:
         """The smallest side of a picture, in pixels, that every part of the loss is defined for."""
         ...

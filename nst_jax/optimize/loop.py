@@ -1,6 +1,7 @@
 """The optimization loop, compiled: some steps are one call, and the host is asked only between such calls."""
 
 import functools
+import operator
 from typing import Any, NamedTuple
 
 import jax
@@ -70,3 +71,28 @@ def run_chunk(
     empty = Metrics(*(jnp.full((capacity,), jnp.nan) for _ in Metrics._fields))
     with jax.default_matmul_precision("highest"):  # scores and the solver's inner products; convolutions say their own
         return jax.lax.while_loop(unfinished, body, (state, empty, jnp.zeros((), jnp.int32)))
+
+
+@functools.partial(jax.jit, static_argnames=("spec", "solver", "capacity"), donate_argnames=("states",))
+def run_chunks(
+    params: Params,
+    states: tuple[State, ...],
+    targets: tuple[Any, ...],
+    weights: tuple[Any, ...],
+    num_steps: tuple[Int[Array, ""], ...],
+    *,
+    spec: Objective,
+    solver: SolverSpec,
+    capacity: int,
+) -> tuple[tuple[State, Metrics, Int[Array, ""]], ...]:
+    """`run_chunk` for several images of one size at once; they share the parameters, and nothing else.
+
+    The loop goes on until the last image has made its steps; one that has made them, or has stalled, stays as it is.
+
+    Returns:
+        What `run_chunk` returns, for each image.
+    """
+    several = jax.tree.map(lambda *leaves: jnp.stack(leaves), *zip(states, targets, weights, num_steps, strict=True))
+    one = functools.partial(run_chunk, spec=spec, solver=solver, capacity=capacity)
+    results = jax.vmap(one, in_axes=(None, 0, 0, 0, 0))(params, *several)
+    return tuple(jax.tree.map(operator.itemgetter(i), results) for i in range(len(states)))

@@ -127,7 +127,8 @@ def adam(spec: SolverSpec) -> Solver:
         inner: _AdamState = state.inner
         (loss, terms), gradient = evaluate(state.image)
         fine = _finite(loss, gradient)
-        direction, moments = scale.update(gradient, inner.moments)
+        with jax.numpy_dtype_promotion("standard"):  # optax raises a float to the power of an integer
+            direction, moments = scale.update(gradient, inner.moments)
         moved = jnp.clip(state.image - inner.rate * direction, 0, 1)  # pyright: ignore[reportOperatorIssue]
         after = state._replace(image=moved, loss=loss, terms=terms, inner=inner._replace(moments=moments, good=state.image))
         back = state._replace(

@@ -3,7 +3,7 @@
 import math
 import signal
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
@@ -35,7 +35,7 @@ class Recorder:
     folder: RunFolder
     bar: Progress
     log_every: int
-    snapshot_at: Collection[int] = ()
+    snapshot_at: Sequence[int] = ()
     checkpoints: Checkpoints | None = None
     stop: bool = False
     interrupted: bool = False
@@ -75,11 +75,12 @@ class Recorder:
 
 
 @contextmanager
-def interruptible(recorder: Recorder) -> Iterator[None]:
-    """While this lasts, the first Ctrl-C asks the job to end with the picture so far; the second one kills it."""
+def interruptible(*recorders: Recorder) -> Iterator[None]:
+    """While this lasts, the first Ctrl-C asks the jobs to end with the picture so far; the second one kills them."""
 
     def ask(signum: int, frame: FrameType | None) -> None:
-        recorder.stop = True  # no more: a handler may run in the middle of a write to the terminal
+        for recorder in recorders:
+            recorder.stop = True  # no more: a handler may run in the middle of a write to the terminal
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
     before = signal.signal(signal.SIGINT, ask)

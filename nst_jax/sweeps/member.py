@@ -1,0 +1,85 @@
+"""One member of a sweep: the config that Hydra composes for it, and its run, which tells the sweep's folder how it ended."""
+
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import HydraContext
+from omegaconf import open_dict
+
+from nst_jax.cache import use_compilation_cache
+from nst_jax.compose import as_config
+from nst_jax.config import Config
+from nst_jax.errors import InputError
+from nst_jax.job import Outcome
+from nst_jax.perform import run, tell
+from nst_jax.runs.folder import RunFolder
+from nst_jax.sweeps.folder import SweepFolder
+
+
+class Member(NamedTuple):
+    """A member's number in its sweep, the name of its folder there, and its config."""
+
+    number: int
+    folder: str
+    config: Config
+
+
+def compose_member(context: HydraContext, master: Any, overrides: Sequence[str], number: int) -> Member:
+    """What Hydra makes of a member's overrides.
+
+    Raises:
+        InputError: a setting that there is not, or that a member cannot have.
+    """
+    composed = context.config_loader.load_sweep_config(master, list(overrides))
+    with open_dict(composed):
+        composed.hydra.job.id = composed.hydra.job.num = number
+    folder = str(composed.hydra.sweep.subdir)
+    path = Path(composed.hydra.sweep.dir) / folder
+    with open_dict(composed):
+        del composed["hydra"]
+    return Member(number, folder, in_folder(as_config(composed), path))
+
+
+def in_folder(config: Config, path: Path | str) -> Config:
+    """The config with the folder that a sweep has made for it."""
+    if config.run.dir is not None:
+        raise InputError(
+            f"run.dir must not be set with -m, got {config.run.dir!r}; set hydra.sweep.dir, the folder of them all"
+        )
+    return replace(config, run=replace(config.run, dir=str(path)))
+
+
+def perform_member(composed: Any) -> None:
+    """Runs the member that Hydra is at, wherever its launcher has brought it. A failure is noted, not raised."""
+    hydra = HydraConfig.get()
+    sweep, number = SweepFolder(Path(hydra.sweep.dir)), int(hydra.job.num)
+    use_compilation_cache()
+    try:
+        config = in_folder(as_config(composed), hydra.runtime.output_dir)
+        folder, outcome = run(config)
+    except Exception as error:
+        failed(sweep, number, error)
+    else:
+        ended(sweep, number, config, folder, outcome)
+        if outcome.stopped:
+            raise KeyboardInterrupt  # and with it the sweep
+
+
+def ended(sweep: SweepFolder, number: int, config: Config, folder: RunFolder, outcome: Outcome) -> None:
+    """Notes that a member has its picture, and says so."""
+    sweep.note(number, "interrupted" if outcome.stopped else "done")
+    tell(folder, outcome, config.run.quiet)
+
+
+def failed(sweep: SweepFolder, number: int, error: Exception) -> None:
+    """Notes and says why a member has no picture; of an error that is not the user's, where it happened too."""
+    said = " ".join((str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}").split())
+    if not isinstance(error, InputError):
+        traceback.print_exception(error)
+    sweep.note(number, "failed", said)
+    print(f"error: member {number} of the sweep failed: {said}", file=sys.stderr, flush=True)

@@ -1,0 +1,27 @@
+"""What a sweep is summed up to: its table and its figures."""
+
+import os
+from collections import Counter
+from pathlib import Path
+
+from nst_jax.sweeps.folder import SweepFolder
+from nst_jax.sweeps.pareto import draw_pareto
+from nst_jax.sweeps.sheet import draw_sheet
+from nst_jax.sweeps.table import measure_of, rows_of, write_table
+
+
+def summarize(sweep: SweepFolder) -> str:
+    """Writes table.csv, contact_sheet.png and, where there is something to compare, pareto.png.
+
+    Returns:
+        A line that says where, and how many members are done.
+    """
+    rows = rows_of(sweep)
+    keys = list(sweep.read()["keys"])
+    write_table(sweep, rows)
+    draw_sheet(sweep, [row.get("loss") for row in rows])
+    draw_pareto(sweep, rows, [measure_of(sweep.member(row["member"])) for row in rows], keys)
+    counts = Counter(row["status"] for row in rows)
+    states = ", ".join(f"{count} {status}" for status, count in counts.items())
+    where = os.path.relpath(sweep.path) if sweep.path.absolute().is_relative_to(Path.cwd()) else sweep.path
+    return f"{where}: {states}; see contact_sheet.png and table.csv"

@@ -1,0 +1,130 @@
+"""The course of a sweep: its members checked, launched, and summed up, whatever the launcher."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.core.utils import JobReturn, JobStatus, setup_globals
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext
+
+from nst_jax.cache import use_compilation_cache
+from nst_jax.errors import InputError
+from nst_jax.perform import specify
+from nst_jax.sweeps.folder import SweepFolder, create_sweep
+from nst_jax.sweeps.grid import Grid, product
+from nst_jax.sweeps.member import compose_member
+from nst_jax.sweeps.summary import summarize
+from nst_jax.sweeps.together import perform_together
+
+
+class MembersFailed(Exception):
+    """Some members of a sweep have no picture; said already."""
+
+
+class Sweep:
+    """Hydra's side of a sweep: what composes its members, and what launches them."""
+
+    def __init__(self, context: HydraContext, master: Any, launcher: Launcher) -> None:
+        self.context, self.master, self.launcher = context, master, launcher
+        self.folder = SweepFolder(Path(master.hydra.sweep.dir))
+
+    def parse(self, settings: Mapping[str, Any], arguments: Sequence[str]) -> list[Override]:
+        """The settings of a config and those of the command line, which come last."""
+        lines = [f"{key}={value}" for key, value in settings.items()]
+        return OverridesParser.create(config_loader=self.context.config_loader).parse_overrides([*lines, *arguments])
+
+    def check(self, grid: Grid, first: int = 0) -> list[str]:
+        """Composes every member, numbered from `first`, and checks its settings; gives the names of their folders."""
+        members = [compose_member(self.context, self.master, line, first + i) for i, line in enumerate(grid.members)]
+        for member in members:
+            specify(member.config)
+        return [member.folder for member in members]
+
+    def launch(self, overrides: Sequence[Sequence[str]], first: int = 0) -> None:
+        """Runs members; what Hydra could not even begin is noted as failed."""
+        for number, ended in enumerate(self.launcher.launch(overrides, initial_job_idx=first), first):
+            if ended.status == JobStatus.FAILED:
+                self.folder.note(number, "failed", " ".join(str(ended._return_value).split()))
+
+
+def run_sweep(
+    sweep: Sweep,
+    arguments: Sequence[str],
+    *,
+    params: Mapping[str, Any] | None,
+    grids: Sequence[Mapping[str, Any]] | None,
+    trials: int,
+    at_once: int,
+) -> None:
+    """A sweep as the config of `hydra_plugins.nst_jax_sweeps.RecordedSweeper` describes it."""
+    settings = [{**(params or {}), **grid} for grid in grids or [{}]]
+    sweep_grids(sweep, [as_grid(sweep.parse(part, arguments)) for part in settings])
+
+
+def launch_together(
+    context: HydraContext, master: Any, overrides: Sequence[Sequence[str]], first: int, most: int | None
+) -> list[JobReturn]:
+    """What `hydra/launcher=batched` does: the members in as few programs as possible."""
+    setup_globals()
+    members = [compose_member(context, master, line, first + i) for i, line in enumerate(overrides)]
+    use_compilation_cache()
+    perform_together(SweepFolder(Path(master.hydra.sweep.dir)), members, most)
+    return [JobReturn(overrides=line, status=JobStatus.COMPLETED) for line in overrides]
+
+
+def sweep_grids(sweep: Sweep, grids: Sequence[Grid]) -> None:
+    """A sweep over the members of all grids, each of them checked before the first one runs.
+
+    Raises:
+        InputError: a setting that is not sound, or a folder that holds a sweep; nothing is left then.
+        MembersFailed: some have no picture; the others do.
+    """
+    folders: list[list[str]] = []
+    for grid in grids:
+        folders.append(sweep.check(grid, sum(map(len, folders))))
+    names = [name for part in folders for name in part]
+    if len(set(names)) < len(names):
+        raise InputError(f"hydra.sweep.subdir must give each member a folder of its own, got {names}; use ${{hydra.job.num}}")
+    create_sweep(sweep.folder.path)
+    for grid, part in zip(grids, folders, strict=True):
+        sweep.folder.add(grid, part)
+    try:
+        sweep.launch([overrides for grid in grids for overrides in grid.members])
+    except BaseException:
+        sum_up(sweep.folder)
+        raise
+    conclude(sweep.folder)
+
+
+def conclude(sweep: SweepFolder) -> None:
+    """Sums up a sweep that has ended. Raises MembersFailed if some of its members have no picture."""
+    sum_up(sweep)
+    if any(member["status"] == "failed" for member in sweep.read()["members"]):
+        raise MembersFailed
+
+
+def sum_up(sweep: SweepFolder) -> None:
+    """Writes the table and the figures of what there is, and says where they are."""
+    sweep.close()
+    print(summarize(sweep), flush=True)
+
+
+def as_grid(overrides: Sequence[Override]) -> Grid:
+    """Every combination of the values that overrides list.
+
+    Raises:
+        InputError: an interval, which only a search takes values from.
+    """
+    settings: list[tuple[str, list[str]]] = []
+    for override in overrides:
+        key = override.get_key_element()
+        if not override.is_sweep_override():
+            settings.append((key, [override.get_value_element_as_str()]))
+        elif override.is_discrete_sweep():
+            settings.append((key, [str(value) for value in override.sweep_string_iterator()]))
+        else:
+            raise InputError(f"{key} must list its values, got an interval; for a search, experiment=search")
+    return product(settings)

@@ -1,0 +1,86 @@
+"""The table of a sweep: a row for each member."""
+
+import csv
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from nst_jax.disk import replace_file
+from nst_jax.errors import InputError
+from nst_jax.runs.folder import RunFolder
+from nst_jax.sweeps.folder import SweepFolder
+from nst_jax.sweeps.grid import value_of
+
+TERMS = ("loss", "content", "style", "tv")
+# What decides how content and style are measured, whatever they weigh.
+_MEASURE = ("content", "style", "network", "loss", "size", "scales")
+_WEIGHTS = ("content_weight", "style_weight", "tv_weight")
+
+
+def rows_of(sweep: SweepFolder) -> list[dict[str, Any]]:
+    """A mapping for each member, all with the same keys; what is not known is None.
+
+    The swept settings; the member's folder and status; the final terms of the loss; `content_loss` and `style_loss`, which are
+    those without their weights α and β; steps, seconds; the scores of the manifest, if there are any; and the error.
+    """
+    record = sweep.read()
+    rows = [
+        {"member": number}
+        | {key: value_of(member["overrides"], key) for key in record["keys"]}
+        | {"folder": member["folder"], "status": member["status"]}
+        | _results(RunFolder(sweep.path / member["folder"]), member["status"])
+        | {"error": member["error"]}
+        for number, member in enumerate(record["members"])
+    ]
+    columns = dict.fromkeys(key for row in rows for key in row if key != "error") | {"error": None}
+    return [{column: row.get(column) for column in columns} for row in rows]
+
+
+def measure_of(folder: RunFolder) -> str | None:
+    """What two members must have in common for their losses to be compared; None if there is no run."""
+    config = _config(folder)
+    if config is None:
+        return None
+    parts = {name: config[name] for name in _MEASURE if name in config}
+    return repr(parts | {"loss": {key: value for key, value in config["loss"].items() if key not in _WEIGHTS}})
+
+
+def write_table(sweep: SweepFolder, rows: list[dict[str, Any]]) -> None:
+    """Writes table.csv."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    replace_file(sweep.path / "table.csv", text.getvalue().encode())
+
+
+def _results(folder: RunFolder, status: str) -> dict[str, Any]:
+    config = _config(folder)
+    if status not in ("done", "interrupted") or config is None:
+        return {}
+    try:
+        last = folder.read_metrics()[-1]
+        manifest = folder.read_manifest()
+    except (InputError, IndexError):
+        return {}
+    terms = {term: last[term] for term in TERMS}
+    bare = {f"{term}_loss": _bare(last[term], config["loss"][f"{term}_weight"]) for term in ("content", "style")}
+    seconds = {"steps": last["step"], "seconds": round(manifest["seconds"]["total"], 2)}
+    return terms | bare | seconds | _flat(manifest.get("scores") or {})
+
+
+def _bare(term: float | None, weight: float) -> float | None:
+    return term / weight if term is not None and weight else None
+
+
+def _flat(scores: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: score for name, score in scores.items() if isinstance(score, int | float)}
+
+
+def _config(folder: RunFolder) -> dict[str, Any] | None:
+    try:
+        return yaml.safe_load(folder.read_config())
+    except InputError:
+        return None

@@ -1,0 +1,208 @@
+"""Members of a sweep in one program, if they differ only in what is traced: weights, seeds, pictures of one size."""
+
+import time
+from collections import defaultdict
+from collections.abc import Generator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from math import ceil
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from nst_jax.errors import InputError
+from nst_jax.job import Outcome, Stage, needs, plan, steps_of
+from nst_jax.memory import most_jobs
+from nst_jax.perform import Prepared, claimed, keep, prepare, recorder_of
+from nst_jax.programs import Call, Compiled, compile_ahead
+from nst_jax.runs.progress import Progress, progress
+from nst_jax.runs.recorder import Recorder, interruptible
+from nst_jax.sweeps.folder import SweepFolder
+from nst_jax.sweeps.member import Member, ended, failed
+
+Procedure = Generator[Call, Any, Outcome]
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A member whose pictures are read and brought to their sizes."""
+
+    member: Member
+    prepared: Prepared
+    stages: list[Stage]
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """Members with equal keys may share a program."""
+        spec, network = self.prepared.spec, self.prepared.network
+        return self.member.config.network.name, spec.scales, *(needs(network.params, s, spec).key for s in self.stages)
+
+
+def perform_together(sweep: SweepFolder, members: Sequence[Member], most: int | None) -> None:
+    """Runs members in batches, each of which is one program; every member leaves the record that it leaves alone.
+
+    Args:
+        sweep: told how each member ends.
+        members: any; those that cannot share a program go into different batches.
+        most: members in one batch; None is as many as memory holds.
+    """
+    groups: dict[Any, list[Ready]] = defaultdict(list)
+    for member in members:
+        try:
+            ready = get_ready(member)
+            groups[ready.key].append(ready)
+        except Exception as error:
+            failed(sweep, member.number, error)
+    for group in groups.values():
+        pixels = max(stage.content.shape[1] * stage.content.shape[2] for stage in group[0].stages)
+        size = batch_size(len(group), [most, most_jobs(pixels)])
+        for start in range(0, len(group), size):
+            _perform_batch(sweep, group[start : start + size], size)
+
+
+def get_ready(member: Member) -> Ready:
+    """Reads what the member needs. Raises an InputError for anything that a user can mend."""
+    prepared = prepare(member.config)
+    return Ready(member, prepared, plan(prepared.inputs, prepared.spec))
+
+
+def batch_size(members: int, limits: Sequence[int | None]) -> int:
+    """The size of the fewest batches of equal size that keep to the limits.
+
+    Example:
+        >>> batch_size(16, [None, 100]), batch_size(16, [10, None]), batch_size(5, [2, 3])
+        (16, 8, 2)
+    """
+    most = min([members, *(limit for limit in limits if limit is not None)])
+    return ceil(members / ceil(members / most))
+
+
+class _Run(NamedTuple):
+    """A member whose folder is claimed, until `held` is left, and whose steps can be made."""
+
+    ready: Ready
+    held: ExitStack
+    recorder: Recorder
+
+    def procedure(self) -> Procedure:
+        """The member's job: see `nst_jax.job.steps_of`."""
+        prepared = self.ready.prepared
+        return steps_of(
+            *(prepared.network.params, self.ready.stages, prepared.spec),
+            init=prepared.inputs.init, observe=self.recorder, chunk_at=self.recorder.snapshot_at,
+        )  # fmt: skip
+
+
+class _Bar:
+    """The progress of one member among several: only the first one moves the bar."""
+
+    def __init__(self, bar: Progress, number: int, leads: bool) -> None:
+        self._bar, self._number, self._leads = bar, number, leads
+
+    def update(self, step: int, metrics: Mapping[str, Any]) -> None:
+        if self._leads:
+            self._bar.update(step, metrics)
+
+    def say(self, text: str) -> None:
+        self._bar.say(f"member {self._number}: {text}")
+
+
+def _perform_batch(sweep: SweepFolder, batch: Sequence[Ready], size: int) -> None:
+    first = batch[0].prepared
+    began = time.perf_counter()
+    what = [needs(first.network.params, stage, first.spec, size) for stage in batch[0].stages]
+    steps = sum(scale.steps for scale in first.spec.scales)
+    with progress(steps, quiet=first.config.run.quiet) as bar, compile_ahead(what) as programs:
+        bar.say(f"members {', '.join(str(ready.member.number) for ready in batch)} together")
+        runs = _claim_all(sweep, batch, bar)
+        with interruptible(*(run.recorder for run in runs)):
+            ends = step_together([run.procedure() for run in runs], programs, size)
+        compiling = sum(program.result().seconds for program in programs if program.done() and not program.cancelled())
+    spent = {"compile": compiling, "total": time.perf_counter() - began}
+    for run, end in zip(runs, ends, strict=True):
+        _end(sweep, run, end, spent, len(runs))
+    if any(isinstance(end, Outcome) and end.stopped for end in ends):
+        raise KeyboardInterrupt  # and with it the sweep
+
+
+def _claim_all(sweep: SweepFolder, batch: Sequence[Ready], bar: Progress) -> list[_Run]:
+    runs: list[_Run] = []
+    for ready in batch:
+        held, number = ExitStack(), ready.member.number
+        try:
+            folder = held.enter_context(claimed(ready.prepared))
+        except InputError as error:
+            failed(sweep, number, error)
+        else:
+            recorder = recorder_of(ready.prepared, folder, _Bar(bar, number, not runs))
+            runs.append(_Run(ready, held, recorder))
+    return runs
+
+
+def _end(sweep: SweepFolder, run: _Run, end: Outcome | Exception, spent: Mapping[str, float], members: int) -> None:
+    """Keeps what a member's run has given; of the seconds that all took together, its share."""
+    member, prepared = run.ready.member, run.ready.prepared
+    try:
+        with run.held:
+            if isinstance(end, Exception):
+                raise end
+            outcome = replace(end, seconds={name: passed / members for name, passed in {**end.seconds, **spent}.items()})
+            if members > 1:
+                prepared.begun["notices"].append(f"made together with {members - 1} others: the seconds are its share of all")
+            keep(prepared, run.recorder, outcome)
+    except Exception as error:
+        failed(sweep, member.number, error)
+    else:
+        ended(sweep, member.number, member.config, run.recorder.folder, outcome)
+
+
+def step_together(
+    procedures: Sequence[Procedure], programs: Sequence["Future[Compiled]"], size: int
+) -> list[Outcome | Exception]:
+    """Makes the calls of several jobs: their chunks of steps in one program, everything else one by one.
+
+    A job that is ahead, since it has stalled at a scale, waits at the next one for the others; places that no job has are idle.
+
+    Args:
+        procedures: the jobs, at most `size`.
+        programs: of each stage, compiled for `size` jobs.
+        size: how many places the programs have.
+
+    Returns:
+        What each job gives back, or the exception that it ended with, which does not disturb the others.
+    """
+    ends: dict[int, Outcome | Exception] = {}
+    waiting: dict[int, Call] = {}
+    replies: dict[int, Any] = dict.fromkeys(range(len(procedures)))
+    while replies:
+        for i, reply in replies.items():
+            end = _until_chunk(procedures[i], reply, programs)
+            (waiting if isinstance(end, Call) else ends)[i] = end  # pyright: ignore[reportArgumentType]
+        stage = min((call.stage for call in waiting.values()), default=0)
+        calls = {i: waiting.pop(i) for i in list(waiting) if waiting[i].stage == stage}
+        replies = dict(zip(calls, _chunks(programs[stage], list(calls.values()), size), strict=True)) if calls else {}
+    return [ends[i] for i in range(len(procedures))]
+
+
+def _until_chunk(procedure: Procedure, reply: Any, programs: Sequence["Future[Compiled]"]) -> Call | Outcome | Exception:
+    """Goes on with a job until it wants a chunk of steps, or ends."""
+    try:
+        call = procedure.send(reply)
+        while call.program != "chunk":
+            call = procedure.send(getattr(programs[call.stage].result().programs, call.program)(*call.arguments))
+    except StopIteration as end:
+        return end.value
+    except Exception as error:
+        return error
+    return call
+
+
+def _chunks(program: "Future[Compiled]", calls: Sequence[Call], size: int) -> Sequence[Any]:
+    params, *_ = calls[0].arguments
+    jobs = [call.arguments[1:] for call in calls]
+    while len(jobs) < size:
+        state, targets, weights, _ = jobs[0]
+        jobs.append((jax.tree.map(jnp.copy, state), targets, weights, jnp.int32(0)))
+    return program.result().programs.chunk(params, *zip(*jobs, strict=True))[: len(calls)]
