@@ -27,6 +27,8 @@ from nst_jax.job import Position
 KEPT = 2
 _DIGITS = 8
 _SPARE_BYTES = 1 << 20  # for Orbax's own files
+# One for all runs of the process: Orbax fails where two of its threads save at once.
+_WRITER = ThreadPoolExecutor(1)
 
 
 class Checkpoints:
@@ -36,7 +38,6 @@ class Checkpoints:
         """Into `folder`, one each so many seconds; 0 is none but where `write` is called."""
         self.folder, self.every_s = folder, every_s
         self._last = time.monotonic()
-        self._writer = ThreadPoolExecutor(1)
         self._pending: Future[None] | None = None
 
     def offer(self, position: Callable[[], Position], metrics_bytes: int) -> None:
@@ -68,7 +69,7 @@ class Checkpoints:
 
     def _begin(self, position: Position, metrics_bytes: int) -> None:
         self._last = time.monotonic()
-        self._pending = self._writer.submit(_write, self.folder, position, metrics_bytes)
+        self._pending = _WRITER.submit(_write, self.folder, position, metrics_bytes)
 
 
 def latest(
