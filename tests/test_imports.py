@@ -39,8 +39,8 @@ RINGS = [
 ]
 # The only modules, or packages, that may import a library.
 GATES = {
-    "hydra": ["nst_jax.run", "nst_jax.compose", "nst_jax.sweeps.member", "nst_jax.sweeps.sweep"],
-    "omegaconf": ["nst_jax.run", "nst_jax.compose", "nst_jax.sweeps.member"],
+    "hydra": ["nst_jax.run", "nst_jax.compose", "nst_jax.sweeps"],
+    "omegaconf": ["nst_jax.run", "nst_jax.compose", "nst_jax.sweeps"],
     "yaml": ["nst_jax.compose", "nst_jax.runs.reading"],
     "matplotlib": ["nst_jax.runs.plots", "nst_jax.sweeps.pareto", "nst_jax.sweeps.sheet"],
     "bokeh": ["nst_jax.runs.charts"],
