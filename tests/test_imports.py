@@ -41,7 +41,7 @@ RINGS = [
 GATES = {
     "hydra": ["nst_jax.run", "nst_jax.compose", "nst_jax.sweeps"],
     "omegaconf": ["nst_jax.run", "nst_jax.compose", "nst_jax.sweeps"],
-    "yaml": ["nst_jax.compose", "nst_jax.runs.reading"],
+    "yaml": ["nst_jax.compose", "nst_jax.runs.reading", "nst_jax.sweeps.table"],
     "matplotlib": ["nst_jax.runs.plots", "nst_jax.sweeps.pareto", "nst_jax.sweeps.sheet"],
     "bokeh": ["nst_jax.runs.charts"],
     "jinja2": ["nst_jax.runs.page"],
