@@ -57,7 +57,7 @@ def opponents(folder: Path) -> list[Row]:
             if last and entry["size"] != last["size"]:
                 before += last["step"] * a_step[str(last["size"])]
             last = entry
-            if (entry["size"], entry["step"]) in CURVE:
+            if (entry["size"], entry["step"]) in CURVE or entry is log[-1]:
                 seconds = before + entry["step"] * a_step[str(entry["size"])]
                 rows.append(Row("opponent", pair, seconds, folder / pair / entry["picture"], entry is log[-1]))
     return rows
@@ -70,9 +70,10 @@ def ours(folder: Path) -> list[Row]:
         record = RunFolder(run.parent)
         system, pair = run.parts[-3], run.parts[-2]
         total = record.read_manifest()["seconds"]["total"]
-        at = {row["step"]: row["seconds"] for row in record.read_metrics()}
-        late = total - max(at.values())  # reading the pictures and writing the result, before and after the steps
-        rows += [Row(system, pair, late + at[step], path, False) for step, path in record.snapshots.items() if step in at]
+        if record.snapshots:
+            at = {row["step"]: row["seconds"] for row in record.read_metrics()}
+            late = total - max(at.values())  # reading the pictures and writing the result, before and after the steps
+            rows += [Row(system, pair, late + at[step], path, False) for step, path in record.snapshots.items() if step in at]
         rows.append(Row(system, pair, total, record.result, True))
     return rows
 
