@@ -25,7 +25,7 @@ from nst_jax import networks
 from nst_jax.compose import as_config
 from nst_jax.images.files import fit_long_side, read_image, resize, write_image
 from nst_jax.objective.conventions import CONVENTIONS
-from nst_jax.objective.objective import ObjectiveSpec, loss, make_targets
+from nst_jax.objective.objective import ObjectiveSpec, Styles, loss, make_targets
 from nst_jax.objective.statistics import SquaredError
 from nst_jax.paths import data_folder
 from nst_jax.perform import prepare
@@ -59,7 +59,9 @@ class Job:
     def losses(self, pictures: list[Path]) -> list[float]:
         """nst_jax's loss of each finished picture."""
         objective = self.objective
-        targets = jax.jit(make_targets, static_argnames="spec")(self.network.params, self.content, self.style, spec=objective)
+        targets = jax.jit(make_targets, static_argnames="spec")(
+            self.network.params, self.content, Styles((self.style,)), spec=objective
+        )
         weights = jax.tree.map(np.float32, self.weights)
         found = jax.jit(lambda params, image, targets: loss(params, image, targets, weights, spec=objective)[0])
         return [float(found(self.network.params, read_image(path).pixels, targets)) for path in pictures]

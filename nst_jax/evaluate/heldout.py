@@ -15,7 +15,7 @@ from nst_jax.networks import NetworkSpec
 from nst_jax.networks.convnet import features
 from nst_jax.networks.weights import load_lpips_heads
 from nst_jax.objective.statistics import Moments, moments
-from nst_jax.objective.style import STYLE_DISTANCES
+from nst_jax.objective import style as distances
 from nst_jax.types import Image, Params
 
 # Where style is measured: as in the losses on VGG-19, and after every rectification of AlexNet.
@@ -79,12 +79,11 @@ def relative_gram_distance(m: Moments, target: Moments) -> Float[Array, ""]:
         >>> float(relative_gram_distance(one, two))
         1.0
     """
-    distance = STYLE_DISTANCES["gram"].between
+    distance = distances.gram_distance
     nothing = Moments(target.positions, jnp.zeros_like(target.sum), jnp.zeros_like(target.product))
     return distance(m, target) / distance(nothing, target)
 
 
 def wasserstein_distance(m: Moments, target: Moments) -> Float[Array, ""]:
     """The squared Wasserstein-2 distance of Gaussians a channel: see `nst_jax.objective.style`."""
-    prepare, between = STYLE_DISTANCES["wasserstein"]
-    return between(m, prepare(target))
+    return distances.wasserstein_distance(m, distances.blend_gaussians([target], [1.0]))
