@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -26,12 +27,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import torch
 
 import nst_jax.images
-from experiments import torch_twin
 from nst_jax import networks
 from nst_jax.images.files import read_image, resize
+from nst_jax.memory import give_back
+from nst_jax.networks.weights import load_params
 from nst_jax.objective.objective import LossWeights, ObjectiveSpec, Styles, loss, make_targets
 from nst_jax.optimize.loop import init_state, run_chunk
 from nst_jax.optimize.solvers import SolverSpec
@@ -63,7 +64,9 @@ def ours(size: int) -> dict[str, Callable[[], Any]]:
     weights = LossWeights(
         {name: jnp.float32(1) for name in CONTENT}, {name: jnp.float32(1 / len(STYLE)) for name in STYLE}, jnp.float32(0)
     )
-    gradient = jax.jit(jax.grad(lambda x, p, t: loss(p, x, t, weights, spec=spec)[0]))
+    evaluate = jax.jit(jax.grad(lambda x, p, t: loss(p, x, t, weights, spec=spec)[0]))
+    gradient = evaluate.lower(made["image"], network.params, targets).compile()
+    give_back()  # as a job does after compiling
     solver = SolverSpec()
 
     def chunk() -> None:
@@ -76,8 +79,13 @@ def ours(size: int) -> dict[str, Callable[[], Any]]:
 
 def theirs(size: int, compiled: bool, channels_last: bool) -> Callable[[], np.ndarray]:
     """PyTorch's gradient as a function of nothing."""
+    import torch  # here, as its memory is not ours
+
+    from experiments import torch_twin
+
+    torch.set_num_threads(os.cpu_count() or 1)
     layout = torch.channels_last if channels_last else torch.contiguous_format
-    twin = torch_twin.Twin(networks.load("vgg19", convolution="xla").params, (*CONTENT, *STYLE))
+    twin = torch_twin.Twin(load_params("vgg19"), (*CONTENT, *STYLE))
 
     def tensor(array: np.ndarray) -> torch.Tensor:
         return torch.tensor(array.transpose(0, 3, 1, 2).copy()).to(memory_format=layout)
@@ -162,12 +170,18 @@ def matmul_gflops() -> float:
 
 
 def peak_bytes(who: str, size: int) -> int:
-    """The largest resident memory of a process that makes one gradient."""
-    code = {
-        "ours": f"from experiments.benchmark import ours; ours({size})['gradient']()",
-        "torch": f"from experiments.benchmark import theirs; theirs({size}, False, True)()",
-    }[who]
-    script = f"{code}\nprint([l for l in open('/proc/self/status') if l.startswith('VmHWM')][0].split()[1])"
+    """The largest resident memory of a process that makes one gradient; PyTorch's without what importing JAX takes there."""
+    call = {"ours": f"ours({size})['gradient']()", "torch": f"theirs({size}, False, True)()"}[who]
+    script = f"""
+import numpy
+def kilobytes(field):
+    return int([l for l in open('/proc/self/status') if l.startswith(field)][0].split()[1])
+before = kilobytes('VmRSS')
+from experiments.benchmark import ours, theirs
+imports = kilobytes('VmRSS') - before
+{call}
+print(kilobytes('VmHWM') - (imports if '{who}' == 'torch' else 0))
+"""
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     return int(done.stdout.split()[-1]) * 1024
 
@@ -191,9 +205,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="without torch.compile, three rounds, no memory and no start-up")
     parser.add_argument("--json", type=Path, help="file to write")
     options = parser.parse_args()
-    torch.set_num_threads(os.cpu_count() or 1)
     sizes = [int(size) for size in options.sizes.split(",")]
-    result: dict[str, Any] = {"matmul_gflops": matmul_gflops(), "torch": torch.__version__, "jax": jax.__version__, "sizes": {}}
+    result: dict[str, Any] = {"matmul_gflops": matmul_gflops(), "torch": version("torch"), "jax": jax.__version__, "sizes": {}}
     print(f"matmul ceiling {result['matmul_gflops']:.0f} GFLOP/s\n")
     print("  px  gradient   in loop   PyTorch (best)                   ratio  in loop   error   GFLOP/s")
     for size in sizes:

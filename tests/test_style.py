@@ -55,6 +55,14 @@ def test_wasserstein_agrees_with_the_float64_matrix_root(positions, style_positi
     assert np.linalg.norm(error) <= 1e-4 * np.linalg.norm(expected_gradient)
 
 
+def test_the_gradient_stays_exact_where_a_picture_of_few_positions_nearly_fits():
+    s = activations(1, 40, 160, 1.5)
+    f = s + 0.003 * np.abs(activations(2, 40, 160, 0.0))
+    _, gradient = value_and_grad("wasserstein", jnp.asarray(f), jnp.asarray(s))
+    _, expected = reference.of_features(*(x.reshape(-1, 160).astype(np.float64) for x in (f, s)), EPSILON)
+    assert np.linalg.norm(gradient.reshape(-1, 160) - expected) <= 1e-4 * np.linalg.norm(expected)
+
+
 @pytest.mark.parametrize("decades", [0.0, 2.0, 6.0])
 @pytest.mark.parametrize("rank", [1, 10, 40])
 def test_bures_agrees_with_the_float64_matrix_root_in_every_entry(rank, decades):
