@@ -9,7 +9,7 @@ import pytest
 
 from nst_jax import networks
 from nst_jax.networks.convnet import NetworkSpec
-from nst_jax.objective.objective import LossWeights, ObjectiveSpec, make_targets
+from nst_jax.objective.objective import LossWeights, ObjectiveSpec, Styles, make_targets
 from nst_jax.optimize.loop import init_state, run_chunk
 from nst_jax.optimize.solvers import SolverSpec
 
@@ -29,7 +29,7 @@ def test_jobs_at_once_by_vmap_are_the_jobs_one_by_one(remat, distance):
     content, style = jnp.asarray(np.random.default_rng(0).random((2, 1, 16, 18, 3), np.float32))
     spec = ObjectiveSpec(NetworkSpec(convolution="winograd", remat=remat), TAPS[1:], TAPS, distance, "mean")
     solver = SolverSpec("adam")
-    targets = jax.jit(make_targets, static_argnames="spec")(params, content, style, spec=spec)
+    targets = jax.jit(make_targets, static_argnames="spec")(params, content, Styles((style,)), spec=spec)
 
     def weights(style_weight):
         return LossWeights({TAPS[1]: jnp.float32(1)}, dict.fromkeys(TAPS, style_weight), jnp.float32(0))

@@ -59,7 +59,8 @@ def test_the_gradient_stays_exact_where_a_picture_of_few_positions_nearly_fits()
     s = activations(1, 40, 160, 1.5)
     f = s + 0.003 * np.abs(activations(2, 40, 160, 0.0))
     _, gradient = value_and_grad("wasserstein", jnp.asarray(f), jnp.asarray(s))
-    _, expected = reference.of_features(*(x.reshape(-1, 160).astype(np.float64) for x in (f, s)), EPSILON)
+    wide_f, wide_s = (x.reshape(-1, 160).astype(np.float64) for x in (f, s))
+    _, expected = reference.of_features(wide_f, wide_s, EPSILON)
     assert np.linalg.norm(gradient.reshape(-1, 160) - expected) <= 1e-4 * np.linalg.norm(expected)
 
 
