@@ -60,7 +60,7 @@ class Job:
         """nst_jax's loss of each finished picture."""
         objective = self.objective
         targets = jax.jit(make_targets, static_argnames="spec")(
-            self.network.params, self.content, Styles((self.style,)), spec=objective
+            self.network.params, self.content, Styles((jax.numpy.asarray(self.style),)), spec=objective
         )
         weights = jax.tree.map(np.float32, self.weights)
         found = jax.jit(lambda params, image, targets: loss(params, image, targets, weights, spec=objective)[0])

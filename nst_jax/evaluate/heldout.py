@@ -14,8 +14,8 @@ from nst_jax.evaluate import lpips
 from nst_jax.networks import NetworkSpec
 from nst_jax.networks.convnet import features
 from nst_jax.networks.weights import load_lpips_heads
-from nst_jax.objective.statistics import Moments, moments
 from nst_jax.objective import style as distances
+from nst_jax.objective.statistics import Moments, moments
 from nst_jax.types import Image, Params
 
 # Where style is measured: as in the losses on VGG-19, and after every rectification of AlexNet.
