@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -42,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--init", metavar="FILE", help="where the picture is now that the run started from")
     options = parser.parse_args(arguments)
     picture = options.picture / "result.png" if options.picture.is_dir() else options.picture
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as `nst_jax.run` has it: the bytes may hang on it
     try:
         use_compilation_cache()
         same, report = replay(picture, content=options.content, style=options.style, init=options.init)
