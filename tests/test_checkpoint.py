@@ -18,7 +18,7 @@ from nst_jax.errors import InputError
 from nst_jax.job import Position
 from nst_jax.optimize.loop import init_state
 from nst_jax.optimize.solvers import SOLVERS, SolverSpec
-from nst_jax.runs.checkpoint import Checkpoints, discard, latest
+from nst_jax.runs.checkpoint import _WRITER, Checkpoints, discard, latest
 
 
 def position(step: int, solver: str = "lbfgs") -> Position:
@@ -85,7 +85,7 @@ def test_one_is_written_each_so_many_seconds(tmp_path: Path):
 
 def test_none_is_begun_while_the_last_one_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     checkpoints = Checkpoints(tmp_path, 1e-9)
-    gate = checkpoints._writer.submit(lambda: signal.sigtimedwait([], 0.3))  # the writer is busy
+    gate = _WRITER.submit(lambda: signal.sigtimedwait([], 0.3))  # the writer is busy
     checkpoints.offer(lambda: position(1), 0)
     checkpoints.offer(lambda: position(2), 0)
     gate.result()
