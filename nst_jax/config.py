@@ -74,17 +74,20 @@ class NetworkConfig:
 
 @dataclass
 class LossConfig:
-    """The loss: layers, α (content_weight), β (style_weight), weights w_l of the layers (1/n each when not given)."""
+    """The loss: layers, α (content_weight), β (style_weight), weights w_l of the layers.
+
+    These are a list, or null for 1/n each, or "halving": each layer counts half of the one before it, 1 in all.
+    """
 
     convention: str = "mean"
     content_layers: list[str] = field(default_factory=lambda: ["relu4_2"])
     style_layers: list[str] = field(default_factory=lambda: [f"relu{i}_1" for i in range(1, 6)])
-    style_distance: str = ObjectiveSpec.style_distance
-    content_weight: float = 1.0
-    style_weight: float = 5.0
-    tv_weight: float = 40.0
-    content_layer_weights: list[float] | None = None
-    style_layer_weights: list[float] | None = None
+    style_distance: str = "wasserstein"
+    content_weight: float = 0.13
+    style_weight: float = 1.0
+    tv_weight: float = 2.0
+    content_layer_weights: Any = None
+    style_layer_weights: Any = "halving"
 
 
 @dataclass
@@ -199,13 +202,30 @@ def _loss_weights(loss: LossConfig) -> LossWeights:
     return LossWeights(content, style, _at_least("loss.tv_weight", loss.tv_weight, 0))  # pyright: ignore[reportArgumentType]
 
 
-def _layer_weights(term: str, layers: list[str], given: list[float] | None, total: float) -> dict[str, Any]:
+def _layer_weights(term: str, layers: list[str], given: Any, total: float) -> dict[str, Any]:
     _at_least(f"loss.{term}_weight", total, 0)
-    shares = [1 / len(layers) for _ in layers] if given is None else given
+    key = f"loss.{term}_layer_weights"
+    shares = _shares(key, given, len(layers))
     if len(shares) != len(layers):
-        what = f"loss.{term}_layer_weights must have one number for each of the {len(layers)} layers"
+        what = f"{key} must have one number for each of the {len(layers)} layers"
         raise InputError(f"{what}, got {len(shares)}; give as many, or null for equal weights")
-    return {name: total * _at_least(f"loss.{term}_layer_weights", w, 0) for name, w in zip(layers, shares, strict=True)}
+    return {name: total * _at_least(key, w, 0) for name, w in zip(layers, shares, strict=True)}
+
+
+def _shares(key: str, given: Any, count: int) -> list[float]:
+    """The weights of so many layers.
+
+    Example:
+        >>> _shares("w", None, 4), _shares("w", "halving", 2), _shares("w", [1, 3], 2)
+        ([0.25, 0.25, 0.25, 0.25], [0.6666666666666666, 0.3333333333333333], [1.0, 3.0])
+    """
+    if given is None:
+        return [1 / max(count, 1)] * count
+    if given == "halving":
+        return [2.0 ** (count - 1 - i) / (2.0**count - 1) for i in range(count)]
+    if not isinstance(given, Sequence) or isinstance(given, str) or not all(type(w) in (int, float) for w in given):
+        raise InputError(f"{key} must be null, halving, or a list of numbers such as [1,0.5], got {given!r}")
+    return [float(w) for w in given]
 
 
 def _style_scales(scale: Any, num_styles: int) -> tuple[float, ...]:

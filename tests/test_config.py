@@ -123,8 +123,15 @@ def test_layer_weights_are_shares_of_the_term():
     ).loss_weights
     assert weights.style == {"relu1_1": 10.0, "relu2_1": 30.0}
     assert weights.content == {"relu4_2": 7.0}
-    equal = spec_of(loss={"style_weight": 10}).loss_weights.style
+    equal = spec_of(loss={"style_weight": 10, "style_layer_weights": None}).loss_weights.style
     assert list(equal.values()) == [2.0] * 5
+    halving = spec_of(loss={"style_weight": 31, "style_layer_weights": "halving"}).loss_weights.style
+    assert list(halving.values()) == [16.0, 8.0, 4.0, 2.0, 1.0]
+
+
+@pytest.mark.parametrize("given", ["doubling", 3, ["much"]])
+def test_layer_weights_are_numbers_or_a_rule(given: Any):
+    assert message_of(loss={"style_layer_weights": given}).startswith("loss.style_layer_weights must be null, halving, or a list")
 
 
 def test_layer_weights_come_one_for_each_layer():
