@@ -15,7 +15,7 @@ from nst_jax.errors import InputError
 from nst_jax.images.color import recolor, with_colors
 from nst_jax.images.files import fit_long_side, resize
 from nst_jax.memory import fit
-from nst_jax.objective.objective import Objective, Styles
+from nst_jax.objective.objective import LossWeights, Objective, Styles
 from nst_jax.optimize.loop import Metrics, init_state
 from nst_jax.optimize.solvers import SolverSpec, State, picture
 from nst_jax.programs import CAPACITY, Call, Needs, compile_ahead
@@ -150,6 +150,7 @@ class Stage(NamedTuple):
         styles: likewise, and how they are mixed.
         colors: the picture, at this size, whose colors the result gets; None if it keeps its own.
         before: height and width of the scale before.
+        detail: what the content has at this size and not at the one before; 0 where the loss asks for no content.
         is_last: the finest one.
     """
 
@@ -159,6 +160,7 @@ class Stage(NamedTuple):
     styles: Styles
     colors: Pixels | None
     before: tuple[int, int] | None
+    detail: Pixels
     is_last: bool
 
 
@@ -322,7 +324,11 @@ def _stage(index: int, content: Pixels, styles: tuple[Pixels, ...], colors: Pixe
     mixed = Styles(fitted, jax.tree.map(np.float32, spec.style_shares))
     colors = None if colors is None else resize(colors, height_width)
     before = _content_size(content, spec.scales[index - 1]) if index else None
-    return Stage(index, scale, resize(content, height_width), mixed, colors, before, is_last=index == len(spec.scales) - 1)
+    seen = resize(content, height_width)
+    detail = np.zeros_like(seen)
+    if before and isinstance(spec.loss_weights, LossWeights) and any(spec.loss_weights.content.values()):
+        detail = seen - resize(resize(content, before), height_width)
+    return Stage(index, scale, seen, mixed, colors, before, detail, is_last=index == len(spec.scales) - 1)
 
 
 def _content_size(content: Pixels, scale: Scale) -> tuple[int, int]:
@@ -349,7 +355,8 @@ def _run_stage(params: Params, stage: Stage, before: Any, weights: Any, course: 
     if isinstance(before, Position):
         state, left = jax.tree.map(jnp.array, before.state), before.left
     else:
-        state, left = (yield Call("start", stage.number, (before,))), stage.scale.steps
+        arguments = (before, jnp.asarray(stage.detail)) if stage.before else (before,)
+        state, left = (yield Call("start", stage.number, arguments)), stage.scale.steps
     recoveries, seconds_per_step = int(state.recoveries), None
     while left and not course.stopped:
         length = course.chunk_length(left, seconds_per_step)

@@ -25,7 +25,7 @@ class Programs(NamedTuple):
 
     Attributes:
         targets: the objective's, of the parameters and the pictures.
-        start: `init_state`, of the first image; at later scales `carry_state`, of the state of the scale before.
+        start: `init_state`, of the first image; at later scales `carry_state`, of the state of the scale before and of detail.
         chunk: `run_chunk`, of the parameters, a state, targets, weights and a number of steps.
     """
 
@@ -106,7 +106,7 @@ def _compile(
     if before:
         smaller = jax.ShapeDtypeStruct((1, *before, 3), image.dtype)
         state = init_state.eval_shape(smaller, solver=solver)
-        start = carry_state.lower(state, height_width=(image.shape[1], image.shape[2]), solver=solver)
+        start = carry_state.lower(state, image, solver=solver)
     arguments = (*jax.tree.map(_shape, (start.out_info, targets.out_info)), weights, jnp.int32(0))
     several = [(argument,) * jobs for argument in arguments] if jobs else arguments
     chunk_fn: Any = run_chunks if jobs else run_chunk

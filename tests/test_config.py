@@ -131,7 +131,9 @@ def test_layer_weights_are_shares_of_the_term():
 
 @pytest.mark.parametrize("given", ["doubling", 3, ["much"]])
 def test_layer_weights_are_numbers_or_a_rule(given: Any):
-    assert message_of(loss={"style_layer_weights": given}).startswith("loss.style_layer_weights must be null, halving, or a list")
+    assert message_of(loss={"style_layer_weights": given}).startswith(
+        "loss.style_layer_weights must be null, halving, or a list"
+    )
 
 
 def test_layer_weights_come_one_for_each_layer():

@@ -120,7 +120,10 @@ def test_an_observer_stops_the_job_with_the_picture_so_far(vgg):
 def test_a_scale_starts_from_the_result_of_the_one_before(vgg):
     coarse = run(vgg, spec_of(scales=[16], steps=[6], init="noise"))
     both = run(vgg, spec_of(scales=[16, 32], steps=[6, 1], init="noise"))
-    carried = run(vgg, spec_of(scales=[32], steps=[1], init="mine.png"), init=coarse.pixels)
+    large, small = (19, 32), (10, 16)
+    detail = resize(CONTENT, large) - resize(resize(CONTENT, small), large)
+    start = np.clip(resize(coarse.pixels, large) + detail, 0, 1)
+    carried = run(vgg, spec_of(scales=[32], steps=[1], init="mine.png"), init=start)
     np.testing.assert_allclose(both.pixels, carried.pixels, atol=1e-5)
     np.testing.assert_allclose(both.rows[-1]["loss"], carried.rows[-1]["loss"], rtol=1e-4)
 
@@ -202,3 +205,11 @@ def test_matched_colors_change_the_style_that_is_seen(vgg):
     plain, matched = (run(vgg, spec_of(steps=1, scales=[16], color=color)) for color in ("style", "match"))
     assert plain.rows[0]["style"] != matched.rows[0]["style"]
     assert plain.rows[0]["content"] == matched.rows[0]["content"]
+
+
+@pytest.mark.parametrize("options", [{"content_weight": 0}, {"content_layers": []}])
+def test_a_texture_gets_nothing_of_the_content(vgg, options: dict[str, Any]):
+    first, second = job.plan(CONTENT, STYLE, spec_of(scales=[16, 32], steps=[1, 1], loss=options))
+    assert not first.detail.any()
+    assert not second.detail.any()
+    assert job.plan(CONTENT, STYLE, spec_of(scales=[16, 32], steps=[1, 1]))[1].detail.any()

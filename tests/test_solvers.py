@@ -146,7 +146,7 @@ def test_adam_goes_on_at_another_size_as_it_was():
     for kept, before in zip(jax.tree.leaves(same.moments), jax.tree.leaves(state.inner.moments), strict=True):
         np.testing.assert_allclose(kept, before, rtol=1e-5, atol=1e-9)
     height, width = 2 * SHAPE[1], 2 * SHAPE[2]
-    larger = solver.carry(state, enlarge(state.image, (height, width)))
+    larger = solver.carry(state, enlarge(state.image, jnp.zeros((1, height, width, 3))))
     assert larger.image.shape == larger.inner.moments.mu.shape == (1, height, width, 3)
     assert float(larger.inner.moments.nu.min()) >= 0
     assert int(larger.inner.moments.count) == 5
@@ -158,6 +158,6 @@ def test_adam_goes_on_at_another_size_as_it_was():
 @pytest.mark.parametrize("name", SOLVERS)
 def test_an_enlarged_flat_image_stays_flat(name):
     state = SOLVERS[name](SolverSpec(name)).init(jnp.full(SHAPE, 0.25))
-    carried = carry_state(state, height_width=(9, 11), solver=SolverSpec(name))
+    carried = carry_state(state, jnp.zeros((1, 9, 11, 3)), solver=SolverSpec(name))
     np.testing.assert_allclose(carried.image, jnp.full((1, 9, 11, 3), 0.25), rtol=1e-6)
     assert float(carried.loss) == np.inf

@@ -1,8 +1,8 @@
-"""What was tried around the optimizer, on one small pair: the course of the loss from one scale to the next, and of other parameters.
+"""What was tried around the optimizer, on one small pair: from one scale to the next, other parameters, averages.
 
     python experiments/003-quality/tried.py --images FOLDER [carry] [parameters] [averaging]
 
-Prints the loss after some numbers of evaluations. The loss is the config's default at 128 pixels, tubingen and starry_night.
+Prints the loss after some numbers of evaluations. The loss is that of loss=gatys at 128 pixels, tubingen and starry_night.
 """
 
 import argparse
@@ -20,6 +20,10 @@ from nst_jax.optimize.carry import resized
 from nst_jax.optimize.loop import init_state
 from nst_jax.optimize.solvers import SOLVERS, SolverSpec, picture
 
+# The loss of configs/loss/gatys.yaml.
+GRAM = {
+    "style_distance": "gram", "style_layer_weights": None, "content_weight": 1, "style_weight": 5, "tv_weight": 40,
+}  # fmt: skip
 AT = (1, 2, 5, 10, 20, 40, 80)
 
 
@@ -27,7 +31,7 @@ class Problem:
     """The default loss of one pair of pictures at one size."""
 
     def __init__(self, folder: Path, size: int) -> None:
-        self.spec = to_spec(make_config({"size": size}), architecture="vgg19")
+        self.spec = to_spec(make_config({"size": size, "loss": GRAM}), architecture="vgg19")
         self.objective = self.spec.objective
         self.params = load("vgg19", taps=self.objective.taps).params
         pictures = [read_image(folder / f"{name}.jpg").pixels for name in ("tubingen", "starry_night")]
@@ -60,12 +64,13 @@ def carry(folder: Path) -> None:
     small, large = Problem(folder, 64), Problem(folder, 128)
     hw = large.content.shape[1:3]
     shrunk = resized(large.content, small.content.shape[1:3], "lanczos3")
+    detail = large.content - resized(shrunk, hw, "lanczos3")
     for name in ("lbfgs", "adam"):
         solver = SolverSpec(name)
         end, _ = small.course(init_state(small.content, solver=solver), solver, 80)
         starts = {method: resized(picture(end), hw, method) for method in ("linear", "cubic", "lanczos3")}
         for share in (0.5, 1.0):
-            starts[f"lanczos3 + {share} detail"] = starts["lanczos3"] + share * (large.content - resized(shrunk, hw, "lanczos3"))
+            starts[f"lanczos3 + {share} detail"] = starts["lanczos3"] + share * detail
         for method, image in starts.items():
             image = jnp.clip(image, 0, 1)
             carried = SOLVERS[name](solver).carry(end, image)

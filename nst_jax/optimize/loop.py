@@ -30,10 +30,13 @@ def init_state(image: Image, *, solver: SolverSpec) -> State:
     return SOLVERS[solver.name](solver).init(image)
 
 
-@functools.partial(jax.jit, static_argnames=("height_width", "solver"))
-def carry_state(state: State, *, height_width: tuple[int, int], solver: SolverSpec) -> State:
-    """The state at another size, before its first step there: it goes on from the picture of `state`, enlarged."""
-    return SOLVERS[solver.name](solver).carry(state, enlarge(picture(state), height_width))
+@functools.partial(jax.jit, static_argnames=("solver",))
+def carry_state(state: State, detail: Float[Array, "1 h2 w2 3"], *, solver: SolverSpec) -> State:
+    """The state at the size of `detail`, before its first step there.
+
+    It goes on from the picture of `state`, enlarged, plus `detail`: what a picture has at this size and not at the one before.
+    """
+    return SOLVERS[solver.name](solver).carry(state, enlarge(picture(state), detail))
 
 
 @functools.partial(jax.jit, static_argnames=("spec", "solver", "capacity"), donate_argnames=("state",))
