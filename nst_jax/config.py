@@ -83,7 +83,7 @@ class LossConfig:
     content_layers: list[str] = field(default_factory=lambda: ["relu4_2"])
     style_layers: list[str] = field(default_factory=lambda: [f"relu{i}_1" for i in range(1, 6)])
     style_distance: str = "wasserstein"
-    content_weight: float = 0.12
+    content_weight: float = 0.08
     style_weight: float = 1.0
     tv_weight: float = 2.0
     content_layer_weights: Any = None
