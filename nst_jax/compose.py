@@ -54,23 +54,25 @@ def make_config(options: Mapping[str, Any]) -> Config:
     return as_config(config)
 
 
-def as_config(composed: Any) -> Config:
-    """A config as Hydra composes it, as a `Config`.
+def as_config(composed: Any, schema: type[Any] = Config) -> Any:
+    """A config as Hydra composes it, as a `Config`, or what else it is to be.
 
     Raises:
         InputError: a key that the schema does not have, or a reference (`${...}`) to one.
     """
     plain: Any = OmegaConf.to_container(composed)
-    if isinstance(names := plain["style"]["name"], dict):  # as the files of the group have it, so that several are merged
+    if isinstance(
+        names := plain.get("style", {}).get("name"), dict
+    ):  # as the files of the group have it, so that several are merged
         plain["style"]["name"] = next(iter(names)) if len(names) == 1 else list(names)
     for key, _ in _flat(plain):
-        if key not in _keys(Config):
-            raise InputError(_unknown(key))
+        if key not in _keys(schema):
+            raise InputError(_unknown(key, schema))
     try:
-        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), plain))
+        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), plain))
     except OmegaConfBaseException as error:
-        raise InputError(explain(error)) from error
-    assert isinstance(config, Config)
+        raise InputError(explain(error, schema)) from error
+    assert isinstance(config, schema)
     return config
 
 
@@ -92,7 +94,7 @@ def from_yaml(text: str, source: str) -> Config:
         raise InputError(f"{source} must be of this version of nst_jax: {error}") from error
 
 
-def to_yaml(config: Config, *, record: bool = True) -> str:
+def to_yaml(config: Any, *, record: bool = True) -> str:
     """The config as YAML; without its `run` section, which does not bear on the picture, if not `record`."""
     plain = dataclasses.asdict(config)
     if not record:
@@ -100,7 +102,7 @@ def to_yaml(config: Config, *, record: bool = True) -> str:
     return OmegaConf.to_yaml(OmegaConf.create(plain))
 
 
-def explain(error: Exception) -> str:
+def explain(error: Exception, schema: type[Any] = Config) -> str:
     """What an error of composing means for the one who wrote the command line, on one line."""
     text, cause = str(error), error.__cause__
     if missing := re.search(r"Could not find '(\w+)/([^']*)'", text):
@@ -111,9 +113,9 @@ def explain(error: Exception) -> str:
         group, name = missing.groups()
         return f"{group} must name configs of its group, got {name!r}; --help lists them{_HINTS.get(group, '')}"
     if unknown := re.match(r"Could not override '([^']*)'", text):
-        return _unknown(unknown[1])
+        return _unknown(unknown[1], schema)
     if misfit := re.match(r"Error merging override \W?\W?([\w.]+)=(.*)", text):
-        return _misfit(misfit[1], misfit[2], cause if isinstance(cause, OmegaConfBaseException) else error)
+        return _misfit(misfit[1], misfit[2], cause if isinstance(cause, OmegaConfBaseException) else error, schema)
     if bad := re.match(r"Error parsing override '(.*)'\n(.*)", text):
         return f"arguments must be KEY=VALUE, got {bad[1]!r} ({bad[2]}); put special letters in quotes: KEY=\"'VALUE'\""
     return " ".join(text.split())
@@ -170,22 +172,22 @@ def _keys(schema: Any, prefix: str = "") -> dict[str, Any]:
     return keys
 
 
-def _unknown(key: str) -> str:
-    known = {field.name: field.name for field in dataclasses.fields(Config)} | {"experiment": "experiment"}
-    known |= {full.rpartition(".")[2]: full for full in _keys(Config)} | {full: full for full in _keys(Config)}
+def _unknown(key: str, schema: type[Any] = Config) -> str:
+    known = {field.name: field.name for field in dataclasses.fields(schema)} | {"experiment": "experiment"}
+    known |= {full.rpartition(".")[2]: full for full in _keys(schema)} | {full: full for full in _keys(schema)}
     near = difflib.get_close_matches(key, known, n=1)
-    advice = f"did you mean {known[near[0]]}?" if near else "python -m nst_jax.run --cfg job shows them all"
+    advice = f"did you mean {known[near[0]]}?" if near else "--cfg job shows them all"
     return f"key must be one that the config has, got {key!r}; {advice}"
 
 
-def _misfit(key: str, value: Any, error: Exception) -> str:
+def _misfit(key: str, value: Any, error: Exception, schema: type[Any] = Config) -> str:
     if isinstance(error, ConfigKeyError | ConfigAttributeError):
-        return _unknown(key)
-    if parts := [full for full in _keys(Config) if full.startswith(f"{key}.")]:
+        return _unknown(key, schema)
+    if parts := [full for full in _keys(schema) if full.startswith(f"{key}.")]:
         return f"{key} must be set by its parts {', '.join(parts)}; got {value!r}"
     if key == "style.name":
         return f"style.name must be one name, got {value!r}; give several as style=[starry,shipwreck]"
-    kind = _KINDS.get(_keys(Config).get(key))
+    kind = _KINDS.get(_keys(schema).get(key))
     if kind is None or not isinstance(error, ValidationError):
         return f"{key} cannot be {value!r}: {str(error).splitlines()[0]}"
     return f"{key} must be {kind}, got {value!r}"

@@ -344,7 +344,9 @@ def _style_sizes(styles: tuple[Pixels, ...], scale: Scale, spec: JobSpec) -> lis
 def _initial_image(stage: Stage, spec: JobSpec, init: Pixels | None) -> Pixels:
     if spec.init == "noise":
         return np.asarray(jax.random.uniform(jax.random.key(spec.seed), stage.content.shape))
-    source = {"content": stage.content, "style": stage.styles.pictures[0], "adain": init, "file": init}[spec.init]
+    source = {"content": stage.content, "style": next(iter(stage.styles.pictures), None), "adain": init, "file": init}[
+        spec.init
+    ]
     assert source is not None, "init='file' and init='adain' come with a picture"
     return resize(source, (stage.content.shape[1], stage.content.shape[2]))
 

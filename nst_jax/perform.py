@@ -191,7 +191,7 @@ def _pictures(config: Config, spec: job.JobSpec, tell: Callable[[str], None]) ->
     sources |= {f"style{i}" if i > 1 else "style": source for i, source in enumerate(config.style.pictures, 1)}
     if spec.init == "file":
         sources["init"] = PictureConfig("init", config.init)
-    pictures = {role: _picture(source, partial(_tell, tell, role)) for role, source in sources.items()}
+    pictures = {role: read_picture(source, partial(_tell, tell, role)) for role, source in sources.items()}
     if spec.init == "adain":
         pictures["init"] = Picture(_preview(config, spec, pictures), weights.file_sha256("adain-decoder"), "adain", ())
     return pictures
@@ -210,7 +210,8 @@ def _preview(config: Config, spec: job.JobSpec, pictures: dict[str, Picture]) ->
     return preview(pictures["content"].pixels, pictures["style"].pixels, size=config.size, color=spec.color)
 
 
-def _picture(config: PictureConfig, tell: Callable[[str], None]) -> Picture:
+def read_picture(config: PictureConfig, tell: Callable[[str], None]) -> Picture:
+    """The picture that a config names; `tell` hears its notices."""
     if config.path is None:
         return _named(config.name, tell)
     picture = read_image(Path(config.path).expanduser())

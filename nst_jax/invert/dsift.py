@@ -5,6 +5,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from nst_jax.invert.orientation import Gray, directed_lengths
+from nst_jax.networks.receptive import Field
 
 BIN = 5  # pixels
 BINS = 4  # on each side of a descriptor
@@ -14,6 +15,8 @@ WINDOW = 1.5  # standard deviation of the Gaussian, in bins
 CLAMP = 0.2
 EPSILON = 2.0**-23
 SMALLEST = BIN * (BINS - 1) + 1
+# A descriptor sees the pixels that its bins share, and their neighbors.
+FIELD = Field(-BIN, BIN * (BINS + 1) + 1, STEP)
 
 
 def dsift(gray: Gray, *, step: int = STEP, window: float = WINDOW) -> Float[Array, "n h2 w2 128"]:

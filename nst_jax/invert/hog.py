@@ -5,12 +5,15 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from nst_jax.invert.orientation import Gray, directed_lengths
+from nst_jax.networks.receptive import Field
 
 CELL = 8  # pixels
 ORIENTATIONS = 9  # undirected, over half a turn
 CLAMP = 0.2
 EPSILON = 1e-10  # of the energy of a block, for intensities in [0, 255]
 SMALLEST = 2 * CELL
+# A cell sees the pixels that it and its neighbors share, and their neighbors.
+FIELD = Field(-CELL - CELL // 2 - 1, 4 * CELL + 2, CELL)
 
 
 def hog(gray: Gray, *, bilinear: bool = False) -> Float[Array, "n h2 w2 31"]:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from nst_jax.invert.neurons import Code, Neurons, select
-from nst_jax.invert.representation import code, mean_color, smallest
+from nst_jax.invert.representation import DESCRIPTORS, code, mean_color, smallest
 from nst_jax.networks.convnet import NetworkSpec
 from nst_jax.objective.natural import alpha_norm, total_variation_power
 from nst_jax.objective.objective import Terms
@@ -34,6 +34,11 @@ class InversionSpec:
     neurons: Neurons = Neurons()  # noqa: RUF009
     alpha: float = 6.0
     beta: float = 2.0
+
+    @property
+    def taps(self) -> tuple[str, ...]:
+        """The layer, if it is of the network."""
+        return () if self.layer in DESCRIPTORS else (self.layer,)
 
     @property
     def smallest(self) -> int:

@@ -1,0 +1,168 @@
+"""Experiment 005: the tables and figures of the inversion paper, on pictures of Python packages.
+
+    pip install -e ".[inversion,lpips]"
+    python -m experiments.inversion scales     # writes nst_jax/invert/scales.json
+    python -m experiments.inversion lbfgs restarts fields momentum table3
+
+Results grow in experiments/005-inversion/results.jsonl, a line for each layer, λ_V and solver; what is there is not done again.
+"""
+
+import argparse
+import functools
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.inversion_pictures import INVERTED, REFERENCE, gray, picture
+from nst_jax.cache import use_compilation_cache
+from nst_jax.images.files import write_image
+from nst_jax.invert.config import InvertConfig, to_job
+from nst_jax.invert.draw import field_of, outline, row
+from nst_jax.invert.error import mean_pairwise_distance, scale_of
+from nst_jax.invert.neurons import Neurons, choose
+from nst_jax.invert.objective import PriorWeights
+from nst_jax.invert.perform import Pixels, noise
+from nst_jax.invert.representation import DESCRIPTORS, code, mean_color
+from nst_jax.networks import load, weights
+from nst_jax.networks.convnet import NetworkSpec, features, layer_names
+from nst_jax.optimize.loop import init_state, run_chunk
+from nst_jax.types import Params
+
+FOLDER = Path(__file__).parent / "005-inversion"
+SCALES = Path(__file__).parents[1] / "nst_jax" / "invert" / "scales.json"
+LAYERS = ("relu1", "relu2", "relu3", "relu4", "relu5")
+USUAL = {"relu1": 0.5, "relu2": 0.5, "relu3": 5.0, "relu4": 5.0, "relu5": 50.0}  # as in Fig. 6 of the paper
+STEPS = 100
+
+
+def scales() -> None:
+    """The mean pairwise distance of the reference pictures' codes, for every layer of every network that is here."""
+    found = {"descriptors": {name: _distance({}, name, NetworkSpec()) for name in DESCRIPTORS}}
+    for name in ("alexnet", "vgg16", "vgg19"):
+        network = load(name)
+        taps = layer_names(network.spec.architecture)
+        maps = [features(network.params, jnp.asarray(picture(one)), taps, spec=network.spec) for one in REFERENCE]
+        distances = {tap: float(f"{mean_pairwise_distance([m[tap] for m in maps]):.6g}") for tap in taps}
+        found[weights.file_sha256(name)] = distances
+    SCALES.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+
+
+def _distance(params: Params, layer: str, network: NetworkSpec) -> float:
+    encode = jax.jit(lambda x: code(params, x, layer, network=network))
+    return float(f"{mean_pairwise_distance([encode(gray(picture(one))) for one in REFERENCE]):.6g}")
+
+
+def lbfgs() -> None:
+    """The descriptors, and AlexNet's layers at the usual λ_V, with L-BFGS."""
+    for name in DESCRIPTORS:
+        _errors(name, name, 0.5, "lbfgs")
+    for layer in LAYERS:
+        _errors("alexnet", layer, USUAL[layer], "lbfgs")
+
+
+def momentum() -> None:
+    """The same with the paper's schedule."""
+    for layer in LAYERS:
+        _errors("alexnet", layer, USUAL[layer], "momentum")
+    for name in DESCRIPTORS:
+        _errors(name, name, 0.5, "momentum")
+
+
+def table3() -> None:
+    """AlexNet's layers at the three λ_V of the paper, with L-BFGS."""
+    for layer in LAYERS:
+        for tv in (0.5, 5.0, 50.0):
+            _errors("alexnet", layer, tv, "lbfgs")
+
+
+def restarts() -> None:
+    """Six starts of one picture at three depths, as in Fig. 7."""
+    for layer, tv in (("relu2", 0.5), ("relu4", 5.0), ("relu5", 50.0)):
+        found = _invert("alexnet", layer, tv, "lbfgs", [picture("astronaut")] * 6, Neurons())
+        write_image(FOLDER / f"restarts-{layer}.jpg", row([picture("astronaut"), *found["pictures"]]))
+
+
+def fields() -> None:
+    """The central 5 x 5 positions, and the halves of the channels, as in Figs. 9 and 10."""
+    content = picture("coffee")
+    for layer, tv in (("relu2", 5.0), ("relu4", 5.0)):
+        shape = _shape("alexnet", layer)
+        center = choose(shape, 5, None, None)
+        found = _invert("alexnet", layer, tv, "lbfgs", [content], center)
+        drawn = outline(content, field_of(layer, "alexnet"), center)
+        write_image(FOLDER / f"field-{layer}.jpg", row([drawn, *found["pictures"]]))
+    for layer, tv in (("relu1", 0.5), ("relu2", 0.5)):
+        halves = [choose(_shape("alexnet", layer), None, None, half) for half in ("first_half", "last_half")]
+        shown = [_invert("alexnet", layer, tv, "lbfgs", [content], half)["pictures"][0] for half in halves]
+        write_image(FOLDER / f"channels-{layer}.jpg", row([content, *shown]))
+
+
+def _shape(name: str, layer: str) -> tuple[int, ...]:
+    network = load(name, taps=(layer,))
+    return features(network.params, jnp.asarray(picture("coffee")), (layer,), spec=network.spec)[layer].shape
+
+
+def _errors(name: str, layer: str, tv: float, solver: str) -> None:
+    """One line of results: the paper's error of each of the ten pictures, in percent."""
+    file = FOLDER / "results.jsonl"
+    key = {"representation": name, "layer": layer, "tv_weight": tv, "solver": solver}
+    done = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+    if any(key.items() <= line.items() for line in done):
+        return
+    contents = [gray(picture(one)) if name in DESCRIPTORS else picture(one) for one in INVERTED]
+    found = _invert(name, layer, tv, solver, contents, Neurons())
+    write_image(FOLDER / f"{layer}-{tv:g}-{solver}.jpg", row([found["pictures"][i] for i in (0, 1, 2, 8, 9)]))
+    line = key | {name: found[name] for name in ("errors", "losses", "steps", "seconds")}
+    with file.open("a") as stream:
+        stream.write(json.dumps(line) + "\n")
+    print(key, f"{np.mean(found['errors']):.2f}", found["seconds"], flush=True)
+
+
+def _invert(name: str, layer: str, tv: float, solver: str, contents: list[Pixels], neurons: Neurons) -> dict[str, Any]:
+    """Inverts the codes of several pictures in one program, each from noise of its own."""
+    network = None if name in DESCRIPTORS else load(name, taps=(layer,))
+    params, spec = (network.params, network.spec) if network else ({}, NetworkSpec())
+    config = InvertConfig(tv_weight=tv, solver=solver, steps=STEPS if solver == "lbfgs" else None)
+    job = to_job(config, layer, spec, neurons, contents[0].size)
+    steps, objective = job.scales[0].steps, job.objective
+    priors = PriorWeights(*(jnp.float32(weight) for weight in job.loss_weights))
+    targets = jnp.stack([jax.jit(objective.targets)(params, jnp.asarray(content)) for content in contents])
+    starts = jnp.stack(
+        [jnp.asarray(start) for start in noise(0, contents[0].shape, mean_color(params), len(contents), gray=network is None)]
+    )
+    states = jax.jit(jax.vmap(functools.partial(init_state, solver=job.solver)))(starts)
+    one = functools.partial(run_chunk, spec=objective, solver=job.solver, capacity=steps)
+    several = jax.jit(jax.vmap(one, in_axes=(None, 0, 0, None, None)))
+    compiled = several.lower(params, states, targets, priors, jnp.int32(steps)).compile()
+    began = time.perf_counter()
+    states, metrics, _ = jax.block_until_ready(compiled(params, states, targets, priors, jnp.int32(steps)))
+    seconds = time.perf_counter() - began
+    scale = scale_of(weights.file_sha256(name) if network else None, layer)
+    energies = jnp.mean(targets.reshape(len(contents), -1) ** 2, axis=1)
+    errors = 100 * states.terms.content * energies / (scale or np.nan)
+    return {
+        "errors": np.round(errors, 3).tolist(),
+        "losses": np.asarray(metrics.loss).mean(0)[:: max(1, steps // 40)].round(5).tolist(),
+        "steps": steps,
+        "seconds": round(seconds, 1),
+        "pictures": [np.clip(np.asarray(image), 0, 1) for image in states.image],
+    }
+
+
+def main() -> None:
+    """Runs the parts that are named."""
+    parts = {part.__name__: part for part in (scales, lbfgs, restarts, fields, momentum, table3)}
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="+", choices=parts)
+    use_compilation_cache()
+    for part in parser.parse_args().parts:
+        parts[part]()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""`python -m nst_jax.invert representation=vgg19 layer=relu4_2 content=tubingen`: config, inversion, record."""
+
+import os
+import sys
+from typing import Any
+
+import hydra
+from hydra.core.config_store import ConfigStore
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+
+from nst_jax.cache import use_compilation_cache
+from nst_jax.compose import as_config, explain, quote_paths
+from nst_jax.errors import InputError
+from nst_jax.invert.config import InvertConfig
+from nst_jax.invert.perform import Inverted, run
+from nst_jax.paths import data_folder
+from nst_jax.runs.folder import RunFolder
+from nst_jax.runs.progress import short
+
+ConfigStore.instance().store(name="invert_schema", node=InvertConfig)
+
+
+def compose() -> InvertConfig:
+    """The config that the command line asks for.
+
+    Raises:
+        InputError: a group, a key or a value that there is not.
+    """
+    found: list[Any] = []
+    try:
+        hydra.main(version_base="1.3", config_path=str(data_folder("configs")), config_name="invert")(found.append)()
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        raise InputError(explain(error, InvertConfig)) from error
+    if len(found) != 1:
+        raise InputError("arguments must ask for one inversion, got -m; use restarts=N, or a loop of commands")
+    return as_config(found[0], InvertConfig)
+
+
+def _tell(folder: RunFolder, found: Inverted) -> None:
+    outcome, error = found.outcomes[found.best], found.errors[found.best]
+    said = "" if error is None else f", error {100 * error:.1f} % of the mean distance between pictures"
+    steps, seconds = len(outcome.rows), sum(one.seconds["total"] for one in found.outcomes)
+    print(f"{folder.result}: loss {short(outcome.rows[-1]['loss'])} after {steps} steps, {seconds:.0f} s{said}")
+
+
+def main() -> None:
+    """The command line: exit code 0, 2 for bad input with one line that says why, 130 when interrupted."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here instead of being printed by Hydra
+    sys.argv[1:] = quote_paths(sys.argv[1:])
+    try:
+        config = compose()
+        use_compilation_cache()
+        folder, found = run(config)
+        if not config.run.quiet:
+            _tell(folder, found)
+        if any(outcome.stopped for outcome in found.outcomes):
+            sys.exit(130)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

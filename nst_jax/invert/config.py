@@ -1,0 +1,142 @@
+"""What may be set of an inversion, and its checked description: see `nst_jax.config` for that of a transfer."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from nst_jax.config import PictureConfig, RunConfig
+from nst_jax.errors import InputError, one_of
+from nst_jax.images.files import MIN_SIDE
+from nst_jax.invert.neurons import Neurons
+from nst_jax.invert.objective import InversionSpec, PriorWeights
+from nst_jax.invert.representation import DESCRIPTORS
+from nst_jax.job import JobSpec, Scale
+from nst_jax.networks.convnet import NetworkSpec, check_taps, layer_names
+from nst_jax.objective.natural import RMS
+from nst_jax.optimize.solvers import SOLVERS, SolverSpec
+
+# The paper's rate, and its factors each with a number of steps: for networks and for descriptors.
+RATE = 0.004
+NETWORK_SCHEDULE = ((1.0, 100), (0.1, 200), (0.01, 100))
+DESCRIPTOR_SCHEDULE = ((1.0, 200), (0.1, 200), (0.01, 200), (0.001, 200))
+# Steps of the other solvers.
+STEPS = 200
+# λ_V by depth: of descriptors and of the layers up to conv1 ... relu2, up to relu4, and beyond (the paper's λ1, λ2, λ3).
+TV_WEIGHTS = {"1": 0.5, "2": 0.5, "3": 5.0, "4": 5.0}
+DEEP_TV_WEIGHT = 50.0
+
+
+@dataclass
+class NeuronsConfig:
+    """Which neurons count: see `nst_jax.invert.neurons.choose`."""
+
+    center: int | None = None
+    patch: list[int] | None = None
+    channels: Any = None
+
+
+@dataclass
+class InvertConfig:
+    """Everything that can be set of an inversion."""
+
+    representation: str = "vgg19"
+    layer: str | None = None
+    content: PictureConfig = field(default_factory=lambda: PictureConfig("tubingen"))
+    size: int = 227
+    neurons: NeuronsConfig = field(default_factory=NeuronsConfig)
+    alpha: float = InversionSpec.alpha
+    beta: float = InversionSpec.beta
+    alpha_weight: float = 2.16e8
+    tv_weight: float | None = None
+    solver: str = SolverSpec.name
+    steps: int | None = None
+    restarts: int = 1
+    seed: int = JobSpec.seed
+    run: RunConfig = field(default_factory=RunConfig)
+
+
+def layer_of(config: InvertConfig, architecture: str) -> str:
+    """What is inverted: the descriptor, or the layer of the network (that of depth 4 if none is said).
+
+    Args:
+        config: what the user set.
+        architecture: of the network; "" for a descriptor.
+
+    Raises:
+        InputError: the network has no such layer, or a layer is given for a descriptor.
+    """
+    if config.representation in DESCRIPTORS:
+        if config.layer is not None:
+            raise InputError(f"layer must be left out for {config.representation}, which has none, got {config.layer!r}")
+        return config.representation
+    layer = config.layer or next(name for name in ("relu4_2", "relu4") if name in layer_names(architecture))
+    check_taps(architecture, (layer,))
+    return layer
+
+
+def usual_tv_weight(layer: str) -> float:
+    """λ_V of a layer: 0.5 for descriptors and blocks 1 and 2, 5 for blocks 3 and 4, then 50; a pooling is of the next block.
+
+    Example:
+        >>> [usual_tv_weight(layer) for layer in ("hog", "relu2", "pool2", "relu4_2", "relu5")]
+        [0.5, 0.5, 5.0, 5.0, 50.0]
+    """
+    if layer in DESCRIPTORS:
+        return TV_WEIGHTS["1"]
+    block = int(layer[4]) + layer.startswith("pool") if layer[:4] in ("conv", "relu", "pool") else 9
+    return TV_WEIGHTS.get(str(block), DEEP_TV_WEIGHT)
+
+
+def to_job(config: InvertConfig, layer: str, network: NetworkSpec, neurons: Neurons, entries: int) -> JobSpec:
+    """The frozen description of the job, with every value checked.
+
+    Args:
+        config: what the user set.
+        layer: from `layer_of`.
+        network: which a descriptor has no use for.
+        neurons: which of the code's neurons count.
+        entries: of the picture, to which the paper's learning rate is in proportion (its σ²).
+
+    Raises:
+        InputError: a value out of range.
+    """
+    tv_weight = usual_tv_weight(layer) if config.tv_weight is None else config.tv_weight
+    weights = {"alpha_weight": config.alpha_weight, "tv_weight": tv_weight}
+    for name, value in weights.items():
+        _within(name, value, 0, "at least 0")
+    schedule = DESCRIPTOR_SCHEDULE if layer in DESCRIPTORS else NETWORK_SCHEDULE
+    steps = sum(count for _, count in schedule) if config.solver == "momentum" else STEPS
+    momentum = config.solver == "momentum"
+    rate = RATE * entries * (RMS / 255) ** 2 if momentum else SolverSpec.learning_rate
+    return JobSpec(
+        objective=InversionSpec(layer, network, neurons, _above("alpha", config.alpha, 1), _above("beta", config.beta, 0)),
+        loss_weights=PriorWeights(weights["alpha_weight"], weights["tv_weight"]),  # pyright: ignore[reportArgumentType]
+        solver=SolverSpec(one_of("solver", config.solver, tuple(SOLVERS)), rate, schedule=schedule if momentum else ()),
+        scales=(Scale(config.size, steps if config.steps is None else config.steps),),
+        init="file",
+        seed=config.seed,
+    )
+
+
+def check_counts(config: InvertConfig) -> None:
+    """Raises InputError for a size, a number or a seed that is too small."""
+    _within("size", config.size, MIN_SIDE, f"at least {MIN_SIDE}")
+    _within("restarts", config.restarts, 1, "at least 1")
+    _within("steps", 1 if config.steps is None else config.steps, 1, "at least 1")
+    _within("seed", config.seed, 0, "at least 0")
+    _within("run.log_every", config.run.log_every, 1, "at least 1")
+    _within("run.snapshot_every", config.run.snapshot_every, 0, "at least 0")
+    if config.run.video:
+        raise InputError("run.video must be false for an inversion, got true; leave it out")
+    if config.run.snapshot_every and config.restarts > 1:
+        raise InputError("run.snapshot_every must be 0 with several restarts, whose pictures have the same names; set one")
+
+
+def _within(what: str, value: int | float, least: int | float, rule: str) -> None:
+    if not least <= value < float("inf"):
+        raise InputError(f"{what} must be {rule}, got {value}")
+
+
+def _above(what: str, value: int | float, bound: int | float) -> Any:
+    if not bound < value < float("inf"):
+        raise InputError(f"{what} must be above {bound}, got {value}")
+    return value

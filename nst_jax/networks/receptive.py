@@ -1,0 +1,49 @@
+"""Receptive fields, computed from the table of an architecture alone."""
+
+from typing import NamedTuple
+
+from nst_jax.networks.convnet import ARCHITECTURES, Pool, layer_names
+
+
+class Field(NamedTuple):
+    """What the positions of a map see along one side: position i sees `size` pixels from `start + i * stride` on.
+
+    Attributes:
+        start: in pixels; negative where the first position sees padding.
+        size: in pixels.
+        stride: in pixels.
+    """
+
+    start: int
+    size: int
+    stride: int
+
+    def window(self, first: int, number: int) -> tuple[int, int]:
+        """The first pixel that `number` positions from `first` on see, and the first one beyond.
+
+        Example:
+            >>> Field(-1, 3, 2).window(1, 2)
+            (1, 6)
+        """
+        start = self.start + first * self.stride
+        return start, start + (number - 1) * self.stride + self.size
+
+
+def receptive_field(architecture: str, layer: str) -> Field:
+    """The receptive field of a layer's positions.
+
+    Example:
+        >>> receptive_field("vgg19", "relu2_1"), receptive_field("alexnet", "relu5")
+        (Field(start=-4, size=10, stride=2), Field(start=-66, size=163, stride=16))
+    """
+    start, size, stride = 0, 1, 1
+    passed = {*layer_names(architecture)[: layer_names(architecture).index(layer) + 1]}
+    for part in ARCHITECTURES[architecture]:
+        if isinstance(part, Pool):
+            name, side, step, margin = f"pool{part.name}", part.window, part.stride, 0
+        else:
+            name, side, step, margin = f"conv{part.name}", part.size, part.stride, part.margin
+        if name not in passed:
+            break
+        start, size, stride = start - margin * stride, size + (side - 1) * stride, stride * step
+    return Field(start, size, stride)

@@ -1,0 +1,166 @@
+"""`python -m nst_jax.invert` in a process of its own and in this one: the record, the errors, receptive fields."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nst_jax.errors import InputError
+from nst_jax.images.files import read_image
+from nst_jax.invert.config import InvertConfig, NeuronsConfig, layer_of, usual_tv_weight
+from nst_jax.invert.draw import field_of, outline, row
+from nst_jax.invert.error import mean_pairwise_distance, normalized_error
+from nst_jax.invert.neurons import Neurons
+from nst_jax.invert.perform import run
+from nst_jax.invert.representation import DESCRIPTORS, code
+from nst_jax.networks.convnet import ConvNet, NetworkSpec, features
+from nst_jax.networks.receptive import Field
+from nst_jax.perform import PictureConfig
+
+STARRY = PictureConfig("starry")
+
+
+def config(folder: Path, **options) -> InvertConfig:
+    made = InvertConfig(
+        **({"representation": "vgg19", "layer": "relu1_1", "content": STARRY, "size": 24, "steps": 4} | options)
+    )
+    made.run.dir, made.run.quiet = str(folder / "run"), True
+    return made
+
+
+def test_the_record_is_that_of_a_transfer_and_the_papers_error(tmp_path: Path):
+    folder, found = run(config(tmp_path, restarts=2, neurons=NeuronsConfig(center=5)))
+    names = {"config.yaml", "losses.png", "manifest.json", "metrics.jsonl", "result.png", "restarts.png", "receptive_field.png"}
+    assert {file.name for file in folder.path.iterdir()} == names | {"inputs", "report.html"}
+    manifest = folder.read_manifest()
+    assert manifest["normalized_error"] == pytest.approx(found.errors[found.best])
+    assert [restart["loss"] for restart in manifest["restarts"]] == [one.rows[-1]["loss"] for one in found.outcomes]
+    losses = [row["loss"] for row in folder.read_metrics()]
+    assert losses == [row["loss"] for one in found.outcomes for row in one.rows]
+    assert losses[3] < losses[0]
+    assert losses[0] != losses[4]  # another start
+    height, width = read_image(folder.result).pixels.shape[1:3]
+    assert read_image(folder.path / "restarts.png").pixels.shape[1:3] == (height, 2 * width + 4)
+
+
+@pytest.mark.parametrize("solver", ["lbfgs", "momentum"])
+def test_a_descriptor_is_inverted_into_a_gray_picture(tmp_path: Path, solver: str):
+    _, found = run(config(tmp_path, representation="hogb", layer=None, size=32, steps=8, solver=solver))
+    pixels, losses = found.outcomes[0].pixels, [row["loss"] for row in found.outcomes[0].rows]
+    np.testing.assert_allclose(pixels, np.repeat(pixels[..., :1], 3, axis=-1), atol=1e-5)
+    assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"layer": "relu9_1"}, "layer must be one of vgg19's conv1_1, .*; got 'relu9_1'"),
+        ({"representation": "sift"}, "parameters must be one of .*; got 'sift'"),
+        ({"representation": "hog"}, "layer must be left out for hog, which has none, got 'relu1_1'"),
+        ({"layer": "relu5_4", "size": 16}, "content must be at least 16 pixels on each side for relu5_4, got 16x13; use"),
+        ({"size": 8}, "size must be at least 16, got 8"),
+        ({"tv_weight": -1.0}, "tv_weight must be at least 0, got -1.0"),
+        ({"alpha_weight": float("nan")}, "alpha_weight must be at least 0, got nan"),
+        ({"beta": 0.0}, "beta must be above 0, got 0.0"),
+        ({"alpha": 1.0}, "alpha must be above 1, got 1.0"),
+        ({"solver": "newton"}, "solver must be one of adam, lbfgs, momentum; got 'newton'"),
+        ({"restarts": 0}, "restarts must be at least 1, got 0"),
+        ({"neurons": NeuronsConfig(patch=[0, 0, 99, 1])}, "neurons.patch must be .* within the map of 19 x 24 positions"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_no_folder(tmp_path: Path, options, said: str):
+    with pytest.raises(InputError, match=f"^{said}") as error:
+        run(config(tmp_path, **options))
+    assert "\n" not in str(error.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["layr=relu1_1"], "key must be one that the config has, got 'layr'; did you mean layer?"),
+        (["beta=round"], "beta must be a number, got 'round'"),
+        (["content=nowhere"], "content must be one of"),
+    ],
+)
+def test_the_command_line_says_what_is_wrong(tmp_path: Path, arguments: list[str], said: str):
+    command = [sys.executable, "-m", "nst_jax.invert", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=None, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {said}")
+    assert done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_left_out_is_chosen_by_the_network():
+    assert layer_of(InvertConfig(representation="dsift"), "") == "dsift"
+    assert layer_of(InvertConfig(), "vgg19") == "relu4_2"
+    assert layer_of(InvertConfig(), "alexnet") == "relu4"
+    assert [usual_tv_weight(layer) for layer in ("hogb", "conv1", "pool1", "pool2", "relu4", "pool4", "fc6")] == [
+        0.5, 0.5, 0.5, 5.0, 5.0, 50.0, 50.0,
+    ]  # fmt: skip
+
+
+def test_the_papers_error_is_one_between_different_pictures_on_average():
+    codes = [jnp.asarray(code, jnp.float32) for code in np.random.default_rng(0).normal(size=(6, 1, 3, 4, 5))]
+    pairs = np.mean([float(jnp.sum((a - b) ** 2)) for a in codes for b in codes])
+    scale = float(mean_pairwise_distance(codes))
+    assert scale * codes[0].size == pytest.approx(pairs, rel=1e-5)
+    error: Any = normalized_error(float(jnp.sum((codes[1] - codes[0]) ** 2) / jnp.sum(codes[0] ** 2)), codes[0], scale)
+    assert error == pytest.approx(float(jnp.sum((codes[1] - codes[0]) ** 2)) / pairs, rel=1e-5)
+
+
+def seen_by(function, shape: tuple[int, ...], position: tuple[int, int]) -> np.ndarray:
+    """Which pixels the channels of one position depend on, by the gradient of their sum of squares."""
+    image = jnp.asarray(np.random.default_rng(3).uniform(0, 1, shape), jnp.float32)
+    gradient = jax.jit(jax.grad(lambda x: jnp.sum(function(x)[:, position[0], position[1]] ** 2 + function(x)[:, *position])))
+    return np.asarray(jnp.any(gradient(image) != 0, axis=(0, -1)))
+
+
+def bounds(field: Field, position: tuple[int, int], sides: tuple[int, int]) -> list[tuple[int, int]]:
+    windows = [field.window(first, 1) for first in position]
+    return [(max(0, start), min(side, end)) for (start, end), side in zip(windows, sides, strict=True)]
+
+
+@pytest.mark.parametrize(("name", "position"), [("hog", (2, 0)), ("hogb", (3, 3)), ("dsift", (1, 1)), ("dsift", (0, 1))])
+def test_receptive_fields_of_descriptors_are_where_gradients_are(name: str, position: tuple[int, int]):
+    seen = seen_by(lambda x: code({}, x, name, network=NetworkSpec()), (1, 64, 56, 3), position)
+    rows, columns = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
+    found = [(rows[0], rows[-1] + 1), (columns[0], columns[-1] + 1)]
+    assert found == bounds(field_of(name, ""), position, (64, 56))
+
+
+@pytest.mark.parametrize(
+    ("architecture", "layer", "position"),
+    [("vgg19", "relu2_1", (3, 0)), ("vgg16", "pool2", (5, 6)), ("alexnet", "conv3", (2, 2))],
+)
+def test_receptive_fields_of_networks_are_where_gradients_are(architecture: str, layer: str, position: tuple[int, int]):
+    spec = NetworkSpec(architecture=architecture, pooling="average")  # every pixel of a window counts
+    params = ConvNet(spec, (layer,)).init(jax.random.key(0), jnp.zeros((1, 79, 95, 3)))["params"]
+    params = jax.tree.map(jnp.abs, params)  # nothing is rectified away
+    seen = seen_by(lambda x: features(params, x, (layer,), spec=spec)[layer], (1, 79, 95, 3), position)
+    (top, bottom), (left, right) = bounds(field_of(layer, architecture), position, (79, 95))
+    expected = np.zeros((79, 95), bool)
+    expected[top:bottom, left:right] = True
+    np.testing.assert_array_equal(seen, expected)
+
+
+def test_what_a_patch_sees_is_framed():
+    gray = np.full((1, 40, 40, 3), 0.5, np.float32)
+    drawn = outline(gray, Field(-2, 6, 4), Neurons((2, 0, 1, 2)))
+    assert (drawn[0, 20, 20] == 0.25).all()
+    np.testing.assert_array_equal(drawn[0, 6, 0], np.float32([1.0, 0.8, 0.0]))
+    np.testing.assert_array_equal(drawn[0, 8, 3], gray[0, 0, 0])
+    assert row([gray, gray]).shape == (1, 40, 84, 3)
+
+
+def test_every_stored_scale_is_of_a_known_layer():
+    stored = json.loads((Path(__file__).parents[1] / "nst_jax" / "invert" / "scales.json").read_text())
+    assert {*stored["descriptors"]} == {*DESCRIPTORS}
+    assert all(value > 0 for layers in stored.values() for value in layers.values())
