@@ -7,6 +7,8 @@ from pathlib import Path
 from nst_jax.errors import InputError
 from nst_jax.runs.folder import RunFolder
 from nst_jax.runs.report import write_report
+from nst_jax.sweeps.folder import is_sweep
+from nst_jax.sweeps.report import write_sweep_report
 
 
 def main() -> None:
@@ -14,7 +16,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m nst_jax.report", description="Write report.html of a run or a sweep anew.")
     parser.add_argument("dir", type=Path, help="the folder")
     try:
-        print(write_report(RunFolder(parser.parse_args().dir)))
+        folder = parser.parse_args().dir
+        print(write_sweep_report(folder) if is_sweep(folder) else write_report(RunFolder(folder)))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from nst_jax.errors import InputError
 from nst_jax.runs.server import live_page, serve
+from nst_jax.sweeps.folder import SweepFolder, is_sweep
+from nst_jax.sweeps.report import render_sweep
 
 
 def main() -> None:
@@ -15,8 +17,8 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0, help="default: any free one")
     options = parser.parse_args()
     try:
-        live_page(options.dir)
-        with serve(options.dir, options.port, live_page) as server:
+        page(options.dir)
+        with serve(options.dir, options.port, page) as server:
             print(f"http://127.0.0.1:{server.server_address[1]}/ (Ctrl-C ends it)", flush=True)
             server.serve_forever()
     except InputError as error:
@@ -24,6 +26,13 @@ def main() -> None:
         sys.exit(2)
     except KeyboardInterrupt:
         pass  # the way to end it
+
+
+def page(folder: Path) -> str:
+    """The page of a run or a sweep as it is now. Raises an InputError if the folder is neither."""
+    if is_sweep(folder):
+        return render_sweep(SweepFolder(folder), live=True)
+    return live_page(folder)
 
 
 if __name__ == "__main__":

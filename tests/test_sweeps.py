@@ -74,9 +74,9 @@ def final(folder: str) -> dict[str, Any]:
 def test_a_sweep_leaves_its_record(main: Main):
     code, out, _ = main("-m", *TINY, "loss.style_weight=1e0,1e2", "network.pooling=max,average")
     assert code == 0
-    assert out.splitlines()[-1] == "all: 4 done; see contact_sheet.png and table.csv"
+    assert out.splitlines()[-1] == "all: 4 done; see report.html, contact_sheet.png and table.csv"
     assert {path.name for path in Path("all").iterdir()} == {
-        *("0", "1", "2", "3", "sweep.json", "table.csv", "contact_sheet.png", "pareto.png"),
+        *("0", "1", "2", "3", "sweep.json", "table.csv", "contact_sheet.png", "pareto.png", "report.html"),
     }
     record = json.loads(Path("all/sweep.json").read_text())
     assert record["keys"] == {"loss.style_weight": ["1.0", "100.0"], "network.pooling": ["max", "average"]}
@@ -93,7 +93,7 @@ def test_a_member_that_fails_is_told_and_the_others_go_on(main: Main):
     code, out, err = main("-m", *TINY, "content.path=content.png,missing.png,other.png")
     assert code == 1
     assert "error: member 1 of the sweep failed: image missing.png must be a file, got no such file; check the path" in err
-    assert out.splitlines()[-1] == "all: 2 done, 1 failed; see contact_sheet.png and table.csv"
+    assert out.splitlines()[-1] == "all: 2 done, 1 failed; see report.html, contact_sheet.png and table.csv"
     assert statuses() == ["done", "failed", "done"]
     assert "missing.png" in table()[1]["error"]
     code, *_ = main(
@@ -183,7 +183,7 @@ def test_processes_run_the_same_members(main: Main, tmp_path: Path):
     done = subprocess.run([*command, *swept], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stderr
     assert statuses() == ["done"] * 2 + ["failed"] * 2
-    assert done.stdout.splitlines()[-1] == "all: 2 done, 2 failed; see contact_sheet.png and table.csv"
+    assert done.stdout.splitlines()[-1] == "all: 2 done, 2 failed; see report.html, contact_sheet.png and table.csv"
     assert main("-m", *TINY, "loss.style_weight=1,100", "hydra.sweep.dir=here")[0] == 0
     assert final("all/1")["loss"] == final("here/1")["loss"]
 

@@ -4,6 +4,7 @@ import base64
 import gzip
 import math
 from collections.abc import Mapping, Sequence
+from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +25,9 @@ _STYLE = """:host {
 }"""
 
 
+@cache
 def bokeh_script() -> str:
-    """Bokeh's program for browsers, as base64 of its gzip form: a quarter of a megabyte less than half a one."""
+    """Bokeh's program for browsers, as base64 of its gzip form: 0.47 instead of 1.27 megabytes."""
     from bokeh.resources import Resources
 
     (code,) = Resources(mode="inline", components=["bokeh"]).js_raw[:1]

@@ -3,6 +3,7 @@
     sweep.json           which settings are swept, the members with their overrides, and what has become of each
     table.csv            a row for each member: its settings, final losses, seconds, and scores if there are any
     contact_sheet.png    the pictures, along the swept settings
+    report.html          all of it on one page, for a browser
     pareto.png           the content against the style loss
 
 Every member says itself what has become of it, from whatever process it runs in: what is recorded survives any end.
