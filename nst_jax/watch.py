@@ -1,6 +1,7 @@
 """`python -m nst_jax.watch DIR`: a run or a sweep in a browser on this machine while it goes on."""
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -16,6 +17,7 @@ def main() -> None:
     parser.add_argument("dir", type=Path, help="the folder of the run or sweep")
     parser.add_argument("--port", type=int, default=0, help="default: any free one")
     options = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that starts it in the background turns this off
     try:
         page(options.dir)
         with serve(options.dir, options.port, page) as server:

@@ -152,7 +152,7 @@ def test_the_command_says_where_and_ends_with_an_interrupt(folder: RunFolder):
         assert said
         assert Client(int(said[1])).ask("/")[0] == 200
         os.kill(process.pid, signal.SIGINT)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (0, "", "")
 
 
