@@ -20,7 +20,7 @@ def transfer(
     content: np.ndarray, style: np.ndarray | Sequence[np.ndarray], *, init: np.ndarray | str, options: dict[str, Any]
 ) -> tuple[Float[np.ndarray, "h w 3"], dict[str, Any]]:
     """See `nst_jax.transfer`."""
-    several = style if isinstance(style, list | tuple) else [style]
+    several = [style] if isinstance(style, np.ndarray) else list(style)
     start = None if isinstance(init, str) else as_pixels("init", init)
     inputs = job.Inputs(as_pixels("content", content), tuple(as_pixels("style", array) for array in several), start)
     config = make_config({**options, "init": init if isinstance(init, str) else "file"})

@@ -321,7 +321,7 @@ def _stage(index: int, content: Pixels, styles: tuple[Pixels, ...], colors: Pixe
     scale = spec.scales[index]
     height_width = _content_size(content, scale)
     fitted = tuple(map(resize, styles, _style_sizes(styles, scale, spec)))
-    mixed = Styles(fitted, jax.tree.map(np.float32, spec.style_shares))
+    mixed = Styles(fitted, jax.tree.map(np.float32, spec.style_shares))  # pyright: ignore[reportArgumentType] NumPy's
     colors = None if colors is None else resize(colors, height_width)
     before = _content_size(content, spec.scales[index - 1]) if index else None
     seen = resize(content, height_width)

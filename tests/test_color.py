@@ -52,8 +52,8 @@ def test_colors_that_are_the_contents_already_stay(name):
 @pytest.mark.parametrize("name", color.COLORS)
 def test_flat_and_grey_pictures_have_no_color_to_divide_by(name):
     grey = np.full((1, 4, 5, 3), 0.3, np.float32)
-    for pictures in [(grey, STYLE), (CONTENT, grey), (grey, grey)]:
-        for found in color.recolor(*pictures, name):
+    for content, style in [(grey, STYLE), (CONTENT, grey), (grey, grey)]:
+        for found in color.recolor(content, style, name):
             assert ((found >= 0) & (found <= 1)).all()
 
 

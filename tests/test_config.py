@@ -12,11 +12,18 @@ from nst_jax.errors import InputError
 from nst_jax.job import JobSpec, Scale
 from nst_jax.networks.convnet import layer_names
 from nst_jax.objective.conventions import CONVENTIONS
+from nst_jax.objective.objective import ObjectiveSpec
 from nst_jax.optimize.solvers import SOLVERS
 
 
 def spec_of(architecture: str = "vgg19", **options: Any) -> JobSpec:
     return to_spec(make_config(options), architecture=architecture)
+
+
+def objective_of(architecture: str = "vgg19", **options: Any) -> ObjectiveSpec:
+    objective = spec_of(architecture, **options).objective
+    assert isinstance(objective, ObjectiveSpec)
+    return objective
 
 
 def message_of(**options: Any) -> str:
@@ -29,8 +36,8 @@ def message_of(**options: Any) -> str:
 def test_the_defaults_are_the_main_job():
     spec = spec_of()
     assert spec.objective.network.architecture == "vgg19"
-    assert spec.objective.content_layers == ("relu4_2",)
-    assert spec.objective.style_layers == ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+    assert objective_of().content_layers == ("relu4_2",)
+    assert objective_of().style_layers == ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
     assert (spec.init, spec.seed, spec.style_scales) == ("content", 0, (1.0,))
     assert [scale.size for scale in spec.scales] == sorted({scale.size for scale in spec.scales})
     assert spec.scales[-1].size == Config().size
@@ -92,14 +99,14 @@ def test_an_unknown_name_lists_the_valid_ones(options: dict[str, Any], what: str
 
 @pytest.mark.parametrize("convention", CONVENTIONS)
 def test_every_convention_is_accepted(convention: str):
-    assert spec_of(loss={"convention": convention}).objective.convention == convention
+    assert objective_of(loss={"convention": convention}).convention == convention
 
 
 @pytest.mark.parametrize("architecture", ["vgg16", "vgg19", "alexnet"])
 def test_every_layer_can_carry_either_term(architecture: str):
     layers = list(layer_names(architecture))
-    spec = spec_of(architecture, loss={"content_layers": layers, "style_layers": layers})
-    assert spec.objective.content_layers == spec.objective.style_layers == tuple(layers)
+    objective = objective_of(architecture, loss={"content_layers": layers, "style_layers": layers})
+    assert objective.content_layers == objective.style_layers == tuple(layers)
 
 
 def test_a_layer_of_another_network_is_refused():
@@ -114,7 +121,7 @@ def test_a_repeated_layer_and_no_layer_at_all_are_refused():
 
 def test_a_term_may_go_without_layers():
     assert spec_of(loss={"content_layers": []}).loss_weights.content == {}
-    assert spec_of(loss={"style_layers": []}).objective.style_layers == ()
+    assert objective_of(loss={"style_layers": []}).style_layers == ()
 
 
 def test_layer_weights_are_shares_of_the_term():

@@ -155,7 +155,7 @@ def test_what_a_patch_sees_is_framed():
     gray = np.full((1, 40, 40, 3), 0.5, np.float32)
     drawn = outline(gray, Field(-2, 6, 4), Neurons((2, 0, 1, 2)))
     assert (drawn[0, 20, 20] == 0.25).all()
-    np.testing.assert_array_equal(drawn[0, 6, 0], np.float32([1.0, 0.8, 0.0]))
+    np.testing.assert_array_equal(drawn[0, 6, 0], np.array([1.0, 0.8, 0.0], np.float32))
     np.testing.assert_array_equal(drawn[0, 8, 3], gray[0, 0, 0])
     assert row([gray, gray]).shape == (1, 40, 84, 3)
 

@@ -211,7 +211,7 @@ def test_matched_colors_change_the_style_that_is_seen(vgg):
 
 @pytest.mark.parametrize("options", [{"content_weight": 0}, {"content_layers": []}])
 def test_a_texture_gets_nothing_of_the_content(vgg, options: dict[str, Any]):
-    first, second = job.plan(CONTENT, STYLE, spec_of(scales=[16, 32], steps=[1, 1], loss=options))
+    first, second = job.plan(job.Inputs(CONTENT, (STYLE,)), spec_of(scales=[16, 32], steps=[1, 1], loss=options))
     assert not first.detail.any()
     assert not second.detail.any()
-    assert job.plan(CONTENT, STYLE, spec_of(scales=[16, 32], steps=[1, 1]))[1].detail.any()
+    assert job.plan(job.Inputs(CONTENT, (STYLE,)), spec_of(scales=[16, 32], steps=[1, 1]))[1].detail.any()

@@ -35,7 +35,7 @@ class Problem:
         self.objective = self.spec.objective
         self.params = load("vgg19", taps=self.objective.taps).params
         pictures = [read_image(folder / f"{name}.jpg").pixels for name in ("tubingen", "starry_night")]
-        self.content, style = (jnp.asarray(resize(p, fit_long_side(*p.shape[1:3], size))) for p in pictures)
+        self.content, style = (jnp.asarray(resize(p, fit_long_side(p.shape[1], p.shape[2], size))) for p in pictures)
         self.targets = jax.jit(self.objective.targets)(self.params, self.content, style)
         self.weights = jax.tree.map(jnp.float32, self.spec.loss_weights)
 
@@ -62,8 +62,8 @@ def show(name: str, losses) -> None:
 def carry(folder: Path) -> None:
     """How the picture and the solver's state go from 64 to 128 pixels."""
     small, large = Problem(folder, 64), Problem(folder, 128)
-    hw = large.content.shape[1:3]
-    shrunk = resized(large.content, small.content.shape[1:3], "lanczos3")
+    hw = large.content.shape[1], large.content.shape[2]
+    shrunk = resized(large.content, (small.content.shape[1], small.content.shape[2]), "lanczos3")
     detail = large.content - resized(shrunk, hw, "lanczos3")
     for name in ("lbfgs", "adam"):
         solver = SolverSpec(name)

@@ -36,8 +36,8 @@ def rows(folder: Path) -> int:
 
 def kill_and_go_on(folder: Path, job: list[str], step: int, delay: float) -> str:
     """A run in `folder`, killed `delay` seconds after it has made so many steps, and gone on with; what happened, in words."""
-    quiet = {"stderr": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
-    with subprocess.Popen([*RUN, *job, f"run.dir={folder}"], **quiet) as process:
+    nowhere = subprocess.DEVNULL
+    with subprocess.Popen([*RUN, *job, f"run.dir={folder}"], stdout=nowhere, stderr=nowhere) as process:
         while rows(folder) < step and process.poll() is None:
             time.sleep(0.002)
         time.sleep(delay)

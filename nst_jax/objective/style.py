@@ -140,7 +140,7 @@ def blend_gaussians(styles: Sequence[Moments], shares: Sequence[Share]) -> Gauss
     References:
         Xia, Ferradans, Peyré and Aujol, Synthesizing and Mixing Stationary Gaussian Texture Models, 2014.
     """
-    mu = sum(share * mean(m) for share, m in zip(shares, styles, strict=True))
+    mu = jnp.asarray(sum(share * mean(m) for share, m in zip(shares, styles, strict=True)))
     return Gaussian(mu, barycenter_root([covariance(m) for m in styles], shares))
 
 

@@ -84,7 +84,7 @@ def _barycenter(covariances: Float[Array, "n c c"], shares: Float[Array, " n"]) 
 def _fixed_point(padded: Float[Array, "n c c"], weights: Float[Array, " n"]) -> Float[Array, "c c"]:
     def mean_root(left: Float[Array, "c c"]) -> Float[Array, "c c"]:
         """Σ_i share_i (L Σ_i L)^½."""
-        return sum(w * _roots(left @ c @ left)[0] for w, c in zip(weights, padded, strict=True))
+        return jnp.asarray(sum(w * _roots(left @ c @ left)[0] for w, c in zip(weights, padded, strict=True)))
 
     def improve(carry: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
         root, inverse, _, rounds = carry
