@@ -161,7 +161,8 @@ def test_a_disk_that_fills_up_is_one_line_and_no_half_result(main, monkeypatch: 
     code, out, err = main(*OWN, "run.dir=one")
     assert (code, out) == (2, "")
     assert re.fullmatch(r"error: one/metrics\.jsonl must be writable, got 'no space left on device'[^\n]*\n", err)
-    assert {path.name for path in Path("one").iterdir()} == {"config.yaml", "manifest.json", "metrics.jsonl"}
+    left = {path.name for path in Path("one").iterdir()}
+    assert left == {"config.yaml", "inputs", "manifest.json", "metrics.jsonl", "report.html"}
 
 
 def test_a_sweep_makes_one_folder_a_member(main):

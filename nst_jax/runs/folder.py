@@ -192,8 +192,11 @@ class RunFolder:
         return self._read("config.yaml")
 
     def _read(self, name: str) -> str:
+        file = self.path / name
         try:
-            return (self.path / name).read_text(encoding="utf-8", errors="replace")
+            if file.exists() and not file.is_file():  # a device may have no end
+                raise OSError("no file")
+            return file.read_text(encoding="utf-8", errors="replace")
         except OSError as error:
             raise InputError(
                 f"run folder must hold a readable {name}, got {(error.strerror or str(error)).lower()!r}"
