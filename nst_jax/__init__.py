@@ -33,6 +33,8 @@ def transfer(
     /,
     *,
     init: "np.ndarray | str" = "content",
+    masks: "Sequence[np.ndarray | None]" = (),
+    style_masks: "Sequence[np.ndarray | None]" = (),
     **options: Any,
 ) -> tuple["np.ndarray", dict[str, Any]]:
     """The content picture painted in the style of another, or of several.
@@ -41,6 +43,9 @@ def transfer(
         content: [h, w, 3] or [1, h, w, 3], sRGB, uint8 in 0..255 or floating point in [0, 1].
         style: likewise, or a list of such; sizes may differ.
         init: "content", "style", "noise", or a picture to start from.
+        masks: the regions of the content, [h, w] each, 1 or 255 inside; None is what the others leave. Each has the style of
+            its number, the only style, or what `style={"blend": ...}` says.
+        style_masks: for each style, which part of it counts, or None for all of it.
         options: what the config has, nested alike: `size=256, steps=40, loss={"style_weight": 10}`.
 
     Returns:
@@ -60,7 +65,7 @@ def transfer(
     """
     from nst_jax import api  # jax and Flax are loaded when they are needed
 
-    return api.transfer(content, style, init=init, options=options)
+    return api.transfer(content, style, init=init, masks=masks, style_masks=style_masks, options=options)
 
 
 def __getattr__(name: str) -> Any:

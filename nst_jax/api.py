@@ -12,28 +12,49 @@ from nst_jax.compose import make_config, to_yaml
 from nst_jax.config import to_spec
 from nst_jax.errors import InputError
 from nst_jax.images.files import MIN_SIDE
+from nst_jax.images.masks import Mask, as_mask
 from nst_jax.networks import load, weights
 from nst_jax.preview import preview
 
 
 def transfer(
-    content: np.ndarray, style: np.ndarray | Sequence[np.ndarray], *, init: np.ndarray | str, options: dict[str, Any]
+    content: np.ndarray,
+    style: np.ndarray | Sequence[np.ndarray],
+    *,
+    init: np.ndarray | str,
+    masks: Sequence[Any],
+    style_masks: Sequence[Any],
+    options: dict[str, Any],
 ) -> tuple[Float[np.ndarray, "h w 3"], dict[str, Any]]:
     """See `nst_jax.transfer`."""
     several = [style] if isinstance(style, np.ndarray) else list(style)
     start = None if isinstance(init, str) else as_pixels("init", init)
     inputs = job.Inputs(as_pixels("content", content), tuple(as_pixels("style", array) for array in several), start)
+    inputs = inputs._replace(masks=tuple(map(_as_mask, masks)), style_masks=tuple(map(_as_mask, style_masks)))
     config = make_config({**options, "init": init if isinstance(init, str) else "file"})
     if start is None and config.init not in job.INITS:
         raise InputError(f"init must be one of {', '.join(job.INITS)}, or an array; got {config.init!r}")
     use_compilation_cache()
-    spec = to_spec(config, architecture=weights.architecture(config.network.name), num_styles=len(several))
+    spec = to_spec(
+        config, architecture=weights.architecture(config.network.name), num_styles=len(several), num_regions=len(masks)
+    )
     network = load(config.network.name, convolution=spec.objective.network.convolution, taps=spec.objective.taps)
     if spec.init == "adain":
         inputs = inputs._replace(init=preview(inputs.content, inputs.styles[0], size=config.size, color=spec.color))
     outcome = job.transfer(network.params, inputs, spec)
     record = {"metrics": outcome.rows, "seconds": outcome.seconds, "recoveries": outcome.recoveries}
     return outcome.pixels[0], record | {"config": to_yaml(config, record=False)}
+
+
+def _as_mask(array: Any) -> Mask | None:
+    """[h, w] of uint8, booleans or floating point in [0, 1]; None stays."""
+    if array is None:
+        return None
+    array = np.asarray(array)
+    if array.ndim != 2:
+        raise InputError(f"a mask must have the shape [h, w], got {list(array.shape)}")
+    array = array.astype(np.float32) if array.dtype == bool else array
+    return as_mask(as_pixels("a mask", np.repeat(array[..., None], 3, -1)))
 
 
 def as_pixels(what: str, array: Shaped[np.ndarray, "..."]) -> Float[np.ndarray, "1 h w 3"]:

@@ -23,11 +23,13 @@ _KINDS = {
     bool: "true or false",
     list[str]: "a list such as [relu1_1,relu2_1]",
     list[float] | None: "a list of numbers such as [1,0.5], or null",
+    list[str] | None: "a list such as [sky.png,rest], or null",
+    list[str | None] | None: "a list such as [sky.png,null], or null",
 }
 # Keys whose values are paths: taken as they are, whatever Hydra's grammar makes of their letters.
 _PATHS = ("content.path", "style.path", "init", "run.dir")
 # Those that may be lists of paths.
-_PATH_LISTS = ("style.path",)
+_PATH_LISTS = ("style.path", "mask.regions", "mask.styles")
 _HINTS = {
     "content": "; for a file of your own, content.path=FILE",
     "style": "; for a file of your own, style.path=FILE",
@@ -136,7 +138,7 @@ def quote_paths(arguments: Sequence[str]) -> list[str]:
 
 def _quoted(argument: str, several: bool) -> str:
     key, equals, value = argument.partition("=")
-    if key not in _PATHS or value in ("", "null") or value[0] in "'\"":
+    if key not in (*_PATHS, *_PATH_LISTS) or value in ("", "null") or value[0] in "'\"":
         return argument
     if key in _PATH_LISTS and value.startswith("[") and value.endswith("]"):
         return f"{key}=[{','.join(_quote(piece.strip()) for piece in value[1:-1].split(','))}]"

@@ -7,23 +7,19 @@ from typing import Any
 from nst_jax.errors import InputError, one_of
 from nst_jax.images.color import COLORS
 from nst_jax.job import INITS, JobSpec, Scale
+from nst_jax.mixing import layer_shares, listed, numbers, style_shares
 from nst_jax.networks import choose_convolution
-from nst_jax.networks.convnet import REMAT, NetworkSpec, check_taps, smallest_image
+from nst_jax.networks.convnet import REMAT, NetworkSpec, check_taps, num_channels, smallest_image
 from nst_jax.networks.padding import PADDINGS
 from nst_jax.networks.precision import PRECISIONS
 from nst_jax.objective.conventions import CONVENTIONS
 from nst_jax.objective.objective import LossWeights, ObjectiveSpec
+from nst_jax.objective.priors import TOTAL_VARIATIONS
 from nst_jax.objective.style import STYLE_DISTANCES
 from nst_jax.optimize.solvers import SOLVERS, SolverSpec
 
 # `scales=auto` halves the size down to this many pixels, and doubles the steps each time.
 COARSEST = 96
-# Shares written with few digits, such as 0.33, add up to 1 nearly.
-_BLEND_TOLERANCE = 0.011
-
-
-def _listed(value: Any) -> list[str]:
-    return [value] if isinstance(value, str) else list(value)
 
 
 @dataclass
@@ -42,20 +38,39 @@ class StyleConfig:
         name: a name, or a list; several of the group, `style=[starry,shipwreck]`, become one.
         path: a file, or a list; goes first.
         scale: a style's longer side over the content's: larger gives coarser strokes. A number, or one for each.
-        blend: the share of each, 1 in all; null: equal shares.
+        blend: the share of each, 1 in all, or such a list for each region; null: equal shares, or with regions, of which there
+            are as many as styles, a style for each.
+        layers: for each style the style layers that it has a say in, such as fine ones for one style and coarse ones for
+            another; null: all.
     """
 
     name: Any = "starry"
     path: Any = None
     scale: Any = 1.0
     blend: Any = None
+    layers: Any = None
 
     @property
     def pictures(self) -> list[PictureConfig]:
         """Each picture by itself."""
         if self.path is not None:
-            return [PictureConfig("style", path) for path in _listed(self.path)]
-        return [PictureConfig(name) for name in _listed(self.name)]
+            return [PictureConfig("style", path) for path in listed(self.path)]
+        return [PictureConfig(name) for name in listed(self.name)]
+
+
+@dataclass
+class MaskConfig:
+    """Regions of the content picture, each with a style (see `StyleConfig.blend`).
+
+    Attributes:
+        regions: a mask for each, white inside, gray at soft edges; "rest" is what the others leave; null: no regions.
+        weights: what each region's style term counts, beside its area; null: 1 each.
+        styles: a mask for each style, of the part of it that counts, or null for all of it.
+    """
+
+    regions: list[str] | None = None
+    weights: list[float] | None = None
+    styles: list[str | None] | None = None
 
 
 @dataclass
@@ -74,12 +89,10 @@ class NetworkConfig:
 
 @dataclass
 class LossConfig:
-    """The loss: layers, α (content_weight), β (style_weight), weights w_l of the layers.
-
-    These are a list, or null for 1/n each, or "halving": each layer counts half of the one before it, 1 in all.
-    """
+    """The loss: layers, α (content_weight), β (style_weight), weights w_l of the layers (see `nst_jax.mixing.layer_shares`)."""
 
     convention: str = "mean"
+    tv: str = ObjectiveSpec.tv
     content_layers: list[str] = field(default_factory=lambda: ["relu4_2"])
     style_layers: list[str] = field(default_factory=lambda: [f"relu{i}_1" for i in range(1, 6)])
     style_distance: str = "wasserstein"
@@ -121,6 +134,7 @@ class Config:
 
     content: PictureConfig = field(default_factory=lambda: PictureConfig("tubingen"))
     style: StyleConfig = field(default_factory=StyleConfig)
+    mask: MaskConfig = field(default_factory=MaskConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
@@ -134,13 +148,14 @@ class Config:
     preview: bool = False
 
 
-def to_spec(config: Config, *, architecture: str, num_styles: int | None = None) -> JobSpec:
+def to_spec(config: Config, *, architecture: str, num_styles: int | None = None, num_regions: int | None = None) -> JobSpec:
     """The frozen description of the job, with every value checked.
 
     Args:
         config: what the user set.
         architecture: of the parameters that `config.network.name` stands for.
         num_styles: how many style pictures there are, if not those that the config names.
+        num_regions: likewise how many regions; 1 is no mask.
 
     Raises:
         InputError: a value out of range, an unknown name, or lists of different lengths.
@@ -149,17 +164,25 @@ def to_spec(config: Config, *, architecture: str, num_styles: int | None = None)
     _at_least("run.log_every", config.run.log_every, 1)
     _at_least("run.snapshot_every", config.run.snapshot_every, 0)
     _at_least("run.checkpoint_every_s", config.run.checkpoint_every_s, 0)
-    num_styles = num_styles or len(config.style.pictures)
+    styles, mask = config.style, config.mask
+    num_styles = num_styles or len(styles.pictures)
+    num_regions = num_regions or len(mask.regions or [None])
+    if mask.styles is not None and len(mask.styles) != num_styles:
+        raise InputError(f"mask.styles must be one for each of the {num_styles} styles, got {len(mask.styles)}; null for none")
+    region_weights = numbers("mask.weights", mask.weights or [1.0] * num_regions, num_regions, "region")
+    style_scales = styles.scale if isinstance(styles.scale, Sequence) else [styles.scale] * num_styles
     scales = _scales(config)
     smallest = smallest_image(architecture, objective.taps)
     _at_least("size of the smallest scale", scales[0].size, smallest)
     return JobSpec(
         objective=objective,
-        loss_weights=_loss_weights(config.loss),
+        loss_weights=_loss_weights(config.loss, region_weights, architecture),
         solver=_solver(config.optimizer),
         scales=scales,
-        style_scales=_style_scales(config.style.scale, num_styles),
-        style_shares=_style_shares(config, num_styles),
+        style_scales=tuple(
+            _above("style.scale", scale, 0) for scale in numbers("style.scale", style_scales, num_styles, "style", least=None)
+        ),
+        style_shares=style_shares(styles.blend, styles.layers, config.loss.style_layers, num_styles, num_regions),
         init=config.init if config.init in INITS else "file",
         seed=_at_least("seed", config.seed, 0),
         color=one_of("color", config.color, COLORS),
@@ -193,61 +216,23 @@ def _objective(config: Config, architecture: str) -> ObjectiveSpec:
         style_layers=tuple(loss.style_layers),
         style_distance=one_of("loss.style_distance", loss.style_distance, tuple(STYLE_DISTANCES)),
         convention=one_of("loss.convention", loss.convention, tuple(CONVENTIONS)),
+        tv=one_of("loss.tv", loss.tv, tuple(TOTAL_VARIATIONS)),
     )
 
 
-def _loss_weights(loss: LossConfig) -> LossWeights:
-    content = _layer_weights("content", loss.content_layers, loss.content_layer_weights, loss.content_weight)
-    style = _layer_weights("style", loss.style_layers, loss.style_layer_weights, loss.style_weight)
-    return LossWeights(content, style, _at_least("loss.tv_weight", loss.tv_weight, 0))  # pyright: ignore[reportArgumentType]
+def _loss_weights(loss: LossConfig, regions: list[float], architecture: str) -> LossWeights:
+    content, style = (
+        _layer_weights(term, *(getattr(loss, f"{term}_{part}") for part in ("layers", "layer_weights", "weight")), architecture)
+        for term in ("content", "style")
+    )
+    tv: Any = _at_least("loss.tv_weight", loss.tv_weight, 0)
+    return LossWeights(content, style, tv, tuple(regions))
 
 
-def _layer_weights(term: str, layers: list[str], given: Any, total: float) -> dict[str, Any]:
+def _layer_weights(term: str, layers: list[str], given: Any, total: float, architecture: str) -> dict[str, Any]:
     _at_least(f"loss.{term}_weight", total, 0)
-    key = f"loss.{term}_layer_weights"
-    shares = _shares(key, given, len(layers))
-    if len(shares) != len(layers):
-        what = f"{key} must have one number for each of the {len(layers)} layers"
-        raise InputError(f"{what}, got {len(shares)}; give as many, or null for equal weights")
-    return {name: total * _at_least(key, w, 0) for name, w in zip(layers, shares, strict=True)}
-
-
-def _shares(key: str, given: Any, count: int) -> list[float]:
-    """The weights of so many layers.
-
-    Example:
-        >>> _shares("w", None, 4), _shares("w", "halving", 2), _shares("w", [1, 3], 2)
-        ([0.25, 0.25, 0.25, 0.25], [0.6666666666666666, 0.3333333333333333], [1.0, 3.0])
-    """
-    if given is None:
-        return [1 / max(count, 1)] * count
-    if given == "halving":
-        return [2.0 ** (count - 1 - i) / (2.0**count - 1) for i in range(count)]
-    if not isinstance(given, Sequence) or isinstance(given, str) or not all(type(w) in (int, float) for w in given):
-        raise InputError(f"{key} must be null, halving, or a list of numbers such as [1,0.5], got {given!r}")
-    return [float(w) for w in given]
-
-
-def _style_scales(scale: Any, num_styles: int) -> tuple[float, ...]:
-    scales = _numbers("style.scale", scale, num_styles) if isinstance(scale, Sequence) else [scale] * num_styles
-    return tuple(_above("style.scale", float(factor), 0) for factor in scales)
-
-
-def _style_shares(config: Config, num_styles: int) -> dict[str, Any]:
-    """By style layer, for each region (here one) the share of each style."""
-    blend = config.style.blend
-    shares = [1 / num_styles] * num_styles if blend is None else _numbers("style.blend", blend, num_styles)
-    if abs(sum(_at_least("style.blend", share, 0) for share in shares) - 1) > _BLEND_TOLERANCE:
-        raise InputError(f"style.blend must add up to 1, got {shares}, which is {sum(shares):g}; divide each by that")
-    return {layer: (tuple(share / sum(shares) for share in shares),) for layer in config.loss.style_layers}
-
-
-def _numbers(what: str, values: Any, count: int) -> list[float]:
-    """A list of so many numbers, one for each style."""
-    good = isinstance(values, Sequence) and not isinstance(values, str)
-    if not good or len(values) != count or not all(type(v) in (int, float) for v in values):
-        raise InputError(f"{what} must be a list of one number for each style, here {count}, got {values!r}")
-    return list(values)
+    channels = {layer: num_channels(architecture, layer) for layer in layers}
+    return {name: total * w for name, w in layer_shares(f"loss.{term}_layer_weights", given, channels).items()}
 
 
 def _solver(optimizer: OptimizerConfig) -> SolverSpec:

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from nst_jax.errors import InputError
 from nst_jax.images.color import recolor, with_colors
 from nst_jax.images.files import fit_long_side, resize
+from nst_jax.images.masks import Mask, check_aspect, check_regions, regions_at
 from nst_jax.memory import fit
 from nst_jax.objective.objective import LossWeights, Objective, Styles
 from nst_jax.optimize.loop import Metrics, init_state
@@ -70,11 +71,15 @@ class Inputs(NamedTuple):
         content: its arrangement is kept.
         styles: their texture and colors are taken.
         init: the picture to start from, for `JobSpec.init == "file"`.
+        masks: the regions of the content, see `nst_jax.images.masks.regions_at`; () is one that covers everything.
+        style_masks: of each style, which part of it counts, None for all of it; () is all of all.
     """
 
     content: Pixels
     styles: tuple[Pixels, ...]
     init: Pixels | None = None
+    masks: tuple[Mask | None, ...] = ()
+    style_masks: tuple[Mask | None, ...] = ()
 
 
 class Position(NamedTuple):
@@ -209,8 +214,8 @@ def plan(inputs: Inputs, spec: JobSpec) -> list[Stage]:
     colors = inputs.content if spec.color == "luminance" else None
     recolored = [recolor(inputs.content, style, spec.color) for style in inputs.styles]
     content = recolored[0][0] if recolored else inputs.content
-    styles = tuple(style for _, style in recolored)
-    return [_stage(i, content, styles, colors, spec) for i in range(len(spec.scales))]
+    seen = inputs._replace(content=content, styles=tuple(style for _, style in recolored))
+    return [_stage(i, seen, colors, spec) for i in range(len(spec.scales))]
 
 
 def needs(params: Params, stage: Stage, spec: JobSpec, jobs: int = 0) -> Needs:
@@ -259,7 +264,8 @@ def _pictures(stage: Stage) -> tuple[Any, ...]:
 
 
 def check_pictures(inputs: Inputs, spec: JobSpec) -> None:
-    """Raises InputError if a picture, at one of the scales, is too narrow for the deepest layer of the loss."""
+    """Raises InputError for a picture too narrow, at one of the scales, for the deepest layer of the loss, or for bad masks."""
+    _check_masks(inputs, spec)
     smallest = spec.objective.smallest
     for scale in spec.scales:
         sizes = [("content", _content_size(inputs.content, scale))]
@@ -270,6 +276,21 @@ def check_pictures(inputs: Inputs, spec: JobSpec) -> None:
                     f"{role} must be at least {smallest} pixels on each side at the scale {scale.size}, got {width}x{height};"
                     " use a larger scale, or crop the picture"
                 )
+
+
+def _check_masks(inputs: Inputs, spec: JobSpec) -> None:
+    for number, mask in enumerate(inputs.masks, 1):
+        if mask is not None:
+            check_aspect(f"the mask of region {number}", mask, inputs.content)
+    for number, (mask, style) in enumerate(zip(inputs.style_masks, inputs.styles, strict=False), 1):
+        if mask is not None:
+            check_aspect(f"the mask of style {number}", mask, style)
+            if resize(mask, _style_sizes(inputs.styles, spec.scales[0], spec)[number - 1]).sum() < 1:
+                raise InputError(
+                    f"the mask of style {number} must have a white part, got a black picture; paint what counts white"
+                )
+    for scale in spec.scales if inputs.masks else ():
+        check_regions(inputs.masks, _content_size(inputs.content, scale))
 
 
 class _Course:
@@ -317,18 +338,26 @@ class _Course:
         self.stopped = bool(self.observe(Report(self.step, new, messages, lambda: _picture(state, stage), last, position)))
 
 
-def _stage(index: int, content: Pixels, styles: tuple[Pixels, ...], colors: Pixels | None, spec: JobSpec) -> Stage:
+def _stage(index: int, inputs: Inputs, colors: Pixels | None, spec: JobSpec) -> Stage:
     scale = spec.scales[index]
-    height_width = _content_size(content, scale)
-    fitted = tuple(map(resize, styles, _style_sizes(styles, scale, spec)))
-    mixed = Styles(fitted, jax.tree.map(np.float32, spec.style_shares))  # pyright: ignore[reportArgumentType] NumPy's
+    height_width = _content_size(inputs.content, scale)
+    content = resize(inputs.content, height_width)
     colors = None if colors is None else resize(colors, height_width)
-    before = _content_size(content, spec.scales[index - 1]) if index else None
-    seen = resize(content, height_width)
-    detail = np.zeros_like(seen)
+    before = _content_size(inputs.content, spec.scales[index - 1]) if index else None
+    detail = np.zeros_like(content)
     if before and isinstance(spec.loss_weights, LossWeights) and any(spec.loss_weights.content.values()):
-        detail = seen - resize(resize(content, before), height_width)
-    return Stage(index, scale, seen, mixed, colors, before, detail, is_last=index == len(spec.scales) - 1)
+        detail = content - resize(resize(inputs.content, before), height_width)
+    last = index == len(spec.scales) - 1
+    return Stage(index, scale, content, _styles_at(inputs, scale, spec), colors, before, detail, is_last=last)
+
+
+def _styles_at(inputs: Inputs, scale: Scale, spec: JobSpec) -> Styles:
+    """The styles and all masks at the sizes of a scale."""
+    sizes = _style_sizes(inputs.styles, scale, spec)
+    masks = [None if mask is None else resize(mask, size) for mask, size in zip(inputs.style_masks, sizes, strict=False)]
+    regions = regions_at(inputs.masks, _content_size(inputs.content, scale)) if inputs.masks else None
+    shares = jax.tree.map(np.float32, spec.style_shares)
+    return Styles(tuple(map(resize, inputs.styles, sizes)), shares or None, tuple(masks), regions)  # pyright: ignore
 
 
 def _content_size(content: Pixels, scale: Scale) -> tuple[int, int]:

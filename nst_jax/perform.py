@@ -4,7 +4,7 @@ import functools
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +16,7 @@ from nst_jax.compose import to_yaml
 from nst_jax.config import Config, PictureConfig, to_spec
 from nst_jax.errors import InputError
 from nst_jax.images.files import Picture, read_image
+from nst_jax.images.masks import Mask, as_mask
 from nst_jax.images.named import find_image
 from nst_jax.networks import Network, load, weights
 from nst_jax.preview import preview
@@ -37,7 +38,8 @@ class Prepared:
     Attributes:
         config: as it was given.
         spec: what it describes.
-        pictures: by role: "content", "style" (and "style2", "style3", ... of several), "init" if the job starts from a file.
+        pictures: by role: "content", "style" (and "style2", "style3", ... of several), "init" if the job starts from a file,
+            "mask", "mask2", ... of regions, "style_mask", "style_mask2", ... of styles; "mask2" is missing if it is the rest.
         network: with its parameters.
         begun: the manifest as the run begins.
         seconds: that the preparation took.
@@ -53,7 +55,7 @@ class Prepared:
     @property
     def inputs(self) -> job.Inputs:
         """The pixels of the pictures."""
-        return _inputs(self.pictures)
+        return _inputs(self.config, self.pictures)
 
 
 def run(config: Config) -> tuple[RunFolder, job.Outcome]:
@@ -134,7 +136,7 @@ def prepare(config: Config) -> Prepared:
     began = time.perf_counter()
     spec = specify(config)
     pictures = _pictures(config, spec, say(config))
-    job.check_pictures(_inputs(pictures), spec)
+    job.check_pictures(_inputs(config, pictures), spec)
     network = _network(config.network.name, spec.objective.network.convolution, spec.objective.taps)
     begun = begin_manifest(
         command=sys.orig_argv,
@@ -187,8 +189,9 @@ def specify(config: Config) -> job.JobSpec:
 
 
 def _pictures(config: Config, spec: job.JobSpec, tell: Callable[[str], None]) -> dict[str, Picture]:
-    sources = {"content": config.content}
-    sources |= {f"style{i}" if i > 1 else "style": source for i, source in enumerate(config.style.pictures, 1)}
+    sources: dict[str, PictureConfig] = {"content": config.content, **_numbered("style", config.style.pictures)}
+    sources |= _numbered("mask", map(_mask_source, config.mask.regions or []))
+    sources |= _numbered("style_mask", map(_mask_source, config.mask.styles or []))
     if spec.init == "file":
         sources["init"] = PictureConfig("init", config.init)
     pictures = {role: read_picture(source, partial(_tell, tell, role)) for role, source in sources.items()}
@@ -201,9 +204,30 @@ def _tell(say: Callable[[str], None], role: str, notice: str) -> None:
     say(f"{role}: {notice}")
 
 
-def _inputs(pictures: dict[str, Picture]) -> job.Inputs:
-    styles = tuple(picture.pixels for role, picture in pictures.items() if role.startswith("style"))
-    return job.Inputs(pictures["content"].pixels, styles, pictures["init"].pixels if "init" in pictures else None)
+def _inputs(config: Config, pictures: dict[str, Picture]) -> job.Inputs:
+    def masks(role: str, given: Sequence[str | None] | None) -> tuple[Mask | None, ...]:
+        found = (pictures.get(_role(role, number)) for number in range(1, len(given or []) + 1))
+        return tuple(None if picture is None else as_mask(picture.pixels) for picture in found)
+
+    return job.Inputs(
+        content=pictures["content"].pixels,
+        styles=tuple(pictures[_role("style", number)].pixels for number in range(1, len(config.style.pictures) + 1)),
+        init=pictures["init"].pixels if "init" in pictures else None,
+        masks=masks("mask", config.mask.regions),
+        style_masks=masks("style_mask", config.mask.styles),
+    )
+
+
+def _numbered(role: str, sources: Iterable[PictureConfig | None]) -> dict[str, PictureConfig]:
+    return {_role(role, number): source for number, source in enumerate(sources, 1) if source is not None}
+
+
+def _role(role: str, number: int) -> str:
+    return role if number == 1 else f"{role}{number}"
+
+
+def _mask_source(path: str | None) -> PictureConfig | None:
+    return None if path in (None, "rest") else PictureConfig("mask", path)
 
 
 def _preview(config: Config, spec: job.JobSpec, pictures: dict[str, Picture]) -> job.Pixels:

@@ -173,6 +173,6 @@ def test_the_members_of_a_sweep_are_quoted_one_by_one():
 
 
 def test_yaml_gives_the_config_back():
-    config = make_config({"size": 64, "loss": {"style_layer_weights": [1, 2, 3, 4, 5]}})
+    config = make_config({"size": 64, "loss": {"style_layer_weights": [1, 2, 3, 4, 5]}, "style": {"blend": [0.3, 0.7]}})
     assert make_config(yaml.safe_load(to_yaml(config))) == config
     assert "run" not in yaml.safe_load(to_yaml(config, record=False))

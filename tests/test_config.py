@@ -145,7 +145,7 @@ def test_layer_weights_are_numbers_or_a_rule(given: Any):
 
 def test_layer_weights_come_one_for_each_layer():
     message = message_of(loss={"style_layer_weights": [1, 2]})
-    assert "one number for each of the 5 layers, got 2" in message
+    assert "one number for each of the 5 layers, got [1, 2]" in message
 
 
 @pytest.mark.parametrize(("size", "sizes"), [(16, [16]), (191, [191]), (192, [96, 192]), (1000, [125, 250, 500, 1000])])

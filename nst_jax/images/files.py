@@ -86,7 +86,7 @@ def fit_long_side(height: int, width: int, size: int) -> tuple[int, int]:
     return max(1, round(height * size / long)), max(1, round(width * size / long))
 
 
-def resize(pixels: Float[np.ndarray, "1 h w 3"], height_width: tuple[int, int]) -> Float[np.ndarray, "1 h2 w2 3"]:
+def resize(pixels: Float[np.ndarray, "1 h w c"], height_width: tuple[int, int]) -> Float[np.ndarray, "1 h2 w2 c"]:
     """`pixels` at another size by a Lanczos filter as wide as the scale needs, in float32; the overshoot is clipped.
 
     At their own size they are what they are.
@@ -100,7 +100,7 @@ def resize(pixels: Float[np.ndarray, "1 h w 3"], height_width: tuple[int, int]) 
     channels = [
         Image.fromarray(np.ascontiguousarray(pixels[0, :, :, channel], np.float32))
         .resize((width, height), Image.Resampling.LANCZOS)
-        for channel in range(3)
+        for channel in range(pixels.shape[3])
     ]  # fmt: skip
     return np.clip(np.stack([np.asarray(channel) for channel in channels], axis=-1)[None], 0, 1)
 

@@ -154,6 +154,19 @@ def layer_names(architecture: str) -> tuple[str, ...]:
     return tuple(names)
 
 
+def num_channels(architecture: str, tap: str) -> int:
+    """The number of channels of a layer's map.
+
+    Example:
+        >>> num_channels("vgg19", "pool2")
+        128
+    """
+    widths = [layer.features for layer in ARCHITECTURES[architecture] if isinstance(layer, Conv)]
+    names = [name for name in layer_names(architecture) if name.startswith("conv")]
+    passed = layer_names(architecture)[: layer_names(architecture).index(tap) + 1]
+    return widths[sum(name in passed for name in names) - 1]
+
+
 def layers_with_params(architecture: str, taps: Sequence[str]) -> tuple[str, ...]:
     """The names under which `Params` holds what the maps of `taps` depend on.
 

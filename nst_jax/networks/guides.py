@@ -24,7 +24,7 @@ def guides(mask: Float[Array, "n h w 1"], taps: Sequence[str], architecture: str
     Example:
         >>> import jax.numpy as jnp
         >>> left = jnp.array([1.0, 1.0, 0.0, 0.0]).reshape(1, 1, 4, 1)
-        >>> guides(left, ["conv1_1"], "vgg19")["conv1_1"].ravel().round(2).tolist()
+        >>> [round(float(t), 2) for t in guides(left, ["conv1_1"], "vgg19")["conv1_1"].ravel()]
         [1.0, 0.67, 0.33, 0.0]
 
     References:

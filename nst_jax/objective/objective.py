@@ -11,7 +11,7 @@ from nst_jax.networks.convnet import NetworkSpec, features, smallest_image
 from nst_jax.networks.guides import guides
 from nst_jax.objective.content import content_distance
 from nst_jax.objective.conventions import CONVENTIONS
-from nst_jax.objective.priors import total_variation
+from nst_jax.objective.priors import TOTAL_VARIATIONS
 from nst_jax.objective.statistics import Statistics, squared_error
 from nst_jax.objective.style import STYLE_DISTANCES
 from nst_jax.types import Features, Image, Params
@@ -57,6 +57,7 @@ class ObjectiveSpec:
         style_layers: where the image's statistics are to agree with the style's.
         style_distance: a key of `style.STYLE_DISTANCES`.
         convention: a key of `conventions.CONVENTIONS`: whose normalization the weights are meant for.
+        tv: the form of the total variation, a key of `priors.TOTAL_VARIATIONS`.
     """
 
     network: NetworkSpec
@@ -64,6 +65,7 @@ class ObjectiveSpec:
     style_layers: tuple[str, ...]
     style_distance: str = "gram"
     convention: str = "paper"
+    tv: str = "l2"
 
     @property
     def taps(self) -> tuple[str, ...]:
@@ -206,5 +208,5 @@ def loss(params: Params, image: Image, targets: Targets, weights: LossWeights, *
     maps = features(params, image, spec.taps, spec=spec.network)
     statistics = measure(maps, targets, spec=spec)
     content, style = score(statistics, targets, weights, spec=spec)
-    tv = weights.tv * total_variation(image)
+    tv = weights.tv * TOTAL_VARIATIONS[spec.tv](image)
     return content + style + tv, Terms(content, style, tv)

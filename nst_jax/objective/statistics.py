@@ -76,7 +76,7 @@ def moments(feature_map: Float[Array, "n h w c"], guide: Float[Array, "n h w"] |
         >>> float(m.positions), float(m.sum[0]), float(m.product[0, 0])
         (2.0, 4.0, 10.0)
         >>> m = moments(jnp.array([1.0, 3.0]).reshape(1, 1, 2, 1), jnp.array([[[0.5, 0.0]]]))
-        >>> float(m.positions), float(m.sum[0]), round(float(m.product[0, 0]), 6)
+        >>> float(m.positions), round(float(m.sum[0]), 6), round(float(m.product[0, 0]), 6)
         (0.5, 0.5, 0.5)
     """
     f = feature_map.reshape(-1, feature_map.shape[-1])
@@ -88,7 +88,7 @@ def moments(feature_map: Float[Array, "n h w c"], guide: Float[Array, "n h w"] |
     return Moments(total(guide), (root * guided).sum(0, dtype=wide), product_sum(guided))
 
 
-def total(guide: Float[Array, "n h w"]) -> Float[Array, ""]:
+def total(guide: Float[Array, "..."]) -> Float[Array, ""]:
     """How many positions a guide makes; of none a little, so that their mean is 0."""
     return jnp.maximum(guide.sum(), jnp.finfo(guide.dtype).tiny)
 
