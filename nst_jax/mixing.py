@@ -123,7 +123,7 @@ def layer_shares(what: str, given: Any, channels: dict[str, int]) -> dict[str, f
         ratio = [2.0**-i for i in range(len(channels))]
     elif given == "1/C2":
         ratio = [1 / c**2 for c in channels.values()]
-    elif isinstance(given, str) and ":" not in given:
+    elif ":" not in given if isinstance(given, str) else not all(type(w) in (int, float) for w in _list(given)):
         raise InputError(f"{what} must be null, halving, or a list such as [1,0.5], or equal, 1/C2, 4:2:1; got {given!r}")
     elif isinstance(given, str):
         ratio = numbers(what, [_number(part) for part in given.split(":")], len(channels), "layer")
@@ -133,6 +133,10 @@ def layer_shares(what: str, given: Any, channels: dict[str, int]) -> dict[str, f
     if channels and not total:
         raise InputError(f"{what} must have a number above 0, got {given!r}")
     return {layer: part / total for layer, part in zip(channels, ratio, strict=True)}
+
+
+def _list(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, Sequence) else [None]
 
 
 def _number(text: str) -> float | str:
