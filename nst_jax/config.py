@@ -221,10 +221,8 @@ def _objective(config: Config, architecture: str) -> ObjectiveSpec:
 
 
 def _loss_weights(loss: LossConfig, regions: list[float], architecture: str) -> LossWeights:
-    content, style = (
-        _layer_weights(term, *(getattr(loss, f"{term}_{part}") for part in ("layers", "layer_weights", "weight")), architecture)
-        for term in ("content", "style")
-    )
+    content = _layer_weights("content", loss.content_layers, loss.content_layer_weights, loss.content_weight, architecture)
+    style = _layer_weights("style", loss.style_layers, loss.style_layer_weights, loss.style_weight, architecture)
     tv: Any = _at_least("loss.tv_weight", loss.tv_weight, 0)
     return LossWeights(content, style, tv, tuple(regions))
 

@@ -102,14 +102,17 @@ def test_the_manual_shows_every_setting_with_its_default():
         ),
         ("optimzer=adam", "key must be one that the config has, got 'optimzer'; did you mean optimizer?"),
         ("style_weight=3", "key must be one that the config has, got 'style_weight'; did you mean loss.style_weight?"),
-        ("zzz=3", "key must be one that the config has, got 'zzz'; python -m nst_jax.run --cfg job shows them all"),
+        ("zzz=3", "key must be one that the config has, got 'zzz'; --cfg job shows them all"),
         ("seed=one", "seed must be a whole number, got 'one'"),
         ("size=1.5", "size must be a whole number, got '1.5'"),
         ("loss.style_weight=much", "loss.style_weight must be a number, got 'much'"),
         ("run.quiet=perhaps", "run.quiet must be true or false, got 'perhaps'"),
         ("loss.style_layers=relu1_1", "loss.style_layers must be a list such as [relu1_1,relu2_1], got 'relu1_1'"),
         ("optimizer=sgd", "optimizer must be one of adam, lbfgs; got 'sgd'"),
-        ("experiment=moon", "experiment must be one of fast, gatys2015, gatys2016, photo, quality, texture; got 'moon'"),
+        (
+            "experiment=moon",
+            "experiment must be one of alpha_beta_layers, fast, gatys2015, gatys2016, photo, quality, reconstructions, texture; got 'moon'",
+        ),
     ],
 )
 def test_a_mistake_is_told_with_what_would_be_right(override: str, message: str):

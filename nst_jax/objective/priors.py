@@ -37,7 +37,7 @@ def absolute_variation(image: Images) -> Float[Array, ""]:
         >>> round(float(absolute_variation(step)), 3)  # one step of 1 over 4 pixels
         0.249
     """
-    return sum(jnp.sum(_smooth(jnp.diff(image, axis=axis) ** 2)) for axis in (1, 2)) / image.size
+    return jnp.asarray(sum(jnp.sum(_smooth(jnp.diff(image, axis=axis) ** 2)) for axis in (1, 2))) / image.size
 
 
 def isotropic_variation(image: Images) -> Float[Array, ""]:

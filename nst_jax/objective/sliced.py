@@ -57,7 +57,7 @@ def quantiles(feature_map: Float[Array, "n h w c"], guide: Float[Array, "n h w"]
 
 def blend_quantiles(styles: Sequence[Quantiles], shares: Sequence[Float[Array, ""] | float]) -> Quantiles:
     """The barycenter along each direction: the mean of the quantiles."""
-    values = sum(share * style.values for share, style in zip(shares, styles, strict=True))
+    values = jnp.asarray(sum(share * style.values for share, style in zip(shares, styles, strict=True)))
     return Quantiles(styles[0].directions, values)
 
 
