@@ -139,11 +139,13 @@ def test_a_page_that_is_watched_follows_the_run_without_being_loaded_anew(browse
         count = PLOT + "return Bokeh.documents[0].get_model_by_name('rows').data.step.length"
         assert wait_for(lambda: browser.execute_script(count) == 8)
         assert wait_for(lambda: browser.execute_script(picture) != first)
-        assert wait_for(lambda: "step 8" in browser.find_element("css selector", ".line").text)
+        assert wait_for(lambda: "step 8" in browser.execute_script("return document.querySelector('.line')?.textContent ?? ''"))
         assert browser.execute_script("return [window.same, document.getElementById('picture').naturalWidth]") == [True, 24]
         folder.write_result(pixels(24, 32), {})
         folder.write_manifest({"format": FORMAT, "status": "finished"})
-        assert wait_for(lambda: browser.find_element("id", "state").text == "finished")
+        assert wait_for(
+            lambda: browser.execute_script("return document.getElementById('state')?.textContent.trim()") == "finished"
+        )
         assert drawn(browser)
         assert complaints(browser) == []
         server.shutdown()

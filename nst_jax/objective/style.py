@@ -10,7 +10,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from nst_jax.objective.sliced import below, blend_quantiles, quantiles, sliced_distance
 from nst_jax.objective.statistics import Moments, moments
 from nst_jax.objective.wasserstein import EPSILON, Root, barycenter_root, squared_bures
 
@@ -171,5 +170,4 @@ STYLE_DISTANCES = {
     "covariance": _of_moments(blend_moments, covariance_distance),
     "mean_std": _of_moments(blend_moments, mean_std_distance),
     "wasserstein": _of_moments(blend_gaussians, wasserstein_distance),
-    "sliced_wasserstein": StyleDistance(quantiles, blend_quantiles, below, sliced_distance),
 }
