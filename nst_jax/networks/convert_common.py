@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from nst_jax.errors import InputError
-from nst_jax.networks.convnet import ARCHITECTURES, Conv
+from nst_jax.networks.architectures import ARCHITECTURES, Conv, names_of
 
 StoredParams = dict[str, dict[str, np.ndarray]]
 
@@ -38,7 +38,7 @@ def kernel_shapes(network: str) -> dict[str, tuple[int, int, int, int]]:
     shapes, channels = {}, 3
     for layer in ARCHITECTURES[network]:
         if isinstance(layer, Conv):
-            shapes[f"conv{layer.name}"] = (layer.size, layer.size, channels, layer.features)
+            shapes[names_of(layer)[0]] = (layer.size, layer.size, channels // layer.groups, layer.features)
             channels = layer.features
     return shapes
 

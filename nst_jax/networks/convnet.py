@@ -1,61 +1,19 @@
-"""VGG-16, VGG-19 and AlexNet as one Linen module that runs a table of layers, and `features`, the function around it.
-
-References:
-    Simonyan and Zisserman, Very Deep Convolutional Networks for Large-Scale Image Recognition, 2015, arXiv:1409.1556.
-    Krizhevsky, One weird trick for parallelizing convolutional neural networks, 2014, arXiv:1404.5997 (the AlexNet here).
-"""
+"""The networks as one Linen module that runs a table of layers, and `features`, the function around it."""
 
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import flax.linen as nn
 import jax
 from jaxtyping import Array, Float
 
 from nst_jax.errors import InputError
+from nst_jax.networks.architectures import ARCHITECTURES, Conv, Layer, Pool, extent, names_of
 from nst_jax.networks.layers import Convolution, Preprocessing, pool, rectify
+from nst_jax.networks.normalization import local_response
 from nst_jax.networks.recompute import recomputed
 from nst_jax.types import Features, Images, Params
-
-
-class Conv(NamedTuple):
-    """A convolution `conv<name>` followed by `relu<name>`: kernel side, stride and margin in pixels."""
-
-    name: str
-    features: int
-    size: int = 3
-    stride: int = 1
-    margin: int = 1
-
-
-class Pool(NamedTuple):
-    """A pooling layer `pool<name>`: window and stride in pixels."""
-
-    name: str
-    window: int = 2
-    stride: int = 2
-
-
-def _vgg(depths: Sequence[int]) -> tuple[Conv | Pool, ...]:
-    layers: list[Conv | Pool] = []
-    for block, (depth, width) in enumerate(zip(depths, (64, 128, 256, 512, 512), strict=True), 1):
-        layers += [Conv(f"{block}_{i}", width) for i in range(1, depth + 1)]
-        layers.append(Pool(str(block)))
-    return tuple(layers)
-
-
-ARCHITECTURES: dict[str, tuple[Conv | Pool, ...]] = {
-    "vgg16": _vgg((2, 2, 3, 3, 3)),
-    "vgg19": _vgg((2, 2, 4, 4, 4)),
-    "alexnet": (
-        *(Conv("1", 64, size=11, stride=4, margin=2), Pool("1", window=3)),
-        *(Conv("2", 192, size=5, margin=2), Pool("2", window=3)),
-        *(Conv("3", 384), Conv("4", 256), Conv("5", 256), Pool("5", window=3)),
-    ),
-}
-
 
 # Name in the config -> the first letters of the layers that end a part which the gradient computes anew from its input:
 # the poolings end blocks. (Parts of single layers keep every layer's input, and need more memory than keeping all there is.)
@@ -94,18 +52,20 @@ class ConvNet(nn.Module):
 
     Attributes:
         after: the layers begin after this one, whose map is the input then; "" for the whole network, given pictures.
+        training: channels are dropped where the table says so, by the random key "dropout".
     """
 
     spec: NetworkSpec
     taps: tuple[str, ...]
     after: str = ""
+    training: bool = False
 
     @nn.compact
     def __call__(self, x: Float[Array, "n h w c"]) -> Features:
         """The tapped maps of pictures in [0, 1]."""
         layers = ARCHITECTURES[self.spec.architecture]
         if self.after:
-            layers = layers[[_last_name(layer) for layer in layers].index(self.after) + 1 :]
+            layers = layers[[names_of(layer)[-1] for layer in layers].index(self.after) + 1 :]
         else:
             x = Preprocessing(name="preprocess")(x)
         found: Features = {}
@@ -115,29 +75,42 @@ class ConvNet(nn.Module):
                 break
         return {name: found[name] for name in self.taps}
 
-    def _apply(self, layer: Conv | Pool, x: Float[Array, "n h w c"], found: Features) -> Float[Array, "n h2 w2 k"]:
-        spec = self.spec
-        if isinstance(layer, Pool):
+    def _apply(self, layer: Layer, x: Float[Array, "n h w c"], found: Features) -> Float[Array, "n h2 w2 k"]:
+        spec, (name, *relu) = self.spec, names_of(layer)
+        if isinstance(layer, Conv):
+            x = self._convolution(layer, name)(x)
+        elif isinstance(layer, Pool):
             x = pool(x, layer.window, layer.stride, spec.pooling, spec.pooling_scale)
-            self._tap(f"pool{layer.name}", x, found)
-            return x
-        first = layer is ARCHITECTURES[spec.architecture][0]
-        padding = spec.padding if first or spec.padding_at == "all" else "zero"
-        name = f"conv{layer.name}"
-        shape = (layer.features, layer.size, layer.stride, layer.margin)
-        x = Convolution(*shape, padding, spec.convolution, spec.precision, name=name)(x)
+        else:
+            x = local_response(x, layer.offset, layer.alpha)
         self._tap(name, x, found)
-        x = rectify(x)
-        self._tap(f"relu{layer.name}", x, found)
+        if relu:
+            x = rectify(x)
+            self._tap(relu[0], x, found)
+        if isinstance(layer, Conv) and layer.dropout and self.training:
+            x = nn.Dropout(layer.dropout, deterministic=False, name=f"drop{layer.name}")(x)
         return x
+
+    def _convolution(self, layer: Conv, name: str) -> Convolution:
+        spec = self.spec
+        first = layer is ARCHITECTURES[spec.architecture][0]
+        return Convolution(
+            features=layer.features,
+            size=layer.size,
+            stride=layer.stride,
+            margin=layer.margin,
+            groups=layer.groups,
+            padding=spec.padding if first or spec.padding_at == "all" else "zero",
+            method=spec.convolution,
+            precision=spec.precision,
+            bias=layer.bias,
+            std=layer.std,
+            name=name,
+        )
 
     def _tap(self, name: str, x: Float[Array, "n h w c"], found: Features) -> None:
         if name in self.taps:
             found[name] = x
-
-
-def _last_name(layer: Conv | Pool) -> str:
-    return ("pool" if isinstance(layer, Pool) else "relu") + layer.name
 
 
 def layer_names(architecture: str) -> tuple[str, ...]:
@@ -147,24 +120,19 @@ def layer_names(architecture: str) -> tuple[str, ...]:
         >>> layer_names("vgg19")[:5]
         ('conv1_1', 'relu1_1', 'conv1_2', 'relu1_2', 'pool1')
     """
-    names: list[str] = []
-    for layer in ARCHITECTURES[architecture]:
-        kinds = ("pool",) if isinstance(layer, Pool) else ("conv", "relu")
-        names += [kind + layer.name for kind in kinds]
-    return tuple(names)
+    return tuple(name for layer in ARCHITECTURES[architecture] for name in names_of(layer))
 
 
 def num_channels(architecture: str, tap: str) -> int:
     """The number of channels of a layer's map.
 
     Example:
-        >>> num_channels("vgg19", "pool2")
-        128
+        >>> num_channels("vgg19", "pool2"), num_channels("alexnet2012", "relu6")
+        (128, 4096)
     """
-    widths = [layer.features for layer in ARCHITECTURES[architecture] if isinstance(layer, Conv)]
-    names = [name for name in layer_names(architecture) if name.startswith("conv")]
     passed = layer_names(architecture)[: layer_names(architecture).index(tap) + 1]
-    return widths[sum(name in passed for name in names) - 1]
+    layers = [layer for layer in ARCHITECTURES[architecture] if isinstance(layer, Conv) and names_of(layer)[0] in passed]
+    return layers[-1].features
 
 
 def layers_with_params(architecture: str, taps: Sequence[str]) -> tuple[str, ...]:
@@ -176,7 +144,7 @@ def layers_with_params(architecture: str, taps: Sequence[str]) -> tuple[str, ...
     """
     names = layer_names(architecture)
     last = max(names.index(tap) for tap in taps)
-    return ("preprocess", *(name for name in names[: last + 1] if name.startswith("conv")))
+    return ("preprocess", *(name for name in names[: last + 1] if name.startswith(("conv", "fc"))))
 
 
 def smallest_image(architecture: str, taps: Sequence[str]) -> int:
@@ -190,10 +158,9 @@ def smallest_image(architecture: str, taps: Sequence[str]) -> int:
     passed = set(layer_names(architecture)[: last + 1])
     side = 1
     for layer in reversed(ARCHITECTURES[architecture]):
-        if isinstance(layer, Pool) and f"pool{layer.name}" in passed:
-            side = (side - 1) * layer.stride + layer.window
-        elif isinstance(layer, Conv) and f"conv{layer.name}" in passed:
-            side = max(1, (side - 1) * layer.stride + layer.size - 2 * layer.margin)
+        if names_of(layer)[0] in passed:
+            size, stride, margin = extent(layer)
+            side = max(1, (side - 1) * stride + size - 2 * margin)
     return side
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from jaxtyping import Array, Float
 
-from nst_jax.networks.convnet import ARCHITECTURES, Pool
+from nst_jax.networks.architectures import ARCHITECTURES, extent, names_of
 from nst_jax.networks.padding import pad
 from nst_jax.networks.pooling import average_pool
 
@@ -34,13 +34,9 @@ def guides(mask: Float[Array, "n h w 1"], taps: Sequence[str], architecture: str
     found: dict[str, Float[Array, "n _h _w 1"]] = {}
     x = mask
     for layer in ARCHITECTURES[architecture]:
-        if isinstance(layer, Pool):
-            x = average_pool(x, layer.window, layer.stride)
-            names = (f"pool{layer.name}",)
-        else:
-            x = average_pool(pad(x, layer.margin, "replicate"), layer.size, layer.stride)
-            names = (f"conv{layer.name}", f"relu{layer.name}")
-        found |= {name: x for name in names if name in taps}
+        size, stride, margin = extent(layer)
+        x = average_pool(pad(x, margin, "replicate"), size, stride)
+        found |= {name: x for name in names_of(layer) if name in taps}
         if len(found) == len(set(taps)):
             break
     return found

@@ -40,6 +40,9 @@ class Convolution(nn.Module):
         padding: what it is padded with, a key of `PADDINGS`.
         method: "winograd", which takes kernels that `prepare` has transformed and convolves others by patches, or "xla".
         precision: of method "xla", a key of `PRECISIONS`; the others compute in the type they are given.
+        groups: parts of the output channels, each of which sees its own part of the input channels only, in order.
+        bias: where training starts.
+        std: standard deviation of the kernel where training starts; 0 is He's.
     """
 
     features: int
@@ -49,14 +52,22 @@ class Convolution(nn.Module):
     padding: str = "zero"
     method: str = "xla"
     precision: str = "float32"
+    groups: int = 1
+    bias: float = 0.0
+    std: float = 0.0
 
     @nn.compact
     def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h2 w2 k"]:
         """The response of every filter at every position."""
-        bias = self.param("bias", nn.initializers.zeros, (self.features,))[None, None, None]
+        bias = self.param("bias", nn.initializers.constant(self.bias), (self.features,))[None, None, None]
         if self.has_variable("params", "transformed"):
-            return conv3x3(x, self.get_variable("params", "transformed"), padding=self.padding) + bias
-        kernel = self.param("kernel", nn.initializers.he_normal(), (self.size, self.size, x.shape[-1], self.features))
+            kernels = jnp.split(self.get_variable("params", "transformed"), self.groups, axis=-1)
+            parts = [
+                conv3x3(*pair, padding=self.padding) for pair in zip(jnp.split(x, self.groups, axis=-1), kernels, strict=True)
+            ]
+            return (jnp.concatenate(parts, axis=-1) if self.groups > 1 else parts[0]) + bias
+        start = nn.initializers.normal(self.std) if self.std else nn.initializers.he_normal()
+        kernel = self.param("kernel", start, (self.size, self.size, x.shape[-1] // self.groups, self.features))
         padded = pad(x, self.margin, self.padding)
         dtype, products = PRECISIONS[self.precision]
         dtype = dtype or x.dtype
@@ -67,6 +78,7 @@ class Convolution(nn.Module):
             *(padded.astype(dtype), kernel.astype(dtype), strides, "VALID"),
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
             precision=products,
+            feature_group_count=self.groups,
         )
         return y + bias.astype(dtype)
 

@@ -2,7 +2,8 @@
 
 from typing import NamedTuple
 
-from nst_jax.networks.convnet import ARCHITECTURES, Pool, layer_names
+from nst_jax.networks.architectures import ARCHITECTURES, extent, names_of
+from nst_jax.networks.convnet import layer_names
 
 
 class Field(NamedTuple):
@@ -39,11 +40,8 @@ def receptive_field(architecture: str, layer: str) -> Field:
     start, size, stride = 0, 1, 1
     passed = {*layer_names(architecture)[: layer_names(architecture).index(layer) + 1]}
     for part in ARCHITECTURES[architecture]:
-        if isinstance(part, Pool):
-            name, side, step, margin = f"pool{part.name}", part.window, part.stride, 0
-        else:
-            name, side, step, margin = f"conv{part.name}", part.size, part.stride, part.margin
-        if name not in passed:
+        if names_of(part)[0] not in passed:
             break
+        side, step, margin = extent(part)
         start, size, stride = start - margin * stride, size + (side - 1) * stride, stride * step
     return Field(start, size, stride)

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from nst_jax.networks.convnet import ARCHITECTURES, NetworkSpec, Pool
+from nst_jax.networks.architectures import ARCHITECTURES, Norm, Pool, names_of
+from nst_jax.networks.convnet import NetworkSpec
 
 
 def padded_positions(length, margin, padding):
@@ -61,6 +62,29 @@ def pooling(x, window, stride, kind, scale):
     return y, backward
 
 
+def grouped(x, kernel, bias, layer, padding):
+    """A convolution in groups of channels, each by itself."""
+    parts = zip(np.split(x, layer.groups, 2), np.split(kernel, layer.groups, 3), np.split(bias, layer.groups), strict=True)
+    ys, backs = zip(*(convolution(*part, layer.stride, layer.margin, padding) for part in parts), strict=True)
+
+    def backward(dy):
+        return np.concatenate([back(d) for back, d in zip(backs, np.split(dy, layer.groups, 2), strict=True)], 2)
+
+    return np.concatenate(ys, 2), backward
+
+
+def normalization(x, offset, alpha, beta=0.75, reach=2):
+    """Local response normalization over neighboring channels, and the function from dL/dy to dL/dx."""
+    channels = x.shape[2]
+    near = np.abs(np.arange(channels)[:, None] - np.arange(channels)) <= reach
+    scale = offset + alpha * (x**2 @ near)
+
+    def backward(dy):
+        return dy * scale**-beta - 2 * alpha * beta * x * ((dy * x * scale ** (-beta - 1)) @ near)
+
+    return x * scale**-beta, backward
+
+
 def features(params, image, taps, spec=None):
     """The tapped maps [h, w, c] of an image [h, w, 3], and the function from {tap: dL/dmap} to dL/dimage."""
     spec = spec or NetworkSpec()
@@ -76,16 +100,22 @@ def features(params, image, taps, spec=None):
             x, back = pooling(x, layer.window, layer.stride, spec.pooling, spec.pooling_scale)
             tape.append((f"pool{layer.name}", back))
             found[f"pool{layer.name}"] = x
+        elif isinstance(layer, Norm):
+            x, back = normalization(x, layer.offset, layer.alpha)
+            tape.append((f"norm{layer.name}", back))
+            found[f"norm{layer.name}"] = x
         else:
-            leaves = params[f"conv{layer.name}"]
+            name, *relu = names_of(layer)
+            leaves = params[name]
             padding = spec.padding if layer is layers[0] or spec.padding_at == "all" else "zero"
-            x, back = convolution(x, leaves["kernel"], leaves["bias"], layer.stride, layer.margin, padding)
-            tape.append((f"conv{layer.name}", back))
-            found[f"conv{layer.name}"] = x
-            positive = x > 0
-            x = np.maximum(x, 0)
-            tape.append((f"relu{layer.name}", lambda dy, positive=positive: dy * positive))
-            found[f"relu{layer.name}"] = x
+            x, back = grouped(x, leaves["kernel"], leaves["bias"], layer, padding)
+            tape.append((name, back))
+            found[name] = x
+            if relu:
+                positive = x > 0
+                x = np.maximum(x, 0)
+                tape.append((relu[0], lambda dy, positive=positive: dy * positive))
+                found[relu[0]] = x
         if all(tap in found for tap in taps):
             break
 

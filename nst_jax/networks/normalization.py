@@ -1,0 +1,29 @@
+"""Local response normalization, as AlexNet has it."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+# How many neighboring channels are summed over, and the exponent: Krizhevsky et al. 2012, sec. 3.3.
+CHANNELS = 5
+BETA = 0.75
+
+
+def local_response(x: Float[Array, "n h w c"], offset: float, alpha: float) -> Float[Array, "n h w c"]:
+    """a_i / (k + α Σ_j a_j²)^β, the sum over the 5 channels from i − 2 to i + 2 that there are; β = 0.75.
+
+    Args:
+        x: responses a.
+        offset: k, 2 in the paper and 1 in Caffe.
+        alpha: 1e-4 in the paper, where it is a factor of the sum; Caffe's is one of the mean.
+
+    References:
+        Krizhevsky, Sutskever and Hinton 2012, sec. 3.3.
+
+    Example:
+        >>> local_response(jnp.ones((1, 1, 1, 3)), 1.0, 5.0).ravel().tolist()  # 16 ** -0.75 each
+        [0.125, 0.125, 0.125]
+    """
+    reach = CHANNELS // 2
+    square = jnp.pad(x**2, ((0, 0), (0, 0), (0, 0), (reach, reach)))
+    total = sum(square[..., i : i + x.shape[-1]] for i in range(CHANNELS))
+    return x * (offset + alpha * total) ** -BETA
