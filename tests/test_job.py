@@ -12,6 +12,7 @@ from nst_jax.config import to_spec
 from nst_jax.errors import InputError
 from nst_jax.images.color import to_oklab
 from nst_jax.images.files import resize
+from nst_jax.job import course
 from nst_jax.networks import Network, load
 from nst_jax.optimize.carry import enlarge
 from nst_jax.optimize.solvers import SOLVERS, Solver, SolverSpec, State, lbfgs
@@ -63,14 +64,14 @@ def test_the_outcome_is_a_picture_with_a_row_for_each_step(from_noise: job.Outco
 
 
 def test_the_same_seed_gives_the_same_bytes_whatever_the_chunks(vgg, from_noise, monkeypatch):
-    monkeypatch.setattr(job, "CHUNK_SECONDS", 0.0)  # one step a chunk
+    monkeypatch.setattr(course, "CHUNK_SECONDS", 0.0)  # one step a chunk
     again = run(vgg, spec_of(init="noise", scales=[16, 32], steps=[7, 4], seed=5))
     assert again.pixels.tobytes() == from_noise.pixels.tobytes()
     assert [row["loss"] for row in again.rows] == [row["loss"] for row in from_noise.rows]
 
 
 def test_from_any_position_the_job_goes_on_to_the_same_bytes(vgg, from_noise, monkeypatch):
-    monkeypatch.setattr(job, "CHUNK_SECONDS", 0.0)
+    monkeypatch.setattr(course, "CHUNK_SECONDS", 0.0)
     spec = spec_of(init="noise", scales=[16, 32], steps=[7, 4], seed=5)
     positions: list[job.Position] = []
     run(vgg, spec, observe=lambda report: bool(positions.append(report.position())))
@@ -88,7 +89,7 @@ def untimed(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_chunks_end_where_the_observer_wants_to_look(vgg, from_noise, monkeypatch):
-    monkeypatch.setattr(job, "CHUNK_SECONDS", 100.0)
+    monkeypatch.setattr(course, "CHUNK_SECONDS", 100.0)
     seen: list[job.Report] = []
     spec = spec_of(init="noise", scales=[16, 32], steps=[7, 4], seed=5)
     outcome = run(vgg, spec, observe=lambda report: bool(seen.append(report)), chunk_at=range(3, 100, 3))
