@@ -3,21 +3,8 @@
 import numpy as np
 from jaxtyping import Float
 
-# Björn Ottosson's OKLab: linear sRGB to cone responses, and their cube roots to lightness and two opponent axes.
-_TO_CONES = np.array(
-    [
-        [0.4122214708, 0.5363325363, 0.0514459929],
-        [0.2119034982, 0.6806995451, 0.1073969566],
-        [0.0883024619, 0.2817188376, 0.6299787005],
-    ]
-)
-_TO_LAB = np.array(
-    [
-        [0.2104542553, 0.7936177850, -0.0040720468],
-        [1.9779984951, -2.4285922050, 0.4505937099],
-        [0.0259040371, 0.7827717662, -0.8086757660],
-    ]
-)
+from nst_jax.images.color import to_oklab
+
 DIRECTIONS, LEVELS = 64, 512
 
 
@@ -27,13 +14,8 @@ def oklab(pixels: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 3"]:
     Example:
         >>> np.round(oklab(np.array([[1.0, 1.0, 1.0], [1.0, 0.0, 0.0]])), 1).tolist()
         [[100.0, 0.0, 0.0], [62.8, 22.5, 12.6]]
-
-    References:
-        Ottosson, A perceptual color space for image processing, 2020, bottosson.github.io/posts/oklab.
     """
-    x = np.clip(pixels.astype(np.float64), 0, 1)
-    linear = np.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4)
-    return 100 * np.cbrt(linear @ _TO_CONES.T) @ _TO_LAB.T + 0.0
+    return 100 * to_oklab(np.clip(pixels, 0, 1)) + 0.0
 
 
 def color_distance(image: Float[np.ndarray, "1 h w 3"], other: Float[np.ndarray, "1 h2 w2 3"]) -> float:
