@@ -2,16 +2,16 @@
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from nst_jax import job
 from nst_jax.cache import use_compilation_cache
+from nst_jax.command_line import Parser, exit_code
 from nst_jax.compose import from_yaml
 from nst_jax.config import Config
 from nst_jax.errors import InputError
@@ -28,30 +28,22 @@ mend, said in one line.
 """
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}; {self.prog} --help says more\n")
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns its exit code."""
     form = argparse.RawDescriptionHelpFormatter
-    parser = _Parser(prog="python -m nst_jax.replay", description=_ABOUT, formatter_class=form)
+    parser = Parser(prog="python -m nst_jax.replay", description=_ABOUT, formatter_class=form)
     parser.add_argument("picture", type=Path, help="result.png of a run, or the run's folder")
     parser.add_argument("--content", metavar="FILE", help="where the content picture is now")
     parser.add_argument("--style", metavar="FILE", nargs="+", help="where the style picture is now, or all of them in order")
     parser.add_argument("--init", metavar="FILE", help="where the picture is now that the run started from")
     options = parser.parse_args(arguments)
+    return exit_code(lambda: _replay(options))
+
+
+def _replay(options: argparse.Namespace) -> int:
     picture = options.picture / "result.png" if options.picture.is_dir() else options.picture
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as `nst_jax.run` has it: the bytes may hang on it
-    try:
-        use_compilation_cache()
-        same, report = replay(picture, content=options.content, style=options.style, init=options.init)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+    use_compilation_cache()
+    same, report = replay(picture, content=options.content, style=options.style, init=options.init)
     print(f"{picture}: {report}")
     return 0 if same else 1
 

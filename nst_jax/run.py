@@ -13,6 +13,7 @@ from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 
 from nst_jax.cache import use_compilation_cache
+from nst_jax.command_line import INTERRUPTED, exit_code
 from nst_jax.compose import as_config, explain, quote_paths
 from nst_jax.config import Config
 from nst_jax.errors import InputError
@@ -65,44 +66,44 @@ def _folder_to_resume(arguments: list[str]) -> Path | None:
     return Path(joined[1]).expanduser()
 
 
-def _go_on(path: Path) -> None:
+def _go_on(path: Path) -> int:
     if is_sweep(path):
-        return resume_sweep(path)
+        resume_sweep(path)
+        return 0
     folder, outcome = resume(path)
     if outcome is None:
         print(f"{folder.result}: the run has finished already; nothing to do")
-    else:
-        _conclude(folder, outcome, quiet=False)
+        return 0
+    return _conclude(folder, outcome, quiet=False)
 
 
-def _conclude(folder: RunFolder, outcome: Outcome, quiet: bool) -> None:
-    """Says where the result is; ends the program if it was interrupted."""
+def _conclude(folder: RunFolder, outcome: Outcome, quiet: bool) -> int:
+    """Says where the result is; gives the exit code."""
     tell(folder, outcome, quiet)
-    if outcome.stopped:
-        sys.exit(130)
+    return INTERRUPTED if outcome.stopped else 0
 
 
-def main() -> None:
-    """The command line. Exit code 0; 1 if members of a sweep failed; 2 for bad input, in one line; 130 when interrupted."""
+def main() -> int:
+    """The command line; returns its exit code: 0, 1 if members of a sweep failed, 2 for bad input, 130 when interrupted."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here instead of being printed by Hydra
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # of eigenproblems: more threads gain nothing, and wait for each other
     # Hydra finds -m only before the first KEY=VALUE.
     sys.argv[1:] = sorted(quote_paths(sys.argv[1:]), key=lambda argument: argument not in ("-m", "--multirun"))
+    return exit_code(_act)
+
+
+def _act() -> int:
     try:
         if path := _folder_to_resume(sys.argv[1:]):
             use_compilation_cache()
             return _go_on(path)
-        if config := compose():
-            use_compilation_cache()
-            _conclude(*run(config), quiet=config.run.quiet)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        config = compose()
     except MembersFailed:
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
+        return 1
+    if not config:
+        return 0
+    use_compilation_cache()
+    return _conclude(*run(config), quiet=config.run.quiet)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,33 +1,35 @@
 """`python -m nst_jax.watch DIR`: a run or a sweep in a browser on this machine while it goes on."""
 
-import argparse
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from nst_jax.errors import InputError
+from nst_jax.command_line import Parser, exit_code
 from nst_jax.runs.server import live_page, serve
 from nst_jax.sweeps.folder import SweepFolder, is_sweep
 from nst_jax.sweeps.report import render_sweep
 
 
-def main() -> None:
-    """The command line: prints the address and serves until Ctrl-C; exit code 2 and one line for no run folder."""
-    parser = argparse.ArgumentParser(prog="python -m nst_jax.watch", description="Show a run in a browser while it goes on.")
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line: prints the address and serves until Ctrl-C; returns the exit code: 0, or 2 for no run folder."""
+    parser = Parser(prog="python -m nst_jax.watch", description="Show a run in a browser while it goes on.")
     parser.add_argument("dir", type=Path, help="the folder of the run or sweep")
     parser.add_argument("--port", type=int, default=0, help="default: any free one")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that starts it in the background turns this off
+    return exit_code(lambda: _serve(options.dir, options.port))
+
+
+def _serve(folder: Path, port: int) -> int:
     try:
-        page(options.dir)
-        with serve(options.dir, options.port, page) as server:
+        page(folder)
+        with serve(folder, port, page) as server:
             print(f"http://127.0.0.1:{server.server_address[1]}/ (Ctrl-C ends it)", flush=True)
             server.serve_forever()
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        pass  # the way to end it
+    except KeyboardInterrupt:  # the way to end it
+        pass
+    return 0
 
 
 def page(folder: Path) -> str:
@@ -38,4 +40,4 @@ def page(folder: Path) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -4,10 +4,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
 
+from nst_jax.command_line import Parser, exit_code
 from nst_jax.errors import InputError
 from nst_jax.images.files import fit_long_side, read_image, resize
 from nst_jax.networks.convert import convert_file
@@ -50,27 +50,25 @@ Nothing in a file is ever run. Kernels are kept in float32.
 """
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}; {self.prog} --help says more\n")
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code: 0, or 2 for bad input, which is told in one line."""
     options = _parser().parse_args(arguments)
+    return exit_code(lambda: _act(options))
+
+
+def _act(options: argparse.Namespace) -> int:
     try:
         return options.run(options)
-    except (InputError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    except OSError as error:
+        raise InputError(str(error)) from error
     except KeyboardInterrupt:
         print("stopped; the same command goes on from here", file=sys.stderr)
-        return 130
+        raise
 
 
 def _parser() -> argparse.ArgumentParser:
     form = argparse.RawDescriptionHelpFormatter
-    parser = _Parser(prog="python -m nst_jax.weights", description=_ABOUT, formatter_class=form)
+    parser = Parser(prog="python -m nst_jax.weights", description=_ABOUT, formatter_class=form)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     def command(name: str, run, about: str, description: str | None = None) -> argparse.ArgumentParser:

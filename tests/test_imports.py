@@ -60,11 +60,10 @@ GATES = {
     "tifffile": ["nst_jax.images"],
     "tqdm": ["nst_jax.runs.progress", "nst_jax.download"],
     "argparse": [
+        "nst_jax.command_line",
         "nst_jax.weights",
         "nst_jax.replay",
         "nst_jax.runs.__main__",
-        "nst_jax.report",
-        "nst_jax.watch",
         "nst_jax.images.drawing",
         "nst_jax.evaluate.__main__",
     ],

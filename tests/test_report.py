@@ -150,16 +150,13 @@ def test_a_picture_is_reduced_and_never_enlarged(tmp_path: Path):
     assert len(uris[0]) < len(uris[1])
 
 
-def test_the_command_writes_the_page_anew(folder: RunFolder, monkeypatch: pytest.MonkeyPatch, capsys: Any):
-    monkeypatch.setattr(sys, "argv", ["report", str(folder.path)])
-    command.main()
+def test_the_command_writes_the_page_anew(folder: RunFolder, capsys: Any):
+    assert command.main([str(folder.path)]) == 0
     assert capsys.readouterr().out == f"{folder.path / 'report.html'}\n"
 
 
-def test_no_run_folder_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any):
-    monkeypatch.setattr(sys, "argv", ["report", str(tmp_path)])
-    with pytest.raises(SystemExit, match="2"):
-        command.main()
+def test_no_run_folder_is_one_line(tmp_path: Path, capsys: Any):
+    assert command.main([str(tmp_path)]) == 2
     assert re.fullmatch(r"error: run folder must hold a readable config\.yaml[^\n]*\n", capsys.readouterr().err)
     assert list(tmp_path.iterdir()) == []
 

@@ -15,6 +15,7 @@ import pytest
 
 from nst_jax import job, run
 from nst_jax.images.files import write_image
+from nst_jax.job import course
 from nst_jax.runs.claim import sole_writer
 from nst_jax.runs.folder import RunFolder
 
@@ -34,23 +35,6 @@ def here(tmp_path_factory: pytest.TempPathFactory):
         write_image("content.png", generator.random((1, 24, 32, 3), np.float32))
         write_image("style.png", generator.random((1, 24, 24, 3), np.float32))
         yield path
-
-
-@pytest.fixture
-def main(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):
-    def call(*arguments: str) -> tuple[int, str, str]:
-        """The exit code, standard output and standard error of a command line."""
-        monkeypatch.setattr(sys, "argv", ["run.py", *arguments])
-        capfd.readouterr()
-        try:
-            run.main()
-            code = 0
-        except SystemExit as end:
-            code = int(end.code or 0)
-        said = capfd.readouterr()
-        return code, said.out, said.err
-
-    return call
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +73,7 @@ def stop_at(monkeypatch: pytest.MonkeyPatch, step: int, error: BaseException) ->
 
         return transfer(*arguments, observe=observed, **options)
 
-    monkeypatch.setattr(job, "CHUNK_SECONDS", 0.0)
+    monkeypatch.setattr(course, "CHUNK_SECONDS", 0.0)
     monkeypatch.setattr(job, "transfer", broken)
 
 

@@ -38,23 +38,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.fixture
-def main(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):
-    def call(*arguments: str) -> tuple[int, str, str]:
-        """The exit code, standard output and standard error of a command line."""
-        monkeypatch.setattr(sys, "argv", ["run.py", *arguments])
-        capfd.readouterr()
-        try:
-            run.main()
-            code = 0
-        except SystemExit as end:
-            code = int(end.code or 0)
-        said = capfd.readouterr()
-        return code, said.out, said.err
-
-    return call
-
-
 OWN = ["content.path=mañana (1).png", "style.path=style.png", *TINY]
 
 

@@ -1,7 +1,6 @@
 """report.html of a sweep: pictures along the settings, content against style, a table that sorts, links to the members."""
 
 import re
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,13 +57,11 @@ def test_a_sweep_without_members_or_runs_has_a_page(tmp_path: Path):
     assert 'http-equiv="refresh"' in watch.page(sweep.path)  # which shows it while it goes on
 
 
-def test_the_command_knows_a_sweep_from_a_run(sweep: SweepFolder, monkeypatch: pytest.MonkeyPatch, capsys: Any):
-    monkeypatch.setattr(sys, "argv", ["report", str(sweep.path)])
-    report.main()
+def test_the_command_knows_a_sweep_from_a_run(sweep: SweepFolder, capsys: Any):
+    assert report.main([str(sweep.path)]) == 0
     assert capsys.readouterr().out == f"{sweep.path / 'report.html'}\n"
     (sweep.path / "sweep.json").write_text("{")
-    with pytest.raises(SystemExit, match="2"):
-        report.main()
+    assert report.main([str(sweep.path)]) == 2
     assert capsys.readouterr().err.count("\n") == 1
 
 

@@ -42,23 +42,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         write_image(f"{name}.png", generator.random((1, 24, 24, 3), np.float32))
 
 
-@pytest.fixture
-def main(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Main:
-    def call(*arguments: str) -> tuple[int, str, str]:
-        """The exit code, standard output and standard error of a command line."""
-        monkeypatch.setattr(sys, "argv", ["run.py", *arguments])
-        capfd.readouterr()
-        try:
-            run.main()
-            code = 0
-        except SystemExit as end:
-            code = int(end.code or 0)
-        said = capfd.readouterr()
-        return code, said.out, said.err
-
-    return call
-
-
 def table(folder: str = "all") -> list[dict[str, str]]:
     return list(csv.DictReader(Path(folder, "table.csv").read_text().splitlines()))
 

@@ -129,18 +129,15 @@ def test_only_this_machine_is_answered_and_no_other_page_may_show_it(client: Cli
     assert (headers["X-Content-Type-Options"], headers["Cache-Control"]) == ("nosniff", "no-store")
 
 
-def call(monkeypatch: pytest.MonkeyPatch, capsys: Any, *arguments: str) -> tuple[int, str]:
-    monkeypatch.setattr(sys, "argv", ["watch", *arguments])
-    with pytest.raises(SystemExit) as end:
-        watch.main()
-    return int(str(end.value)), capsys.readouterr().err
+def call(capsys: Any, *arguments: str) -> tuple[int, str]:
+    return watch.main(arguments), capsys.readouterr().err
 
 
-def test_no_run_folder_and_a_taken_port_are_one_line(client: Client, folder: RunFolder, monkeypatch, capsys):
-    code, said = call(monkeypatch, capsys, str(folder.path.parent))
+def test_no_run_folder_and_a_taken_port_are_one_line(client: Client, folder: RunFolder, capsys):
+    code, said = call(capsys, str(folder.path.parent))
     assert (code, bool(re.fullmatch(r"error: run folder must hold a readable config\.yaml[^\n]*\n", said))) == (2, True)
     for port in (client.port, 70000):
-        code, said = call(monkeypatch, capsys, str(folder.path), "--port", str(port))
+        code, said = call(capsys, str(folder.path), "--port", str(port))
         assert (code, said) == (2, f"error: port must be free and below 65536, got {port}; leave it out for any free one\n")
 
 

@@ -5,14 +5,14 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from nst_jax.cache import use_compilation_cache
+from nst_jax.command_line import Parser, exit_code
 from nst_jax.disk import replace_file
-from nst_jax.errors import InputError
 from nst_jax.evaluate import __doc__ as _SCORES
 from nst_jax.evaluate import scores
 from nst_jax.images.files import Picture, read_image
@@ -26,29 +26,24 @@ Needs: pip install "nst_jax[lpips]".
 """
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}; {self.prog} --help says more\n")
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code: 0, or 2 for bad input, which is told in one line."""
     options = _parser().parse_args(arguments)
-    try:
-        use_compilation_cache()
-        rows = _score_all(options.content, options.style, options.images)
-        if options.json:
-            replace_file(options.json, (json.dumps(rows, indent=2) + "\n").encode())
-    except (InputError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return exit_code(lambda: _evaluate(options))
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    use_compilation_cache()
+    rows = _score_all(options.content, options.style, options.images)
+    if options.json:
+        replace_file(options.json, (json.dumps(rows, indent=2) + "\n").encode())
     Console(width=None if sys.stdout.isatty() else 200).print(_table(rows))
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     form = argparse.RawDescriptionHelpFormatter
-    parser = _Parser(prog="python -m nst_jax.evaluate", description=_ABOUT, formatter_class=form)
+    parser = Parser(prog="python -m nst_jax.evaluate", description=_ABOUT, formatter_class=form)
     parser.add_argument("--content", required=True, metavar="C", help="the content picture: a file, or a name as in content=C")
     parser.add_argument("--style", required=True, metavar="S", help="the style picture: a file, or a name as in style=S")
     parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="finished pictures, or run folders")

@@ -10,6 +10,7 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from nst_jax.cache import use_compilation_cache
+from nst_jax.command_line import INTERRUPTED, exit_code
 from nst_jax.compose import as_config, explain, quote_paths
 from nst_jax.errors import InputError
 from nst_jax.invert.config import InvertConfig
@@ -44,24 +45,21 @@ def _tell(folder: RunFolder, found: Inverted) -> None:
     print(f"{folder.result}: loss {short(outcome.rows[-1]['loss'])} after {steps} steps, {seconds:.0f} s{said}")
 
 
-def main() -> None:
-    """The command line: exit code 0, 2 for bad input with one line that says why, 130 when interrupted."""
+def main() -> int:
+    """The command line; returns its exit code: 0, 2 for bad input, which is told in one line, 130 when interrupted."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here instead of being printed by Hydra
     sys.argv[1:] = quote_paths(sys.argv[1:])
-    try:
-        config = compose()
-        use_compilation_cache()
-        folder, found = run(config)
-        if not config.run.quiet:
-            _tell(folder, found)
-        if any(outcome.stopped for outcome in found.outcomes):
-            sys.exit(130)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    return exit_code(_act)
+
+
+def _act() -> int:
+    config = compose()
+    use_compilation_cache()
+    folder, found = run(config)
+    if not config.run.quiet:
+        _tell(folder, found)
+    return INTERRUPTED if any(outcome.stopped for outcome in found.outcomes) else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

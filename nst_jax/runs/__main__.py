@@ -4,12 +4,12 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from nst_jax.errors import InputError
+from nst_jax.command_line import Parser, exit_code
 from nst_jax.runs.compare import flat
 from nst_jax.runs.folder import RunFolder
 from nst_jax.runs.progress import short
@@ -19,20 +19,14 @@ from nst_jax.runs.writing import strict_json
 _USUAL = [Path("runs"), Path("sweeps")]
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}; {self.prog} --help says more\n")
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns its exit code: 0, or 2 for bad input, which is told in one line."""
     options = _parser().parse_args(arguments)
-    try:
-        facts, tables = options.act(options)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    if options.json:
+    return exit_code(lambda: _print(*options.act(options), as_json=options.json))
+
+
+def _print(facts: Any, tables: list[Table], *, as_json: bool) -> int:
+    if as_json:
         print(strict_json(facts, indent=2))
         return 0
     console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
@@ -42,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m nst_jax.runs", description="What runs left.")
+    parser = Parser(prog="python -m nst_jax.runs", description="What runs left.")
     acts = parser.add_subparsers(required=True, metavar="list | show | compare")
     one = acts.add_parser("list", help="a line for each run, the newest first")
     one.add_argument("places", nargs="*", type=Path, metavar="DIR", help="where to look; else runs/ and sweeps/")

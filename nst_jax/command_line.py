@@ -1,0 +1,29 @@
+"""What the command lines share: bad input is told in one line, and what their exit codes mean."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from nst_jax.errors import InputError
+
+BAD_INPUT, INTERRUPTED = 2, 130
+
+
+class Parser(argparse.ArgumentParser):
+    """Says in one line what is wrong with the arguments, instead of with the whole usage before it."""
+
+    def error(self, message: str) -> NoReturn:
+        """Ends the program."""
+        self.exit(BAD_INPUT, f"{self.prog}: {message}; {self.prog} --help says more\n")
+
+
+def exit_code(act: Callable[[], int]) -> int:
+    """What `act` gives; `BAD_INPUT` if it raises an InputError, whose line is printed; `INTERRUPTED` after Ctrl-C."""
+    try:
+        return act()
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        return INTERRUPTED
