@@ -45,6 +45,8 @@ Convert a network's parameters from another project's file. The form is recogniz
   AdaIN         vgg_normalised.pth, 0.weight ...; its own first convolution
   Keras         .h5 without top, block1_conv1 ...; BGR in [0, 255] less the mean
   VLFeat        imagenet-vgg-verydeep-19.mat; RGB in [0, 255] less the file's mean
+  Caffe         .caffemodel; BGR in [0, 255] less the mean, with --network caffenet for bvlc_reference_caffenet,
+                bvlc_alexnet for bvlc_alexnet (fc6 to fc8 too), vgg16, vgg19 for Oxford's
 
 Nothing in a file is ever run. Kernels are kept in float32.
 """

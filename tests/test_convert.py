@@ -13,13 +13,15 @@ import scipy.io
 
 from nst_jax.errors import InputError
 from nst_jax.networks import convert, convert_bundled, convert_torch, saving, weights
+from nst_jax.networks.architectures import ARCHITECTURES, Conv
 from nst_jax.networks.convert_common import imagenet_preprocess, kernel_shapes
 from nst_jax.networks.convert_lpips import read_arrays
 from nst_jax.networks.convert_normalize import mean_activations, normalize
-from nst_jax.networks.convnet import ARCHITECTURES, Conv, NetworkSpec, features
+from nst_jax.networks.convnet import NetworkSpec, features, layer_names
 
 PIXEL = np.array([0.2, 0.5, 0.9])  # red, green, blue
 CAFFE_INPUT = [0.9 * 255 - 103.939, 0.5 * 255 - 116.779, 0.2 * 255 - 123.68]
+ILSVRC_INPUT = [0.9 * 255 - 104.00698793, 0.5 * 255 - 116.66876762, 0.2 * 255 - 122.67891434]
 TORCHVISION_INPUT = [(0.2 - 0.485) / 0.229, (0.5 - 0.456) / 0.224, (0.9 - 0.406) / 0.225]
 ADAIN_INDICES = (2, 5, 9, 12, 16, 19, 22, 25, 29, 32, 35, 38, 42, 45, 48, 51)
 
@@ -121,6 +123,38 @@ def write_vlfeat_beta(path, layers):
     scipy.io.savemat(path, {"layers": cells(layers), "normalization": {"averageImage": mean}})
 
 
+def field(number, content):
+    """A field of a protocol buffer that has a length."""
+    return varint(number << 3 | 2) + varint(len(content)) + content
+
+
+def varint(value):
+    return bytes([value]) if value < 128 else bytes([value & 127 | 128]) + varint(value >> 7)
+
+
+def caffe_layers(network, layers, name_field, blobs_field):
+    """Every layer of the network's table, and two that it does not have, as messages; shapes and a kind beside the values."""
+    for name in ("data", *layer_names(network), "loss"):
+        message = field(name_field, name.encode()) + varint(5 << 3) + varint(300)
+        for array in layers.get(name, ()):
+            values = array.transpose(3, 2, 0, 1) if array.ndim == 4 else array
+            shape = b"".join(map(varint, values.shape))
+            message += field(blobs_field, field(7, field(1, shape)) + field(5, values.astype("<f4").tobytes()))
+        yield message
+
+
+def write_caffe(path, layers, network="caffenet"):
+    path.write_bytes(field(1, b"CaffeNet") + b"".join(field(100, one) for one in caffe_layers(network, layers, 1, 7)))
+
+
+def write_old_caffe(path, layers, network="bvlc_alexnet"):
+    path.write_bytes(field(1, b"AlexNet") + b"".join(field(2, one) for one in caffe_layers(network, layers, 4, 6)))
+
+
+def write_oxford_caffe(path, layers):
+    write_old_caffe(path, layers, "vgg16")
+
+
 FORMS = {
     "torchvision": (write_torchvision, "vgg19", TORCHVISION_INPUT),
     "torchvision, legacy file": (write_torchvision_legacy, "vgg16", TORCHVISION_INPUT),
@@ -130,6 +164,9 @@ FORMS = {
     "Keras 1": (write_keras, "vgg19", CAFFE_INPUT),
     "Keras 2": (write_keras_2, "vgg16", CAFFE_INPUT),
     "Keras 3": (write_keras_3, "vgg19", CAFFE_INPUT),
+    "Caffe": (write_caffe, "caffenet", ILSVRC_INPUT),
+    "Caffe, older layers": (write_old_caffe, "bvlc_alexnet", ILSVRC_INPUT),
+    "Caffe, Oxford": (write_oxford_caffe, "vgg16", CAFFE_INPUT),
     "VLFeat": (write_vlfeat, "vgg19", CAFFE_INPUT[::-1]),
     "VLFeat beta": (write_vlfeat_beta, "vgg16", CAFFE_INPUT[::-1]),
 }
@@ -227,10 +264,26 @@ def test_names_that_are_taken_or_unfit_are_refused(name, tmp_path):
     refused(tmp_path / "vgg19.h5", "the new name must", name=name)
 
 
-@pytest.mark.parametrize("package", ["h5py", "scipy.io"])
+def test_models_of_caffe_that_are_another_network_or_damaged_are_refused(tmp_path):
+    layers = random_layers("caffenet")
+    write_caffe(tmp_path / "a", layers)
+    refused(tmp_path / "a", "must have the layers .* in bvlc_alexnet's order, got conv1, relu1, pool1, norm1", "bvlc_alexnet")
+    refused(tmp_path / "a", "conv1 of a must have the shapes .*; is it alexnet?", "alexnet")
+    refused(tmp_path / "a", "a must have vgg16's 13 convolutions, got 0", "vgg16")
+    write_caffe(tmp_path / "b", layers | {"fc7": layers["fc7"][:1]})
+    refused(tmp_path / "b", "fc7 of b must have the shapes", "caffenet")
+    (tmp_path / "c").write_bytes((tmp_path / "a").read_bytes()[:-5])
+    (tmp_path / "d").write_bytes(b"\nA text, and no model")
+    for name in "cd":
+        refused(tmp_path / name, "must be a whole model of Caffe", "caffenet")
+    with pytest.raises(InputError, match="--normalize must be left out for caffenet"):
+        convert.convert_file(tmp_path / "a", "caffenet", "mine", IMAGES)
+
+
+@pytest.mark.parametrize("package", ["h5py", "scipy.io", "google.protobuf.descriptor_pb2"])
 def test_a_missing_library_is_named(package, tmp_path, monkeypatch):
-    write = write_keras if package == "h5py" else write_vlfeat
-    write(tmp_path / "vgg19.dat", random_layers("vgg19"))
+    write = {"h5py": write_keras, "scipy.io": write_vlfeat}.get(package, write_oxford_caffe)
+    write(tmp_path / "vgg19.dat", random_layers("vgg16" if write is write_oxford_caffe else "vgg19"))
     monkeypatch.setitem(__import__("sys").modules, package, None)
     refused(tmp_path / "vgg19.dat", r'pip install "nst_jax\[convert\]"')
 

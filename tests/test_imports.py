@@ -69,6 +69,7 @@ GATES = {
     ],
     "rich": ["nst_jax.evaluate.__main__", "nst_jax.runs.__main__"],
     "safetensors": ["nst_jax.networks"],
+    "google": ["nst_jax.networks.convert_caffe"],
     "pickle": ["nst_jax.networks.convert_lpips", "nst_jax.networks.convert_torch"],
     "av": ["nst_jax.images.film"],
     "orbax": ["nst_jax.runs.checkpoint"],

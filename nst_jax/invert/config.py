@@ -74,15 +74,17 @@ def layer_of(config: InvertConfig, architecture: str) -> str:
 
 
 def usual_tv_weight(layer: str) -> float:
-    """λ_V of a layer: 0.5 for descriptors and blocks 1 and 2, 5 for blocks 3 and 4, then 50; a pooling is of the next block.
+    """λ_V of a layer: 0.5 for descriptors and blocks 1 and 2, 5 for blocks 3 and 4, then 50.
+
+    A pooling or a normalization is of the next block.
 
     Example:
-        >>> [usual_tv_weight(layer) for layer in ("hog", "relu2", "pool2", "relu4_2", "relu5")]
+        >>> [usual_tv_weight(layer) for layer in ("hog", "relu2", "norm2", "relu4_2", "fc8")]
         [0.5, 0.5, 5.0, 5.0, 50.0]
     """
     if layer in DESCRIPTORS:
         return TV_WEIGHTS["1"]
-    block = int(layer[4]) + layer.startswith("pool") if layer[:4] in ("conv", "relu", "pool") else 9
+    block = int(layer.lstrip("abcdefghijklmnopqrstuvwxyz")[0]) + layer.startswith(("pool", "norm"))
     return TV_WEIGHTS.get(str(block), DEEP_TV_WEIGHT)
 
 

@@ -4,7 +4,7 @@ References:
     Simonyan and Zisserman, Very Deep Convolutional Networks for Large-Scale Image Recognition, 2015, arXiv:1409.1556.
     Krizhevsky, One weird trick for parallelizing convolutional neural networks, 2014, arXiv:1404.5997 ("alexnet").
     Krizhevsky, Sutskever and Hinton, ImageNet Classification with Deep Convolutional Neural Networks, 2012 ("alexnet2012").
-    Jia et al., Caffe, 2014, arXiv:1408.5093 ("caffenet", its reference model: pooling before normalization).
+    Jia et al., Caffe, 2014, arXiv:1408.5093 ("bvlc_alexnet", and "caffenet", which pools before it normalizes).
 """
 
 import functools
@@ -93,6 +93,7 @@ ARCHITECTURES: dict[str, tuple[Layer, ...]] = {
         *(Conv("3", 384), Conv("4", 256), Conv("5", 256), Pool("5", window=3)),
     ),
     "alexnet2012": _krizhevsky([(Norm("1"), Pool("1", window=3)), (Norm("2"), Pool("2", window=3))]),
+    "bvlc_alexnet": _krizhevsky([(_caffe_norm("1"), Pool("1", window=3)), (_caffe_norm("2"), Pool("2", window=3))]),
     "caffenet": _krizhevsky([(Pool("1", window=3), _caffe_norm("1")), (Pool("2", window=3), _caffe_norm("2"))]),
 }
 

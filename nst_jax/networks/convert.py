@@ -10,17 +10,19 @@ from pathlib import Path
 import numpy as np
 
 from nst_jax.errors import InputError, one_of
+from nst_jax.networks.architectures import ARCHITECTURES, Norm
+from nst_jax.networks.convert_caffe import HEADS, read_caffe
 from nst_jax.networks.convert_common import StoredParams
 from nst_jax.networks.convert_keras import read_keras
 from nst_jax.networks.convert_normalize import mean_activations, normalize
 from nst_jax.networks.convert_torch import read_state, read_torch, recognize
 from nst_jax.networks.convert_vlfeat import read_vlfeat
-from nst_jax.networks.convnet import ARCHITECTURES
 from nst_jax.networks.saving import check_free, save_cached
 from nst_jax.networks.weights import Entry
 
 _OXFORD = ("CC BY 4.0", "Oxford VGG parameters by Karen Simonyan and Andrew Zisserman")
 _CAFFE = "RGB in [0, 1] to BGR in [0, 255], less (103.939, 116.779, 123.68)"
+_ILSVRC = "RGB in [0, 1] to BGR in [0, 255], less (104.007, 116.669, 122.679)"
 _TORCHVISION = "RGB in [0, 1], less (0.485, 0.456, 0.406), over (0.229, 0.224, 0.225)"
 
 # Form: its preprocessing in words, and license and credit of the files known in it.
@@ -30,10 +32,18 @@ FORMS = {
     "gatys": (_CAFFE, *_OXFORD),
     "adain": ("the file's own first convolution, on RGB in [0, 1]", *_OXFORD),
     "keras": (_CAFFE, *_OXFORD),
+    "caffe": (_ILSVRC, "unrestricted, as Caffe's model zoo has it", "a model of the Berkeley Vision and Learning Center"),
+    "caffe, Oxford's": (_CAFFE, *_OXFORD),
     "vlfeat": ("RGB in [0, 1] to [0, 255], less the file's own mean", *_OXFORD),
 }
 _VGG = "K. Simonyan and A. Zisserman, Very Deep Convolutional Networks for Large-Scale Image Recognition, ICLR 2015"
+_ALEXNET = (
+    "A. Krizhevsky, I. Sutskever and G. Hinton, ImageNet Classification with Deep Convolutional Neural Networks, NIPS 2012"
+)
 _CITATIONS = {
+    "alexnet2012": _ALEXNET,
+    "bvlc_alexnet": _ALEXNET,
+    "caffenet": "Y. Jia et al., Caffe: Convolutional Architecture for Fast Feature Embedding, 2014, arXiv:1408.5093",
     "vgg19": _VGG,
     "vgg16": _VGG,
     "alexnet": "A. Krizhevsky, One weird trick for parallelizing convolutional neural networks, 2014, arXiv:1404.5997",
@@ -45,7 +55,7 @@ def read_foreign(path: Path, network: str, sha256: str) -> tuple[StoredParams, s
 
     Args:
         path: the file.
-        network: "vgg19", "vgg16" or "alexnet".
+        network: a key of `ARCHITECTURES`.
         sha256: of the file; it tells apart two forms that have the same keys.
 
     Raises:
@@ -61,7 +71,9 @@ def read_foreign(path: Path, network: str, sha256: str) -> tuple[StoredParams, s
         state = read_state(path, path.name)
         form = recognize(state, sha256, path.name)
         return read_torch(state, form, network, path.name), form
-    raise InputError(f"{path} must be a file of PyTorch, Keras (HDF5) or MATLAB, got one that begins with {head!r}")
+    if head.startswith(HEADS):
+        return read_caffe(path, network), "caffe, Oxford's" if network.startswith("vgg") else "caffe"
+    raise InputError(f"{path} must be a file of PyTorch, Keras (HDF5), MATLAB or Caffe, got one that begins with {head!r}")
 
 
 def convert_file(
@@ -77,7 +89,7 @@ def convert_file(
 
     Args:
         path: the file.
-        network: "vgg19", "vgg16" or "alexnet".
+        network: a key of `ARCHITECTURES`.
         name: what to call it.
         images: if any, rescale the network so that each filter's mean activation over them is 1: sRGB in [0, 1].
         url: where the file came from.
@@ -86,7 +98,11 @@ def convert_file(
     Raises:
         InputError: the file cannot be read as that network, or the name is taken by a file that is not in the cache.
     """
-    one_of("network", network, list(ARCHITECTURES))
+    table = ARCHITECTURES[one_of("network", network, list(ARCHITECTURES))]
+    if images and any(isinstance(layer, Norm) for layer in table):
+        raise InputError(
+            f"--normalize must be left out for {network}, whose local normalization depends on the scale; leave it out"
+        )
     check_free(name)
     if not path.is_file():
         raise InputError(f"{path} must be a file, got {'a folder' if path.is_dir() else 'nothing'}; check the path")

@@ -24,7 +24,7 @@ def library(module: str, what: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        package = module.partition(".")[0]
+        package = module.partition(".")[0].replace("google", "protobuf")
         raise InputError(f'{what} must be read by {package}, got no {package}; pip install "nst_jax[convert]"') from error
 
 
