@@ -25,6 +25,7 @@ class RecordedSweeperConf:
         grids: further settings, each item a grid of its own, one after the other.
         trials: how many members a search makes; 0 is no search but every combination.
         at_once: trials that are launched together, the next of which learn from them.
+        score: of `nst_jax.evaluate`, such as lpips_alex+0.25*style_w2_vgg16: the table gets it, and a search makes it small.
     """
 
     _target_: str = "hydra_plugins.nst_jax_sweeps.RecordedSweeper"
@@ -32,6 +33,7 @@ class RecordedSweeperConf:
     grids: list[dict[str, Any]] | None = None
     trials: int = 0
     at_once: int = 4
+    score: str = ""
 
 
 @dataclass

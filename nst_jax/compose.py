@@ -120,6 +120,8 @@ def explain(error: Exception, schema: type[Any] = Config) -> str:
         return _misfit(misfit[1], misfit[2], cause if isinstance(cause, OmegaConfBaseException) else error, schema)
     if bad := re.match(r"Error parsing override '(.*)'\n(.*)", text):
         return f"arguments must be KEY=VALUE, got {bad[1]!r} ({bad[2]}); put special letters in quotes: KEY=\"'VALUE'\""
+    if several := re.match(r"Sweep parameters '(.*)' requires --multirun", text):
+        return f"several values must come with -m, got {several[1]} without; add -m, or put a list in brackets"
     return " ".join(text.split())
 
 

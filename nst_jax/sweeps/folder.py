@@ -40,7 +40,7 @@ class SweepFolder:
         return self.path / "sweep.json"
 
     def read(self) -> dict[str, Any]:
-        """What sweep.json says: format, keys, grids, members.
+        """What sweep.json says: format, score, keys, grids, members.
 
         Raises:
             InputError: no such file, or another format.
@@ -104,8 +104,12 @@ def is_sweep(path: Path) -> bool:
     return SweepFolder(path).record.is_file()
 
 
-def create_sweep(path: Path) -> SweepFolder:
+def create_sweep(path: Path, score: str = "") -> SweepFolder:
     """Claims the folder for a sweep that has no members yet.
+
+    Args:
+        path: made if needed.
+        score: of its members, see `nst_jax.sweeps.scoring.factors_of`.
 
     Raises:
         InputError: there is a sweep already, or the folder cannot be written.
@@ -119,5 +123,5 @@ def create_sweep(path: Path) -> SweepFolder:
             raise InputError(
                 f"hydra.sweep.dir must be a folder without a sweep, got {path}; choose another, or move or delete that folder"
             ) from error
-    folder._write({"format": FORMAT, "keys": {}, "grids": [], "members": []})
+    folder._write({"format": FORMAT, "score": score, "keys": {}, "grids": [], "members": []})
     return folder

@@ -61,7 +61,7 @@ def render_sweep(sweep: SweepFolder, *, live: bool = False) -> str:
 def _member(sweep: SweepFolder, row: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
     """A member as the page shows it: picture, link, settings, and what there is to say of it."""
     names = short_names(keys)
-    numbers = {name: row.get(name) for name in ("loss", "content_loss", "style_loss", "steps", "seconds")}
+    numbers = {name: row.get(name) for name in ("score", "loss", "content_loss", "style_loss", "steps", "seconds")}
     details = [f"{name.replace('_', ' ')} {short(float(value))}" for name, value in numbers.items() if value is not None]
     settings = [f"{names[key]} {shown(row[key])}" for key in keys if row[key] is not None]
     return {

@@ -1,6 +1,7 @@
 """The course of a sweep: its members checked, launched, and summed up, whatever the launcher."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from nst_jax.errors import InputError
 from nst_jax.perform import specify
 from nst_jax.sweeps.folder import SweepFolder, create_sweep
 from nst_jax.sweeps.grid import Grid, product
-from nst_jax.sweeps.member import compose_member
+from nst_jax.sweeps.member import Member, compose_member
+from nst_jax.sweeps.scoring import check_score, score_members
 from nst_jax.sweeps.summary import summarize
 from nst_jax.sweeps.together import perform_together
 
@@ -36,12 +38,12 @@ class Sweep:
         lines = [f"{key}={value}" for key, value in settings.items()]
         return OverridesParser.create(config_loader=self.context.config_loader).parse_overrides([*lines, *arguments])
 
-    def check(self, grid: Grid, first: int = 0) -> list[str]:
-        """Composes every member, numbered from `first`, and checks its settings; gives the names of their folders."""
+    def check(self, grid: Grid, first: int = 0) -> list[Member]:
+        """Composes every member, numbered from `first`, and checks its settings."""
         members = [compose_member(self.context, self.master, line, first + i) for i, line in enumerate(grid.members)]
         for member in members:
             specify(member.config)
-        return [member.folder for member in members]
+        return members
 
     def launch(self, overrides: Sequence[Sequence[str]], first: int = 0) -> None:
         """Runs members; what Hydra could not even begin is noted as failed."""
@@ -58,10 +60,16 @@ def run_sweep(
     grids: Sequence[Mapping[str, Any]] | None,
     trials: int,
     at_once: int,
+    score: str,
 ) -> None:
     """A sweep as the config of `hydra_plugins.nst_jax_sweeps.RecordedSweeper` describes it."""
+    if trials:
+        from nst_jax.sweeps.search import search  # it imports this module
+
+        search(sweep, sweep.parse(params or {}, arguments), trials, at_once, score)
+        return
     settings = [{**(params or {}), **grid} for grid in grids or [{}]]
-    sweep_grids(sweep, [as_grid(sweep.parse(part, arguments)) for part in settings])
+    sweep_grids(sweep, [as_grid(sweep.parse(part, arguments)) for part in settings], score)
 
 
 def launch_together(
@@ -75,32 +83,46 @@ def launch_together(
     return [JobReturn(overrides=line, status=JobStatus.COMPLETED) for line in overrides]
 
 
-def sweep_grids(sweep: Sweep, grids: Sequence[Grid]) -> None:
+def sweep_grids(sweep: Sweep, grids: Sequence[Grid], score: str) -> None:
     """A sweep over the members of all grids, each of them checked before the first one runs.
+
+    Args:
+        sweep: where the members go.
+        grids: one after the other.
+        score: see `nst_jax.sweeps.scoring.factors_of`.
 
     Raises:
         InputError: a setting that is not sound, or a folder that holds a sweep; nothing is left then.
         MembersFailed: some have no picture; the others do.
     """
-    folders: list[list[str]] = []
+    members: list[list[Member]] = []
     for grid in grids:
-        folders.append(sweep.check(grid, sum(map(len, folders))))
-    names = [name for part in folders for name in part]
+        members.append(sweep.check(grid, sum(map(len, members))))
+    names = [member.folder for part in members for member in part]
     if len(set(names)) < len(names):
         raise InputError(f"hydra.sweep.subdir must give each member a folder of its own, got {names}; use ${{hydra.job.num}}")
-    create_sweep(sweep.folder.path)
-    for grid, part in zip(grids, folders, strict=True):
-        sweep.folder.add(grid, part)
-    try:
+    check_score(members[0][0].config, score)
+    create_sweep(sweep.folder.path, score)
+    for grid, part in zip(grids, members, strict=True):
+        sweep.folder.add(grid, [member.folder for member in part])
+    with in_any_case(sweep.folder):
         sweep.launch([overrides for grid in grids for overrides in grid.members])
-    except BaseException:
-        sum_up(sweep.folder)
-        raise
     conclude(sweep.folder)
 
 
+@contextmanager
+def in_any_case(sweep: SweepFolder) -> Iterator[None]:
+    """While the members of a sweep run: if that ends before its time, what there is is summed up all the same."""
+    try:
+        yield
+    except BaseException:
+        sum_up(sweep)
+        raise
+
+
 def conclude(sweep: SweepFolder) -> None:
-    """Sums up a sweep that has ended. Raises MembersFailed if some of its members have no picture."""
+    """Scores and sums up a sweep that has ended. Raises MembersFailed if some of its members have no picture."""
+    score_members(sweep)
     sum_up(sweep)
     if any(member["status"] == "failed" for member in sweep.read()["members"]):
         raise MembersFailed

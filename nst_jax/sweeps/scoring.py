@@ -1,0 +1,86 @@
+"""Scores of a sweep's members by networks that were not optimized, added up to one number that is better when lower."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from nst_jax.compose import from_yaml
+from nst_jax.config import Config
+from nst_jax.errors import InputError, one_of
+from nst_jax.evaluate import scores
+from nst_jax.images.files import fit_long_side, read_image, resize
+from nst_jax.job import Pixels
+from nst_jax.perform import read_picture
+from nst_jax.runs.folder import RunFolder
+from nst_jax.sweeps.folder import SweepFolder
+
+
+def factors_of(score: str) -> dict[str, float]:
+    """What a score adds up: the names of `nst_jax.evaluate.scores`, each with its factor.
+
+    Raises:
+        InputError: a factor that is no number.
+
+    Example:
+        >>> factors_of("lpips_alex+0.25*style_w2_vgg16")
+        {'lpips_alex': 1.0, 'style_w2_vgg16': 0.25}
+    """
+    parts = [part.rpartition("*") for part in score.split("+") if part]
+    try:
+        return {name.strip(): float(factor or 1) for factor, _, name in parts}
+    except ValueError as error:
+        raise InputError(
+            f"hydra.sweeper.score must be a sum such as lpips_alex+0.25*style_w2_vgg16, got {score!r}; mend its factors"
+        ) from error
+
+
+def check_score(config: Config, score: str) -> None:
+    """Scores the content itself at the size of the result, so that what cannot be scored is known before anything runs.
+
+    Args:
+        config: of a member.
+        score: see `factors_of`; nothing is checked if it is empty.
+
+    Raises:
+        InputError: no such score, a result too small for the networks, or their package is not installed.
+    """
+    if not score:
+        return
+    content, style = _pictures(config)
+    size = fit_long_side(content.shape[1], content.shape[2], config.size)
+    _total(scores(content, style, np.clip(resize(content, size), 0, 1)), score)
+
+
+def score_members(sweep: SweepFolder) -> dict[int, float]:
+    """The score of every member that has its picture, by its number; its manifest, and thereby the table, gets it too.
+
+    {} if the sweep has no score.
+    """
+    record, found = sweep.read(), dict[int, float]()
+    score = record.get("score")
+    for number, member in enumerate(record["members"]):
+        if score and member["status"] == "done":
+            folder = sweep.member(number)
+            manifest = folder.read_manifest()
+            if "scores" not in manifest:
+                manifest["scores"] = _scored(folder, score)
+                folder.write_manifest(manifest)
+            found[number] = manifest["scores"]["score"]
+    return found
+
+
+def _scored(folder: RunFolder, score: str) -> dict[str, float]:
+    content, style = _pictures(from_yaml(folder.read_config(), f"config.yaml in {folder.path}"))
+    found = scores(content, style, read_image(folder.result).pixels)
+    return {"score": _total(found, score)} | found
+
+
+def _total(found: Mapping[str, float], score: str) -> float:
+    known = tuple(found)
+    return sum(factor * found[one_of("hydra.sweeper.score", name, known)] for name, factor in factors_of(score).items())
+
+
+def _pictures(config: Config) -> tuple[Pixels, Pixels]:
+    """The content, and the style; of several styles the first."""
+    content, style = (read_picture(source, lambda notice: None) for source in (config.content, config.style.pictures[0]))
+    return content.pixels, style.pixels
