@@ -16,7 +16,7 @@ MODULES = {
 # Modules of the networks that deal with files; the others there are core.
 FILES = tuple(f"nst_jax.networks.{part}" for part in ("weights", "fetch", "saving", "convert"))
 # Modules of the inversion that deal with files, configs and the command line.
-INVERT_EDGE = tuple(f"nst_jax.invert.{part}" for part in ("__main__", "config", "perform", "error", "draw"))
+INVERT_EDGE = tuple(f"nst_jax.invert.{part}" for part in ("__main__", "config", "perform", "restarts", "error", "draw"))
 CORE = [
     name
     for name in MODULES

@@ -2,7 +2,6 @@
 
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,10 +19,10 @@ from nst_jax.invert.draw import field_of, outline, row
 from nst_jax.invert.error import normalized_error, scale_of
 from nst_jax.invert.neurons import Code, Neurons, choose
 from nst_jax.invert.objective import InversionSpec
-from nst_jax.invert.representation import DESCRIPTORS, code, mean_color, smallest
+from nst_jax.invert.representation import DESCRIPTORS, code, smallest
+from nst_jax.invert.restarts import invert
 from nst_jax.networks import load, weights
 from nst_jax.networks.convnet import NetworkSpec
-from nst_jax.objective.natural import RMS
 from nst_jax.perform import read_picture
 from nst_jax.runs.folder import RunFolder, create_run_folder
 from nst_jax.runs.manifest import begin_manifest, end_manifest, provenance
@@ -81,37 +80,6 @@ def run(config: InvertConfig) -> tuple[RunFolder, Inverted]:
     found = Inverted(spec, outcomes, _errors(params, content, spec.objective, outcomes, sha256))
     _keep(config, folder, found, picture, content, sha256, time.perf_counter() - began)
     return folder, found
-
-
-def invert(
-    params: Params, content: Pixels, spec: job.JobSpec, restarts: int, observe: job.Observer, chunk_at: Sequence[int] = ()
-) -> list[job.Outcome]:
-    """Inverts the code of `content` from so many starts of noise."""
-    starts = noise(spec.seed, content.shape, mean_color(params), restarts, gray=not spec.objective.taps)
-    return [
-        job.transfer(*(params, job.Inputs(content, (), start), spec), observe=_numbered(i, spec, observe), chunk_at=chunk_at)
-        for i, start in enumerate(starts)
-    ]
-
-
-def _numbered(restart: int, spec: job.JobSpec, observe: job.Observer) -> job.Observer:
-    """An observer of one restart: they are recorded one after the other, as the scales of a transfer are."""
-    before = restart * spec.scales[0].steps
-
-    def told(report: job.Report) -> bool:
-        rows = [row | {"step": before + row["step"], "scale": restart} for row in report.rows]
-        return observe(report._replace(step=before + report.step, rows=rows))
-
-    return told
-
-
-def noise(
-    seed: int, shape: tuple[int, ...], mean: Float[jax.Array, " 3"], restarts: int, *, gray: bool = False
-) -> list[Pixels]:
-    """Starts of an inversion: normal noise around the mean color, as far from it as a natural picture is (norm σ)."""
-    keys = jax.random.split(jax.random.key(seed), restarts)
-    drawn = [np.asarray(jax.random.normal(key, (*shape[:3], 1 if gray else 3))) for key in keys]
-    return [np.asarray(mean) + x * np.float32(RMS / 255 / np.sqrt(np.mean(x**2))) for x in drawn]
 
 
 def prepare(picture: Picture, size: int, layer: str, network: NetworkSpec) -> Pixels:

@@ -13,14 +13,14 @@ from typing import NamedTuple
 
 
 class Conv(NamedTuple):
-    """A convolution `conv<name>` followed by `relu<name>`: kernel side, stride and margin in pixels.
+    """A convolution `conv<name>` followed by `relu<name>` or `tanh<name>`: kernel side, stride and margin in pixels.
 
     A dense layer `fc<name>` is one whose kernel covers the map: at the size that the network was made for it has one position.
 
     Attributes:
         groups: parts of equal numbers of channels, each of which sees its own part of the input only.
         kind: "conv" or "fc".
-        rectified: whether `relu<name>` follows.
+        activation: what follows, "relu", "tanh", or nothing: "".
         dropout: share of the channels set to 0 in training.
         bias: where training starts.
         std: standard deviation of the kernel where training starts; 0 is He's.
@@ -33,7 +33,7 @@ class Conv(NamedTuple):
     margin: int = 1
     groups: int = 1
     kind: str = "conv"
-    rectified: bool = True
+    activation: str = "relu"
     dropout: float = 0.0
     bias: float = 0.0
     std: float = 0.0
@@ -77,7 +77,7 @@ def _krizhevsky(after: Sequence[tuple[Layer, ...]]) -> tuple[Layer, ...]:
         *(conv("5", 256, groups=2, bias=1.0), Pool("5", window=3)),
         dense("6", 4096, size=6, dropout=0.5, bias=1.0),
         dense("7", 4096, size=1, dropout=0.5, bias=1.0),
-        dense("8", 1000, size=1, rectified=False),
+        dense("8", 1000, size=1, activation=""),
     )
 
 
@@ -102,11 +102,11 @@ def names_of(layer: Layer) -> tuple[str, ...]:
     """The names of what a row of the table computes, in order.
 
     Example:
-        >>> names_of(Conv("8", 10, kind="fc", rectified=False)), names_of(Conv("1_1", 64)), names_of(Norm("1"))
+        >>> names_of(Conv("8", 10, kind="fc", activation="")), names_of(Conv("1_1", 64)), names_of(Norm("1"))
         (('fc8',), ('conv1_1', 'relu1_1'), ('norm1',))
     """
     if isinstance(layer, Conv):
-        return (layer.kind + layer.name, *((f"relu{layer.name}",) if layer.rectified else ()))
+        return (layer.kind + layer.name, *((layer.activation + layer.name,) if layer.activation else ()))
     return (("pool" if isinstance(layer, Pool) else "norm") + layer.name,)
 
 

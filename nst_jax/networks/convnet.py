@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from nst_jax.errors import InputError
 from nst_jax.networks.architectures import ARCHITECTURES, Conv, Layer, Pool, extent, names_of
-from nst_jax.networks.layers import Convolution, Preprocessing, pool, rectify
+from nst_jax.networks.layers import ACTIVATIONS, Convolution, Preprocessing, pool
 from nst_jax.networks.normalization import local_response
 from nst_jax.networks.recompute import recomputed
 from nst_jax.types import Features, Images, Params
@@ -76,7 +76,7 @@ class ConvNet(nn.Module):
         return {name: found[name] for name in self.taps}
 
     def _apply(self, layer: Layer, x: Float[Array, "n h w c"], found: Features) -> Float[Array, "n h2 w2 k"]:
-        spec, (name, *relu) = self.spec, names_of(layer)
+        spec, (name, *active) = self.spec, names_of(layer)
         if isinstance(layer, Conv):
             x = self._convolution(layer, name)(x)
         elif isinstance(layer, Pool):
@@ -84,9 +84,9 @@ class ConvNet(nn.Module):
         else:
             x = local_response(x, layer.offset, layer.alpha)
         self._tap(name, x, found)
-        if relu:
-            x = rectify(x)
-            self._tap(relu[0], x, found)
+        if isinstance(layer, Conv) and layer.activation:
+            x = ACTIVATIONS[layer.activation](x)
+            self._tap(active[0], x, found)
         if isinstance(layer, Conv) and layer.dropout and self.training:
             x = nn.Dropout(layer.dropout, deterministic=False, name=f"drop{layer.name}")(x)
         return x

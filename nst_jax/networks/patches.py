@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 BAND_BYTES = 2**19
 
 
-def conv_by_patches(x: Float[Array, "n h w c"], kernel: Float[Array, "a b i o"], stride: int = 1) -> Float[Array, "n h2 w2 o"]:
+def conv_by_patches(x: Float[Array, "n h w i"], kernel: Float[Array, "a b i o"], stride: int = 1) -> Float[Array, "n h2 w2 o"]:
     """The convolution of `x`, already padded, with a kernel, at every `stride`-th position where the kernel fits.
 
     Only `x` has a gradient.
@@ -23,8 +23,7 @@ def conv_by_patches(x: Float[Array, "n h w c"], kernel: Float[Array, "a b i o"],
     kernel of 3 channels at stride 4 is a 3x3 kernel of 48. Patches have few parts then, and so has the gradient.
 
     Args:
-        x: feature maps; c is i, or a multiple of it: then the convolution is in c/i groups, each of which has its own share of
-            the input channels and of the o output channels, in order.
+        x: feature maps.
         kernel: a side may have any length.
         stride: step of the output positions, in pixels.
 
@@ -33,10 +32,6 @@ def conv_by_patches(x: Float[Array, "n h w c"], kernel: Float[Array, "a b i o"],
         >>> conv_by_patches(row, jnp.ones((1, 2, 1, 1)))[0, 0, :, 0].tolist()
         [1.0, 3.0, 5.0]
     """
-    groups = x.shape[3] // kernel.shape[2]
-    if groups > 1:
-        pairs = zip(jnp.split(x, groups, axis=3), jnp.split(kernel, groups, axis=3), strict=True)
-        return jnp.concatenate([conv_by_patches(part, filters, stride) for part, filters in pairs], axis=3)
     height, width = ((side - size) // stride + 1 for side, size in zip(x.shape[1:3], kernel.shape[:2], strict=True))
     if stride > 1:
         kernel = _cells_to_channels(kernel[None], stride)[0]
