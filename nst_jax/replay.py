@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -18,8 +19,8 @@ from nst_jax.errors import InputError
 from nst_jax.images.files import read_file, read_image, read_text, write_image
 from nst_jax.perform import Prepared, prepare
 from nst_jax.runs.compare import changes, difference, in_words
-from nst_jax.runs.folder import FORMAT
-from nst_jax.runs.manifest import CONFIG_TEXT, PROVENANCE_TEXT, end_manifest, provenance
+from nst_jax.runs.folder import FORMAT, RunFolder
+from nst_jax.runs.manifest import CONFIG_TEXT, PROVENANCE_TEXT, end_manifest, provenance, where_it_began
 
 _ABOUT = """\
 Makes the picture again from the settings inside it, with the pictures and network parameters whose hashes are there,
@@ -60,7 +61,8 @@ def replay(picture: Path, **files: str | list[str] | None) -> tuple[bool, str]:
     """
     settings, facts = _record(picture)
     config = _with_files(from_yaml(settings, f"the record in {picture}"), files)
-    prepared = _same_inputs(config, facts)
+    with where_it_began(_manifest_beside(picture)):
+        prepared = _same_inputs(config, facts)
     steps = int(facts["steps"])
     outcome = job.transfer(
         *(prepared.network.params, prepared.inputs, prepared.spec), observe=lambda at: at.step >= steps, chunk_at=(steps,)
@@ -94,12 +96,22 @@ def _record(picture: Path) -> tuple[str, dict[str, Any]]:
     return settings, facts
 
 
+def _manifest_beside(picture: Path) -> dict[str, Any] | None:
+    """That of the run, if the picture is still in its folder."""
+    try:
+        return RunFolder(picture.parent).read_manifest()
+    except InputError:
+        return None
+
+
 def _with_files(config: Config, files: dict[str, Any]) -> Config:
+    place = lambda file: os.path.abspath(os.path.expanduser(file))  # noqa: E731
     if files["content"]:
-        config = replace(config, content=replace(config.content, path=files["content"]))
-    if styles := files["style"]:
+        config = replace(config, content=replace(config.content, path=place(files["content"])))
+    if files["style"]:
+        styles = [place(style) for style in files["style"]]
         config = replace(config, style=replace(config.style, path=styles[0] if len(styles) == 1 else styles))
-    return replace(config, init=files["init"] or config.init)
+    return replace(config, init=place(files["init"])) if files["init"] else config
 
 
 def _same_inputs(config: Config, facts: dict[str, Any]) -> Prepared:

@@ -13,6 +13,7 @@ from nst_jax.runs.checkpoint import discard, latest
 from nst_jax.runs.claim import sole_writer
 from nst_jax.runs.compare import changes, in_words
 from nst_jax.runs.folder import RunFolder
+from nst_jax.runs.manifest import where_it_began
 
 
 def resume(path: Path) -> tuple[RunFolder, job.Outcome | None]:
@@ -28,7 +29,8 @@ def resume(path: Path) -> tuple[RunFolder, job.Outcome | None]:
         if before and before["status"] == "finished":
             discard(folder.checkpoints)
             return folder, None
-        prepared = prepare(config)
+        with where_it_began(before):
+            prepared = prepare(config)
         if before:
             prepared = _same_run(prepared, before)
         with failure_kept(prepared, folder):

@@ -1,8 +1,11 @@
 """Replay: the same bytes again from the picture alone, numbers where they differ, one line where it cannot be."""
 
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +49,13 @@ def test_the_same_bytes_again(capsys: pytest.CaptureFixture[str]):
     assert capsys.readouterr().out == "one/result.png: the same bytes again\n" * 2
 
 
+def test_a_fresh_process_in_another_directory_makes_the_same_bytes(here: Path, tmp_path: Path):
+    command = [sys.executable, "-m", "nst_jax.replay", str(here / "one")]
+    environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "cache")}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, f"{here}/one/result.png: the same bytes again\n"), done.stderr
+
+
 def test_another_version_with_the_same_pixels_is_told(capsys: pytest.CaptureFixture[str]):
     versions = json.loads(read_text("one/result.png")[PROVENANCE_TEXT])["versions"]
     assert main([edited("older.png", versions=versions | {"jax": "0.1"})]) == 0
@@ -84,7 +94,7 @@ def test_pictures_that_moved_are_named(capsys: pytest.CaptureFixture[str]):
     shutil.move("moved.png", "content.png")
     said = capsys.readouterr()
     assert said.out == "one/result.png: the same bytes again\n"
-    assert re.fullmatch(rf"error: content must be the picture with sha256 {sha256}, got style\.png with [^\n]+\n", said.err)
+    assert re.fullmatch(rf"error: content must be the picture with sha256 {sha256}, got \S*style\.png with [^\n]+\n", said.err)
 
 
 @pytest.mark.parametrize(

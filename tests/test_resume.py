@@ -171,6 +171,19 @@ def test_inputs_that_changed_are_told_and_nothing_is_lost(broken: Path, main):
     assert {path: path.read_bytes() for path in broken.rglob("*") if path.is_file()} == before
 
 
+def test_from_another_directory_the_pictures_are_found(broken: Path, main, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    folder = broken.absolute()
+    monkeypatch.chdir(tmp_path)
+    assert main("--resume", str(folder))[0] == 0
+    assert RunFolder(folder).read_manifest()["status"] == "finished"
+    moved = shutil.copytree(folder, tmp_path / "moved")
+    manifest = RunFolder(moved).read_manifest() | {"status": "failed", "directory": "/no/longer/there"}
+    RunFolder(moved).write_manifest(manifest)
+    code, out, err = main("--resume", "moved")
+    assert (code, out) == (2, "")
+    assert err == "error: image content.png must be a file, got no such file; check the path\n"
+
+
 def test_other_versions_are_told_and_kept(broken: Path, main):
     manifest = RunFolder(broken).read_manifest()
     manifest["versions"]["jax"] = "0.1"

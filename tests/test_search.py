@@ -11,9 +11,9 @@ from nst_jax.sweeps.folder import SweepFolder
 from nst_jax.sweeps.grid import value_of
 from nst_jax.sweeps.resume import resume_sweep
 from nst_jax.sweeps.sweep import Sweep
-from tests.test_sweeps import TINY, Main, here, main, table
+from tests.test_sweeps import TINY, Main, here, table
 
-__all__ = ["here", "main"]  # fixtures
+__all__ = ["here"]  # a fixture
 pytest.importorskip("optuna")
 SEARCH = ["-m", "experiment=search", *TINY, "size=32", "steps=2", "hydra.sweeper.trials=5", "hydra.sweeper.at_once=2"]
 WEIGHT = "loss.content_weight=tag(log,interval(0.01,100.0))"

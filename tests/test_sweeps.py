@@ -28,6 +28,7 @@ TINY = [
     *("content.path=content.png", "style.path=style.png", "size=24", "steps=4", "hydra.sweep.dir=all"),
     *("loss.content_layers=[relu1_1]", "loss.style_layers=[relu1_1]"),
 ]
+GO_ON = "; to go on: python -m nst_jax.run --resume all"
 Main = Callable[..., tuple[int, str, str]]
 
 
@@ -76,7 +77,7 @@ def test_a_member_that_fails_is_told_and_the_others_go_on(main: Main):
     code, out, err = main("-m", *TINY, "content.path=content.png,missing.png,other.png")
     assert code == 1
     assert "error: member 1 of the sweep failed: image missing.png must be a file, got no such file; check the path" in err
-    assert out.splitlines()[-1] == "all: 2 done, 1 failed; see report.html, contact_sheet.png and table.csv"
+    assert out.splitlines()[-1] == "all: 2 done, 1 failed; see report.html, contact_sheet.png and table.csv" + GO_ON
     assert statuses() == ["done", "failed", "done"]
     assert "missing.png" in table()[1]["error"]
     code, *_ = main(
@@ -166,7 +167,7 @@ def test_processes_run_the_same_members(main: Main, tmp_path: Path):
     done = subprocess.run([*command, *swept], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stderr
     assert statuses() == ["done"] * 2 + ["failed"] * 2
-    assert done.stdout.splitlines()[-1] == "all: 2 done, 2 failed; see report.html, contact_sheet.png and table.csv"
+    assert done.stdout.splitlines()[-1] == "all: 2 done, 2 failed; see report.html, contact_sheet.png and table.csv" + GO_ON
     assert main("-m", *TINY, "loss.style_weight=1,100", "hydra.sweep.dir=here")[0] == 0
     assert final("all/1")["loss"] == final("here/1")["loss"]
 

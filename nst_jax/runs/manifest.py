@@ -4,7 +4,8 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import chdir, contextmanager, nullcontext
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
@@ -44,6 +45,7 @@ def begin_manifest(
         "status": "running",
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
         "command": list(command),
+        "directory": os.getcwd(),
         "versions": _versions(),
         "device": _device(),
         "git": _git_state(_CHECKOUT),
@@ -52,6 +54,14 @@ def begin_manifest(
         "params": dict(params),
         "notices": list(notices),
     }
+
+
+@contextmanager
+def where_it_began(manifest: Mapping[str, Any] | None) -> Iterator[None]:
+    """While this lasts, paths are relative to the directory where the run began, if that is still there."""
+    directory = (manifest or {}).get("directory")
+    with chdir(directory) if directory and os.path.isdir(directory) else nullcontext():
+        yield
 
 
 def end_manifest(

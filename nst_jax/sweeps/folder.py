@@ -10,6 +10,7 @@ Every member says itself what has become of it, from whatever process it runs in
 """
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,14 +41,14 @@ class SweepFolder:
         return self.path / "sweep.json"
 
     def read(self) -> dict[str, Any]:
-        """What sweep.json says: format, score, keys, grids, members.
+        """What sweep.json says: format, directory (where it began), score, keys, grids, members.
 
         Raises:
             InputError: no such file, or another format.
         """
         try:
-            record = json.loads(self.record.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            record: dict[str, Any] = {**json.loads(self.record.read_text(encoding="utf-8"))}
+        except (OSError, ValueError, TypeError) as error:
             raise InputError(f"sweep must be a folder with a sweep.json, got {self.path}; check the path") from error
         if record.get("format") != FORMAT:
             raise InputError(f"sweep must be of format {FORMAT}, got {record.get('format')} in {self.path}; use its nst_jax")
@@ -123,5 +124,5 @@ def create_sweep(path: Path, score: str = "") -> SweepFolder:
             raise InputError(
                 f"hydra.sweep.dir must be a folder without a sweep, got {path}; choose another, or move or delete that folder"
             ) from error
-    folder._write({"format": FORMAT, "score": score, "keys": {}, "grids": [], "members": []})
+    folder._write({"format": FORMAT, "directory": os.getcwd(), "score": score, "keys": {}, "grids": [], "members": []})
     return folder

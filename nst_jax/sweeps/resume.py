@@ -12,9 +12,10 @@ from nst_jax.config import Config
 from nst_jax.paths import data_folder
 from nst_jax.perform import run
 from nst_jax.resume import resume
+from nst_jax.runs.manifest import where_it_began
 from nst_jax.sweeps.folder import SweepFolder
 from nst_jax.sweeps.member import ended, failed, in_folder
-from nst_jax.sweeps.sweep import conclude
+from nst_jax.sweeps.sweep import conclude, in_any_case
 
 
 def resume_sweep(path: Path) -> None:
@@ -24,11 +25,13 @@ def resume_sweep(path: Path) -> None:
         InputError: no sweep is there.
         MembersFailed: some members still have no picture.
     """
-    sweep = SweepFolder(path)
-    for number, member in enumerate(sweep.read()["members"]):
-        if member["status"] != "done":
-            _go_on(sweep, number, member)
-    conclude(sweep)
+    sweep = SweepFolder(path.absolute())
+    record = sweep.read()
+    with where_it_began(record), in_any_case(sweep):
+        for number, member in enumerate(record["members"]):
+            if member["status"] != "done":
+                _go_on(sweep, number, member)
+        conclude(sweep)
 
 
 def _go_on(sweep: SweepFolder, number: int, member: dict[str, Any]) -> None:

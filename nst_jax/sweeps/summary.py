@@ -4,6 +4,7 @@ import os
 from collections import Counter
 from pathlib import Path
 
+from nst_jax.runs.folder import how_to_go_on
 from nst_jax.sweeps.folder import SweepFolder
 from nst_jax.sweeps.pareto import draw_pareto
 from nst_jax.sweeps.report import write_sweep_report
@@ -15,7 +16,7 @@ def summarize(sweep: SweepFolder) -> str:
     """Writes table.csv, contact_sheet.png, report.html and, where there is something to compare, pareto.png.
 
     Returns:
-        A line that says where, and how many members are done.
+        A line that says where, how many members are done, and how to go on with the others.
     """
     rows = rows_of(sweep)
     keys = list(sweep.read()["keys"])
@@ -26,4 +27,5 @@ def summarize(sweep: SweepFolder) -> str:
     counts = Counter(row["status"] for row in rows)
     states = ", ".join(f"{count} {status}" for status, count in counts.items())
     where = os.path.relpath(sweep.path) if sweep.path.absolute().is_relative_to(Path.cwd()) else sweep.path
-    return f"{where}: {states}; see report.html, contact_sheet.png and table.csv"
+    on = "" if counts.keys() == {"done"} else f"; to go on: {how_to_go_on(Path(where))}"
+    return f"{where}: {states}; see report.html, contact_sheet.png and table.csv{on}"
