@@ -24,6 +24,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from nst_jax.large_pages import use_large_pages
+
+if __name__ == "__main__":
+    use_large_pages()
+
 import jax
 import jax.numpy as jnp
 import numpy as np

@@ -6,6 +6,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from nst_jax.large_pages import use_large_pages
+
+if __name__ == "__main__":
+    use_large_pages()
+
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
