@@ -1,5 +1,6 @@
 """AlexNet of 2012: its size, its grouped convolutions, normalization and overlapping pooling against float64 twins."""
 
+import functools
 from typing import Any
 
 import jax
@@ -10,7 +11,7 @@ from jax.test_util import check_grads
 
 from nst_jax.networks.architectures import ARCHITECTURES, Conv
 from nst_jax.networks.convnet import ConvNet, NetworkSpec, features, layer_names
-from nst_jax.networks.layers import prepare
+from nst_jax.networks.layers import Convolution, pool, prepare
 from nst_jax.networks.normalization import local_response
 from nst_jax.types import Params
 from tests.reference import network
@@ -92,6 +93,22 @@ def test_local_response_normalization_agrees_with_the_definition():
     np.testing.assert_allclose(local_response(jnp.asarray(a, jnp.float32), 2.0, 1e-4), expected, rtol=1e-5)
     with jax.enable_x64(True):
         check_grads(lambda x: local_response(jnp.asarray(x), 2.0, 1e-4), (a,), order=1, modes=["rev"])
+
+
+def test_gradients_of_grouped_convolutions_and_overlapping_pooling_agree_with_finite_differences():
+    rng = np.random.default_rng(3)
+    x, kernel = rng.normal(size=(1, 7, 6, 4)), rng.normal(size=(3, 3, 2, 6))
+    module = Convolution(features=6, groups=2)
+
+    def convolved(x, kernel):
+        leaves = {"kernel": jnp.asarray(kernel), "bias": jnp.ones(6)}
+        return module.apply({"params": leaves}, jnp.asarray(x))
+
+    with jax.enable_x64(True):
+        check_grads(convolved, (x, kernel), order=1, modes=["rev"])
+        for kind in ("max", "average"):
+            pooled = jax.jit(functools.partial(pool, window=3, stride=2, kind=kind, scale=1.0))
+            check_grads(pooled, (x,), order=1, modes=["rev"])
 
 
 def maps_of(module: ConvNet, params: Any, x: jax.Array, **options: Any) -> Any:

@@ -1,0 +1,84 @@
+"""Experiment 005-alexnet: AlexNet's recipe of training, scaled down, with each of its ingredients left out in turn.
+
+    pip install -e ".[training]"
+    python -m experiments.alexnet            # all of it; goes on where it was stopped
+    python -m experiments.alexnet tanh       # one of them
+
+Results grow in experiments/005-alexnet/results.jsonl; checkpoints and metrics of each training are in runs/alexnet/NAME-SEED.
+"""
+
+import argparse
+import dataclasses
+import itertools
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments.alexnet_pictures import Data, make
+from experiments.alexnet_training import Colors, Model, Recipe, test_errors, train
+
+FOLDER = Path(__file__).parent / "005-alexnet"
+RUNS = Path("runs") / "alexnet"
+SEEDS = (0, 1)
+TRAINED, TESTED = 2048, 1600
+GOAL, WINDOW = 0.25, 20  # a training error of 25 %, on average over 20 steps
+PLAIN = Recipe(dropout=False, crops=False, color=False)
+RECIPES = {
+    "all": Recipe(),
+    "plain": PLAIN,
+    "plain-tanh": dataclasses.replace(PLAIN, activation="tanh"),
+    "no-normalization": Recipe(normalization=False),
+    "no-overlap": Recipe(overlap=False),
+    "no-dropout": Recipe(dropout=False),
+    "no-crops": Recipe(crops=False),
+    "no-color": Recipe(color=False),
+    "tanh": Recipe(activation="tanh"),
+}
+
+
+def steps_to_goal(errors: list[float]) -> int | None:
+    """Steps until the training error, averaged over a window, is down to the goal; None if it never is."""
+    means = np.convolve(errors, np.ones(WINDOW) / WINDOW, "valid")
+    reached = np.flatnonzero(means <= GOAL)
+    return int(reached[0]) + WINDOW if reached.size else None
+
+
+def run(name: str, seed: int, data: Data, unseen: Data) -> dict[str, Any]:
+    """Trains by one recipe, or goes on with it, and tests."""
+    recipe, folder, began = dataclasses.replace(RECIPES[name], seed=seed), RUNS / f"{name}-{seed}", time.process_time()
+    params = [row["params"] for row in train(recipe, data, folder)][-1]
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text("utf-8").splitlines()]
+    errors = [row["error"] for row in rows]
+    tested = test_errors(Model(recipe), params, unseen, Colors.of(data))
+    return {
+        "name": name,
+        "seed": seed,
+        **{what: round(100 * share, 2) for what, share in tested.items()},
+        "train": round(100 * float(np.mean(errors[-WINDOW:])), 2),
+        "steps_to_25": steps_to_goal(errors),
+        "seconds": round(time.process_time() - began, 1),
+    }
+
+
+def main() -> None:
+    """Runs what is named, or all, and is not there yet."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(RECIPES)}")
+    names, file = parser.parse_args().names or list(RECIPES), FOLDER / "results.jsonl"
+    FOLDER.mkdir(exist_ok=True)
+    data, unseen = make(TRAINED, 1), make(TESTED, 2)
+    for seed, name in itertools.product(SEEDS, names):
+        done = file.read_text("utf-8").splitlines() if file.exists() else []
+        if any({"name": name, "seed": seed}.items() <= json.loads(line).items() for line in done):
+            continue
+        found = run(name, seed, data, unseen)
+        with file.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(found) + "\n")
+        print(found, flush=True)
+
+
+if __name__ == "__main__":
+    main()
