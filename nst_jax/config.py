@@ -96,6 +96,7 @@ class LossConfig:
     content_layers: list[str] = field(default_factory=lambda: ["relu4_2"])
     style_layers: list[str] = field(default_factory=lambda: [f"relu{i}_1" for i in range(1, 6)])
     style_distance: str = "wasserstein"
+    epsilon: float = ObjectiveSpec.epsilon
     content_weight: float = 0.08
     style_weight: float = 1.0
     tv_weight: float = 2.0
@@ -217,6 +218,7 @@ def _objective(config: Config, architecture: str) -> ObjectiveSpec:
         style_distance=one_of("loss.style_distance", loss.style_distance, tuple(STYLE_DISTANCES)),
         convention=one_of("loss.convention", loss.convention, tuple(CONVENTIONS)),
         tv=one_of("loss.tv", loss.tv, tuple(TOTAL_VARIATIONS)),
+        epsilon=_above("loss.epsilon", loss.epsilon, 0),
     )
 
 

@@ -8,6 +8,7 @@ from jax.test_util import check_grads
 
 import nst_jax
 from nst_jax.objective.conventions import CONVENTIONS
+from nst_jax.objective.sliced import random_directions
 from nst_jax.objective.statistics import Moments, moments
 from nst_jax.objective.style import STYLE_DISTANCES, blend_gaussians, covariance, mean, wasserstein_distance
 from nst_jax.objective.wasserstein import EPSILON, covariance_root, squared_bures
@@ -64,6 +65,16 @@ def test_the_gradient_stays_exact_where_a_picture_of_few_positions_nearly_fits()
     assert np.linalg.norm(gradient.reshape(-1, 160) - expected) <= 1e-4 * np.linalg.norm(expected)
 
 
+@pytest.mark.parametrize("epsilon", [1e-6, 1e-2])
+def test_epsilon_is_on_the_diagonals_of_both(epsilon):
+    f, s = activations(1, 300, 24), activations(2, 200, 24)
+    parts = STYLE_DISTANCES["wasserstein"]
+    target = parts.blend([parts.describe(jnp.asarray(s), None)], [1.0], epsilon)
+    wide_f, wide_s = (x.reshape(-1, 24).astype(np.float64) for x in (f, s))
+    expected, _ = reference.of_features(wide_f, wide_s, epsilon)
+    assert float(parts.between(parts.measure(jnp.asarray(f), None, target), target)) == pytest.approx(expected, rel=1e-4)
+
+
 @pytest.mark.parametrize("decades", [0.0, 2.0, 6.0])
 @pytest.mark.parametrize("rank", [1, 10, 40])
 def test_bures_agrees_with_the_float64_matrix_root_in_every_entry(rank, decades):
@@ -90,7 +101,8 @@ def test_the_twins_own_gradient_agrees_with_finite_differences():
 def test_gradients_by_finite_differences_in_float64(name):
     with jax.enable_x64(True):
         f, s = (jnp.asarray(activations(seed, 30, 5), jnp.float64) for seed in (1, 2))
-        check_grads(jax.jit(lambda x: distance(name, x, s)), (f + 0.01,), order=1, modes=["rev"])
+        apart = f + 0.1 * np.random.default_rng(3).random(f.shape)  # where values are equal a sort has no derivative
+        check_grads(jax.jit(lambda x: distance(name, x, s)), (apart,), order=1, modes=["rev"])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -134,6 +146,29 @@ def test_independent_channels_are_never_farther_than_wasserstein():
         assert float(value_of("mean_std", f, s)) < float(value_of("wasserstein", f, s))
 
 
+def test_sliced_agrees_with_sorting_in_numpy():
+    f, s = activations(1, 256, 6), activations(2, 512, 6)
+    v = np.asarray(random_directions(jax.random.key(0), 6), np.float64)
+    sorted_f, sorted_s = (np.sort(x.reshape(-1, 6).astype(np.float64) @ v, axis=0) for x in (f, s))
+    expected = np.mean((sorted_f - sorted_s.reshape(256, 2, 6).mean(1)) ** 2)
+    assert float(value_of("sliced_wasserstein", jnp.asarray(f), jnp.asarray(s))) == pytest.approx(expected, rel=1e-4)
+
+
+def test_sliced_sees_more_than_gaussians_do():
+    normal = np.random.default_rng(0).standard_normal((1, 2000, 1, 4)).astype(np.float32)
+    two_points = np.sign(normal) * np.sqrt(np.mean(normal**2))
+    values = {name: float(value_of(name, jnp.asarray(two_points), jnp.asarray(normal))) for name in NAMES}
+    assert values["sliced_wasserstein"] > 5 * values["wasserstein"]
+
+
+def test_a_guide_of_zeros_and_ones_leaves_the_ones():
+    f, s = jnp.asarray(activations(1, 60, 5)), jnp.asarray(activations(2, 50, 5))
+    parts, guide = STYLE_DISTANCES["sliced_wasserstein"], jnp.arange(60).reshape(1, 60, 1) < 25
+    target = parts.describe(s, None)
+    guided = parts.between(parts.measure(f, guide.astype(jnp.float32), target), target)
+    assert float(guided) == pytest.approx(float(value_of("sliced_wasserstein", f[:, :25], s)), rel=1e-4)
+
+
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("level", [0.0, 1.0, 30.0, 1e3])
 def test_flat_maps_have_finite_distances_and_gradients(name, level):
@@ -160,9 +195,9 @@ def test_jit_agrees_with_eager_also_inside_a_loop(name):
     assert float(looped(f, s)) == pytest.approx(eager, rel=1e-5)
 
 
-def test_the_sums_of_parts_serve_every_distance():
+def test_the_sums_of_parts_serve_every_distance_of_moments():
     f, s = jnp.asarray(activations(1, 64, 8)), jnp.asarray(activations(2, 50, 8))
-    for describe, blend, measure, between in STYLE_DISTANCES.values():
+    for describe, blend, measure, between in (parts for name, parts in STYLE_DISTANCES.items() if name != "sliced_wasserstein"):
         target = blend([describe(s, None)], [1.0])
         whole, *parts = (measure(part, None, target) for part in (f, f[:, :20], f[:, 20:]))
         added = jax.tree.map(jnp.add, *parts)

@@ -14,6 +14,7 @@ from nst_jax.objective.conventions import CONVENTIONS
 from nst_jax.objective.priors import TOTAL_VARIATIONS
 from nst_jax.objective.statistics import Statistics, squared_error
 from nst_jax.objective.style import STYLE_DISTANCES
+from nst_jax.objective.wasserstein import EPSILON
 from nst_jax.types import Features, Image, Params
 
 Scalar = Float[Array, ""]
@@ -58,6 +59,7 @@ class ObjectiveSpec:
         style_distance: a key of `style.STYLE_DISTANCES`.
         convention: a key of `conventions.CONVENTIONS`: whose normalization the weights are meant for.
         tv: the form of the total variation, a key of `priors.TOTAL_VARIATIONS`.
+        epsilon: ε of the Wasserstein distance, above 0, see `wasserstein.EPSILON`.
     """
 
     network: NetworkSpec
@@ -66,6 +68,7 @@ class ObjectiveSpec:
     style_distance: str = "gram"
     convention: str = "paper"
     tv: str = "l2"
+    epsilon: float = EPSILON
 
     @property
     def taps(self) -> tuple[str, ...]:
@@ -145,7 +148,7 @@ def make_targets(params: Params, content: Image, styles: Styles, *, spec: Object
     targets, guides_of = {}, _guides(styles.regions, spec)
     for name in spec.style_layers:
         shares = styles.shares[name] if styles.shares else equal * len(guides_of[name])
-        targets[name] = tuple(distance.blend([found[name] for found in described], region) for region in shares)
+        targets[name] = tuple(distance.blend([found[name] for found in described], region, spec.epsilon) for region in shares)
     return Targets(content_maps, targets, guides_of)
 
 

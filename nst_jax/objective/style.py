@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from nst_jax.objective.sliced import blend_projections, describe_projections, projections, sliced_distance
 from nst_jax.objective.statistics import Moments, moments
 from nst_jax.objective.wasserstein import EPSILON, Root, barycenter_root, squared_bures
 
@@ -106,7 +107,7 @@ class Gaussian(NamedTuple):
 def wasserstein_distance(m: Moments, target: Gaussian) -> Float[Array, ""]:
     """The squared Wasserstein-2 distance of two Gaussians, divided by the number of channels C.
 
-    1/C (Σ_i (μ_i − μs_i)² + tr (Σ + Σs − 2 (Σs^½ Σ Σs^½)^½)), each covariance with ε = `wasserstein.EPSILON` on its diagonal:
+    1/C (Σ_i (μ_i − μs_i)² + tr (Σ + Σs − 2 (Σs^½ Σ Σs^½)^½)), each covariance with ε on its diagonal:
     the least mean squared change of the features that turns the one Gaussian into the other.
 
     Example:
@@ -134,14 +135,16 @@ def blend_moments(styles: Sequence[Moments], shares: Sequence[Share]) -> Moments
     return jax.tree.map(lambda *parts: sum(share * part for share, part in zip(shares, parts, strict=True)), *means)
 
 
-def blend_gaussians(styles: Sequence[Moments], shares: Sequence[Share]) -> Gaussian:
+def blend_gaussians(styles: Sequence[Moments], shares: Sequence[Share], epsilon: float = EPSILON) -> Gaussian:
     """The Gaussian whose mean squared distance from those of the styles, weighed by their shares, is the least.
+
+    ε is added to the variances; what is below it does not count. See `wasserstein.EPSILON`.
 
     References:
         Xia, Ferradans, Peyré and Aujol, Synthesizing and Mixing Stationary Gaussian Texture Models, 2014.
     """
     mu = jnp.asarray(sum(share * mean(m) for share, m in zip(shares, styles, strict=True)))
-    return Gaussian(mu, barycenter_root([covariance(m) for m in styles], shares))
+    return Gaussian(mu, barycenter_root([covariance(m) for m in styles], shares, epsilon))
 
 
 class StyleDistance(NamedTuple):
@@ -149,13 +152,13 @@ class StyleDistance(NamedTuple):
 
     Attributes:
         describe: what to keep of a style's feature map, under a guide or none.
-        blend: of such descriptions and their shares, what an image is compared with.
-        measure: of an image's feature map, a guide or none and the latter: sums over positions.
-        between: the distance of these sums from it.
+        blend: of such descriptions, their shares and ε, what an image is compared with; only `wasserstein` asks for ε.
+        measure: of an image's feature map, a guide or none and the latter: sums over positions, or projections.
+        between: the distance of these from it.
     """
 
     describe: Callable[[Any, Any], Any]
-    blend: Callable[[Sequence[Any], Sequence[Share]], Any]
+    blend: Callable[..., Any]
     measure: Callable[[Any, Any, Any], Any]
     between: Callable[[Any, Any], Float[Array, ""]]
 
@@ -164,10 +167,20 @@ def _of_moments(blend: Callable[..., Any], between: Callable[..., Float[Array, "
     return StyleDistance(moments, blend, lambda feature_map, guide, _: moments(feature_map, guide), between)
 
 
+def _without_epsilon(blend: Callable[[Sequence[Any], Sequence[Share]], Any]) -> Callable[..., Any]:
+    return lambda styles, shares, epsilon=EPSILON: blend(styles, shares)
+
+
 # Name in the config -> distance.
 STYLE_DISTANCES = {
-    "gram": _of_moments(blend_moments, gram_distance),
-    "covariance": _of_moments(blend_moments, covariance_distance),
-    "mean_std": _of_moments(blend_moments, mean_std_distance),
+    "gram": _of_moments(_without_epsilon(blend_moments), gram_distance),
+    "covariance": _of_moments(_without_epsilon(blend_moments), covariance_distance),
+    "mean_std": _of_moments(_without_epsilon(blend_moments), mean_std_distance),
     "wasserstein": _of_moments(blend_gaussians, wasserstein_distance),
+    "sliced_wasserstein": StyleDistance(
+        describe_projections,
+        _without_epsilon(blend_projections),
+        lambda feature_map, guide, target: projections(feature_map, guide, target.directions),
+        sliced_distance,
+    ),
 }

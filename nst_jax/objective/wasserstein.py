@@ -17,37 +17,49 @@ from jaxtyping import Array, Float
 # Added to the diagonal of every covariance. A flat picture, or fewer positions than channels, has covariances of deficient
 # rank, where the distance has no gradient. Feature maps of the normalized networks have variances of about 0.1 to 10.
 EPSILON = 1e-4
-# No eigenvalue of Σ + εI counts as less: below ε there is only rounding of the sums, which may even be negative.
-_FLOOR = EPSILON / 10
+# No eigenvalue of Σ + εI counts as less than this part of ε: below ε there is only rounding of the sums, maybe negative.
+_FLOOR = 0.1
 
 
 class Root(NamedTuple):
-    """The symmetric root of a covariance as the sum of two arrays, which in float32 keep what a single one would round."""
+    """The symmetric root of Σ + εI as the sum of two arrays, which in float32 keep what a single one would round; and ε."""
 
     high: Float[Array, "c c"]
     low: Float[Array, "c c"]
+    epsilon: Float[Array, ""]
 
 
-@jax.custom_batching.sequential_vmap  # a batching rule of JAX's own would make float32 of what is float64 inside
-def covariance_root(covariance: Float[Array, "c c"]) -> Root:
-    """(Σ + εI)^½, ε = `EPSILON`; eigenvalues that rounding has brought below ε/10 count as ε/10.
+def covariance_root(covariance: Float[Array, "c c"], epsilon: float = EPSILON) -> Root:
+    """(Σ + εI)^½; eigenvalues that rounding has brought below ε/10 count as ε/10.
 
     Example:
         >>> float(covariance_root(jnp.array([[9.0 - EPSILON]])).high[0, 0])
         3.0
     """
+    return _covariance_root(covariance, jnp.asarray(epsilon, covariance.dtype))
+
+
+@jax.custom_batching.sequential_vmap  # a batching rule of JAX's own would make float32 of what is float64 inside
+def _covariance_root(covariance: Float[Array, "c c"], epsilon: Float[Array, ""]) -> Root:
     with jax.enable_x64(True):
+        wide = epsilon.astype(jnp.float64)
         values, vectors = jnp.linalg.eigh(covariance.astype(jnp.float64))
-        root = (vectors * jnp.sqrt(jnp.maximum(values + EPSILON, _FLOOR))[None]) @ vectors.T
-        high = root.astype(covariance.dtype)
-        return Root(high, (root - high.astype(jnp.float64)).astype(covariance.dtype))
+        root = (vectors * jnp.sqrt(jnp.maximum(values + wide, _FLOOR * wide))[None]) @ vectors.T
+        return _in_two(root, epsilon)
+
+
+def _in_two(root: Float[Array, "c c"], epsilon: Float[Array, ""]) -> Root:
+    high = root.astype(epsilon.dtype)
+    return Root(high, (root - high.astype(jnp.float64)).astype(epsilon.dtype), epsilon)
 
 
 # The fixed point of `barycenter_root` is reached when its trace changes by less than this share, or after so many rounds.
 _TOLERANCE, _ROUNDS = 1e-8, 30
 
 
-def barycenter_root(covariances: Sequence[Float[Array, "c c"]], shares: Sequence[Float[Array, ""] | float]) -> Root:
+def barycenter_root(
+    covariances: Sequence[Float[Array, "c c"]], shares: Sequence[Float[Array, ""] | float], epsilon: float = EPSILON
+) -> Root:
     """The root of the barycenter of Gaussians: S with the least Σ_i share_i d²(S, Σ_i + εI), d being Bures' distance.
 
     S = Σ_i share_i (S^½ Σ_i S^½)^½, found by iterating S ← S^-½ (Σ_i share_i (S^½ Σ_i S^½)^½)² S^-½ from
@@ -56,6 +68,7 @@ def barycenter_root(covariances: Sequence[Float[Array, "c c"]], shares: Sequence
     Args:
         covariances: one or more; of one the barycenter is that one.
         shares: not negative, 1 in all.
+        epsilon: ε, above 0.
 
     Example:
         >>> one, nine = jnp.eye(1) - EPSILON, 9 * jnp.eye(1) - EPSILON
@@ -68,39 +81,40 @@ def barycenter_root(covariances: Sequence[Float[Array, "c c"]], shares: Sequence
         2016, arXiv:1511.05355.
     """
     if len(covariances) == 1:
-        return covariance_root(covariances[0])
-    return _barycenter(jnp.stack(covariances), jnp.stack([jnp.asarray(share, covariances[0].dtype) for share in shares]))
+        return covariance_root(covariances[0], epsilon)
+    dtype = covariances[0].dtype
+    weights = jnp.stack([jnp.asarray(share, dtype) for share in shares])
+    return _barycenter(jnp.stack(covariances), weights, jnp.asarray(epsilon, dtype))
 
 
 @jax.custom_batching.sequential_vmap
-def _barycenter(covariances: Float[Array, "n c c"], shares: Float[Array, " n"]) -> Root:
+def _barycenter(covariances: Float[Array, "n c c"], shares: Float[Array, " n"], epsilon: Float[Array, ""]) -> Root:
     with jax.enable_x64(True):
-        padded = covariances.astype(jnp.float64) + EPSILON * jnp.eye(covariances.shape[1], dtype=jnp.float64)[None]
-        root = _fixed_point(padded, shares.astype(jnp.float64))
-        high = root.astype(covariances.dtype)
-        return Root(high, (root - high.astype(jnp.float64)).astype(covariances.dtype))
+        identity = jnp.eye(covariances.shape[1], dtype=jnp.float64)
+        padded = covariances.astype(jnp.float64) + epsilon.astype(jnp.float64) * identity[None]
+        return _in_two(_fixed_point(padded, shares.astype(jnp.float64), epsilon.astype(jnp.float64)), epsilon)
 
 
-def _fixed_point(padded: Float[Array, "n c c"], weights: Float[Array, " n"]) -> Float[Array, "c c"]:
+def _fixed_point(padded: Float[Array, "n c c"], weights: Float[Array, " n"], epsilon: Float[Array, ""]) -> Float[Array, "c c"]:
     def mean_root(left: Float[Array, "c c"]) -> Float[Array, "c c"]:
         """Σ_i share_i (L Σ_i L)^½."""
-        return jnp.asarray(sum(w * _roots(left @ c @ left)[0] for w, c in zip(weights, padded, strict=True)))
+        return jnp.asarray(sum(w * _roots(left @ c @ left, epsilon)[0] for w, c in zip(weights, padded, strict=True)))
 
     def improve(carry: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
         root, inverse, _, rounds = carry
         half = inverse @ mean_root(root)
-        new, inverse = _roots(half @ half.T)
+        new, inverse = _roots(half @ half.T, epsilon)
         return new, inverse, jnp.abs(jnp.sum(new**2) / jnp.sum(root**2) - 1), rounds + 1
 
     start = mean_root(jnp.eye(padded.shape[1], dtype=padded.dtype))
-    carry = (*_roots(start @ start), jnp.ones((), padded.dtype), jnp.zeros((), jnp.int32))
+    carry = (*_roots(start @ start, epsilon), jnp.ones((), padded.dtype), jnp.zeros((), jnp.int32))
     return jax.lax.while_loop(lambda c: (c[2] > _TOLERANCE) & (c[3] < _ROUNDS), improve, carry)[0]
 
 
-def _roots(matrix: Float[Array, "c c"]) -> tuple[Float[Array, "c c"], Float[Array, "c c"]]:
-    """M^½ and M^-½ of a symmetric matrix without negative eigenvalues; below `_FLOOR`² there is only rounding."""
+def _roots(matrix: Float[Array, "c c"], epsilon: Float[Array, ""]) -> tuple[Float[Array, "c c"], Float[Array, "c c"]]:
+    """M^½ and M^-½ of a symmetric matrix without negative eigenvalues; below (`_FLOOR` ε)² there is only rounding."""
     values, vectors = jnp.linalg.eigh(matrix)
-    roots = jnp.sqrt(jnp.maximum(values, _FLOOR**2))[None]
+    roots = jnp.sqrt(jnp.maximum(values, (_FLOOR * epsilon) ** 2))[None]
     return (vectors * roots) @ vectors.T, (vectors / roots) @ vectors.T
 
 
@@ -109,9 +123,10 @@ def _bures_and_gradient(covariance: Float[Array, "c c"], target: Root) -> tuple[
     with jax.enable_x64(True):
         root = target.high.astype(jnp.float64) + target.low.astype(jnp.float64)
         identity = jnp.eye(root.shape[0], dtype=jnp.float64)
-        padded = covariance.astype(jnp.float64) + EPSILON * identity
+        epsilon = target.epsilon.astype(jnp.float64)
+        padded = covariance.astype(jnp.float64) + epsilon * identity
         values, vectors = jnp.linalg.eigh(root @ padded @ root)
-        singular = jnp.sqrt(jnp.maximum(values, _FLOOR**2))
+        singular = jnp.sqrt(jnp.maximum(values, (_FLOOR * epsilon) ** 2))
         distance = jnp.trace(padded) + jnp.sum(root**2) - 2 * jnp.sum(singular)
         half = root @ (vectors / jnp.sqrt(singular)[None])
         gradient = identity - half @ half.T  # of near equal terms where the picture fits: in float32 wrong by 4e-3 there
@@ -120,7 +135,7 @@ def _bures_and_gradient(covariance: Float[Array, "c c"], target: Root) -> tuple[
 
 @jax.custom_vjp
 def squared_bures(covariance: Float[Array, "c c"], target: Root) -> Float[Array, ""]:
-    """The squared Bures distance tr (Σ + Σs − 2 (Σs^½ Σ Σs^½)^½), ε = `EPSILON` on the diagonal of both; Σs is a constant.
+    """The squared Bures distance tr (Σ + Σs − 2 (Σs^½ Σ Σs^½)^½), the target's ε on the diagonal of both; Σs is a constant.
 
     Args:
         covariance: Σ, symmetric; without ε.
