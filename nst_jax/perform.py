@@ -30,6 +30,9 @@ from nst_jax.runs.progress import Progress, progress, short
 from nst_jax.runs.recorder import Recorder, interruptible
 from nst_jax.runs.report import write_report
 
+# `init` of a member of a sweep that goes on from the picture of the one before.
+PREVIOUS = "previous"
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -192,6 +195,10 @@ def _pictures(config: Config, spec: job.JobSpec, tell: Callable[[str], None]) ->
     sources: dict[str, PictureConfig] = {"content": config.content, **_numbered("style", config.style.pictures)}
     sources |= _numbered("mask", map(_mask_source, config.mask.regions or []))
     sources |= _numbered("style_mask", map(_mask_source, config.mask.styles or []))
+    if config.init == PREVIOUS:
+        raise InputError(
+            f"init={PREVIOUS} must be in a sweep that runs its members one by one; use -m, or the path of a picture"
+        )
     if spec.init == "file":
         sources["init"] = PictureConfig("init", config.init)
     pictures = {role: read_picture(source, partial(_tell, tell, role)) for role, source in sources.items()}

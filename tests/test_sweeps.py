@@ -172,6 +172,17 @@ def test_processes_run_the_same_members(main: Main, tmp_path: Path):
     assert final("all/1")["loss"] == final("here/1")["loss"]
 
 
+def test_each_member_may_start_from_the_picture_of_the_one_before(main: Main):
+    code, _, err = main("-m", *TINY, "init=previous", "style.path=[style.png,other.png]", "style.blend=[1,0],[0,1]")
+    assert code == 0, err
+    first, second = (SweepFolder(Path("all")).member(number) for number in (0, 1))
+    assert "init: content" in (first.path / "config.yaml").read_text()
+    assert f"init: {first.result}" in (second.path / "config.yaml").read_text()
+    code, _, err = main(*TINY[:2], "init=previous")
+    assert code == 2
+    assert "one by one" in err
+
+
 def test_the_axes_of_the_sheet_are_the_swept_settings():
     keys = {"a.x": ["1", "2"], "b.y": ["p", "q"], "c.z": ["[r,s]", "[]"]}
     members = [{"overrides": []} for _ in range(8)]

@@ -16,7 +16,7 @@ from nst_jax.compose import as_config
 from nst_jax.config import Config
 from nst_jax.errors import InputError
 from nst_jax.job import Outcome
-from nst_jax.perform import run, tell
+from nst_jax.perform import PREVIOUS, run, tell
 from nst_jax.runs.folder import RunFolder
 from nst_jax.sweeps.folder import SweepFolder
 
@@ -54,13 +54,20 @@ def in_folder(config: Config, path: Path | str) -> Config:
     return replace(config, run=replace(config.run, dir=str(path)))
 
 
+def warm_started(config: Config, sweep: SweepFolder, number: int) -> Config:
+    """With `init=previous` it starts from the picture of the member before; the first one of a sweep from the content."""
+    if config.init != PREVIOUS:
+        return config
+    return replace(config, init=str(sweep.member(number - 1).result) if number else "content")
+
+
 def perform_member(composed: Any) -> None:
     """Runs the member that Hydra is at, wherever its launcher has brought it. A failure is noted, not raised."""
     hydra = HydraConfig.get()
     sweep, number = SweepFolder(Path(hydra.sweep.dir)), int(hydra.job.num)
     use_compilation_cache()
     try:
-        config = in_folder(as_config(composed), hydra.runtime.output_dir)
+        config = warm_started(in_folder(as_config(composed), hydra.runtime.output_dir), sweep, number)
         folder, outcome = run(config)
     except Exception as error:
         failed(sweep, number, error)

@@ -14,7 +14,7 @@ from nst_jax.perform import run
 from nst_jax.resume import resume
 from nst_jax.runs.manifest import where_it_began
 from nst_jax.sweeps.folder import SweepFolder
-from nst_jax.sweeps.member import ended, failed, in_folder
+from nst_jax.sweeps.member import ended, failed, in_folder, warm_started
 from nst_jax.sweeps.sweep import conclude, in_any_case
 
 
@@ -37,7 +37,7 @@ def resume_sweep(path: Path) -> None:
 def _go_on(sweep: SweepFolder, number: int, member: dict[str, Any]) -> None:
     folder = sweep.member(number)
     try:
-        config = _compose(member["overrides"], folder.path)
+        config = warm_started(_compose(member["overrides"], folder.path), sweep, number)
         if (folder.path / "config.yaml").exists():
             folder, outcome = resume(folder.path)
         else:
