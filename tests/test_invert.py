@@ -12,15 +12,18 @@ import numpy as np
 import pytest
 
 from nst_jax.errors import InputError
-from nst_jax.images.files import read_image
+from nst_jax.images.files import read_image, write_image
 from nst_jax.invert.config import InvertConfig, NeuronsConfig, layer_of, usual_tv_weight
 from nst_jax.invert.draw import field_of, outline, row
 from nst_jax.invert.error import mean_pairwise_distance, normalized_error
 from nst_jax.invert.neurons import Neurons
 from nst_jax.invert.perform import run
 from nst_jax.invert.representation import DESCRIPTORS, code
+from nst_jax.networks.architectures import ARCHITECTURES, Conv
+from nst_jax.networks.convert_common import assemble, caffe_preprocess, kernel_shapes
 from nst_jax.networks.convnet import ConvNet, NetworkSpec, features
 from nst_jax.networks.receptive import Field
+from nst_jax.networks.saving import save_cached
 from nst_jax.perform import PictureConfig
 
 STARRY = PictureConfig("starry")
@@ -55,6 +58,24 @@ def test_a_descriptor_is_inverted_into_a_gray_picture(tmp_path: Path, solver: st
     pixels, losses = found.outcomes[0].pixels, [row["loss"] for row in found.outcomes[0].rows]
     np.testing.assert_allclose(pixels, np.repeat(pixels[..., :1], 3, axis=-1), atol=1e-5)
     assert losses[-1] < losses[0]
+
+
+def test_dense_layers_of_a_converted_caffenet_are_inverted(tmp_path: Path, monkeypatch):
+    slim = [row._replace(features=row.features // 16) if isinstance(row, Conv) else row for row in ARCHITECTURES["caffenet"]]
+    monkeypatch.setitem(ARCHITECTURES, "caffenet", tuple(slim))
+    monkeypatch.setenv("NST_JAX_WEIGHTS", str(tmp_path / "cache"))
+    rng = np.random.default_rng(0)
+    layers = [(rng.normal(0, 0.1, s).astype(np.float32), np.ones(s[3], np.float32)) for s in kernel_shapes("caffenet").values()]
+    words = {"network": "caffenet", "source": {}}
+    save_cached("mine", assemble("caffenet", layers, caffe_preprocess(), "here"), words)
+    write_image(tmp_path / "square.png", rng.uniform(0, 1, (1, 227, 227, 3)).astype(np.float32))
+    square = PictureConfig("square", str(tmp_path / "square.png"))
+    _, found = run(config(tmp_path, representation="mine", layer="fc8", content=square, size=227, steps=3))
+    assert found.spec.loss_weights.tv == 50
+    assert found.errors == [None]  # no reference is stored for these parameters
+    assert found.outcomes[0].rows[-1]["loss"] < found.outcomes[0].rows[0]["loss"]
+    with pytest.raises(InputError, match="content must be at least 227 pixels on each side for fc8, got 226x226; use a larger"):
+        run(config(tmp_path / "other", representation="mine", layer="fc8", content=square, size=226))
 
 
 @pytest.mark.parametrize(
