@@ -228,3 +228,18 @@ def test_a_transfer_lowers_the_loss():
     losses = [row["loss"] for row in record["metrics"]]
     assert np.isfinite(image).all()
     assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 5])
+def test_several_at_once_are_as_exact_as_each_alone(jobs):
+    def both(covariance, style):
+        return jax.value_and_grad(squared_bures)(covariance, covariance_root(style))
+
+    maps = jnp.asarray(np.random.default_rng(jobs).standard_normal((2, jobs, 40, 8)), jnp.float32)
+    first, second = jnp.einsum("sjpc,sjpd->sjcd", maps, maps) / 40
+    together = jax.vmap(both)(first, second)
+    shared = jax.vmap(both, in_axes=(0, None))(first, second[0])
+    for i in range(jobs):
+        for got, expected in ((together, both(first[i], second[i])), (shared, both(first[i], second[0]))):
+            np.testing.assert_allclose(got[0][i], expected[0], rtol=1e-6)
+            np.testing.assert_allclose(got[1][i], expected[1], rtol=1e-5, atol=1e-6)

@@ -87,6 +87,14 @@ def test_jit_scan_and_vmap_give_what_a_plain_call_gives():
         np.testing.assert_allclose(got, expected, atol=1e-5)
 
 
+def test_jobs_together_may_have_kernels_of_their_own():
+    x, kernel, _ = random_case(2, 9, 7, 3, 4, seed=0)
+    kernels = np.stack([kernel, 2 * kernel])
+    got = jax.vmap(lambda k: conv3x3(jnp.asarray(x), transform_kernel(k)))(kernels)
+    alone = conv3x3(jnp.asarray(x), transform_kernel(jnp.asarray(kernel)))
+    np.testing.assert_allclose(got, np.stack([alone, 2 * alone]), atol=1e-5)
+
+
 def test_a_kernel_of_numpy_is_transformed_by_numpy_to_the_same_values():
     _, kernel, _ = random_case(1, 1, 1, 5, 7)
     transformed = transform_kernel(kernel)

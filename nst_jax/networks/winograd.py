@@ -89,7 +89,27 @@ _correlate.defvjp(
 
 
 def _convolve(x: Float[Array, "n h w a"], u: Float[Array, "36 i o"], margin: int, adjoint: bool) -> Float[Array, "n h2 w2 b"]:
-    """`x`, with `margin` zeros on each side, convolved band by band of tile rows."""
+    """`x`, with `margin` zeros on each side, convolved; of several jobs (`jax.vmap`) as one batch, which is cut into bands."""
+
+    @jax.custom_batching.custom_vmap
+    def convolve(x: Float[Array, "n h w a"], u: Float[Array, "36 i o"]) -> Float[Array, "n h2 w2 b"]:
+        return _convolve_bands(x, u, margin, adjoint)
+
+    @convolve.def_vmap
+    def _together(size: int, batched: list[bool], x: Array, u: Array) -> tuple[Array, bool]:
+        if batched != [True, False]:
+            axes = [0 if several else None for several in batched]
+            return jax.vmap(functools.partial(_convolve_bands, margin=margin, adjoint=adjoint), axes)(x, u), True
+        y = convolve(x.reshape(-1, *x.shape[2:]), u)
+        return y.reshape(size, -1, *y.shape[1:]), True
+
+    return convolve(x, u)
+
+
+def _convolve_bands(
+    x: Float[Array, "n h w a"], u: Float[Array, "36 i o"], margin: int, adjoint: bool
+) -> Float[Array, "n h2 w2 b"]:
+    """Band by band of tile rows."""
     n, height, width = x.shape[0], x.shape[1] + 2 * margin - 2, x.shape[2] + 2 * margin - 2
     rows, columns = -(-height // 4), -(-width // 4)
     bands = _num_bands(rows, n * columns, u.shape[1], u.shape[2])
