@@ -14,6 +14,7 @@ from nst_jax.memory import give_back
 from nst_jax.objective.objective import Objective
 from nst_jax.optimize.loop import carry_state, init_state, run_chunk, run_chunks
 from nst_jax.optimize.solvers import SolverSpec, State
+from nst_jax.traced import lower
 from nst_jax.types import Params
 
 # A chunk holds at most so many steps.
@@ -100,7 +101,7 @@ def _compile(
     jobs: int,
 ) -> Programs:
     params, pictures, weights = jax.tree.unflatten(structure, leaves)
-    targets = jax.jit(objective.targets).lower(params, *pictures)
+    targets = lower(jax.jit(objective.targets), ("targets", objective), params, *pictures)
     image = pictures[0]
     start: Any = init_state.lower(image, solver=solver)
     if before:
@@ -109,8 +110,8 @@ def _compile(
         start = carry_state.lower(state, image, solver=solver)
     arguments = (*jax.tree.map(_shape, (start.out_info, targets.out_info)), weights, jnp.int32(0))
     several = [(argument,) * jobs for argument in arguments] if jobs else arguments
-    chunk_fn: Any = run_chunks if jobs else run_chunk
-    chunk = chunk_fn.lower(params, *several, spec=objective, solver=solver, capacity=CAPACITY)
+    chunk_fn = functools.partial(run_chunks if jobs else run_chunk, spec=objective, solver=solver, capacity=CAPACITY)
+    chunk = lower(jax.jit(chunk_fn), ("chunk", objective, solver, CAPACITY, jobs), params, *several, donate=1)
     programs = Programs(targets.compile(), start.compile(), chunk.compile())
     give_back()
     return programs
