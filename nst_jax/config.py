@@ -97,11 +97,11 @@ class LossConfig:
     style_layers: list[str] = field(default_factory=lambda: [f"relu{i}_1" for i in range(1, 6)])
     style_distance: str = "wasserstein"
     epsilon: float = ObjectiveSpec.epsilon
-    content_weight: float = 0.08
+    content_weight: float = 0.12
     style_weight: float = 1.0
     tv_weight: float = 2.0
     content_layer_weights: Any = None
-    style_layer_weights: Any = "halving"
+    style_layer_weights: Any = "middle"
 
 
 @dataclass

@@ -99,12 +99,18 @@ def _row(layer: str, shares: list[float], speaks: list[bool]) -> tuple[float, ..
     return tuple(share / sum(kept) for share in kept)
 
 
+# The blocks of a network between two poolings, from the first, and how much their layers count by the rule "middle". Feature
+# maps of the normalized networks are all about as large; these weights are near the squared sizes of the maps before that, by
+# which other networks judge (see experiments/003-quality).
+MIDDLE = (8, 32, 34, 24, 2)
+
+
 def layer_shares(what: str, given: Any, channels: dict[str, int]) -> dict[str, float]:
     """The weight of each layer.
 
     Args:
         what: the setting, for messages.
-        given: null or "equal"; "halving", each counts half of the one before; "1/C2", as the inverse square of the number of
+        given: null or "equal"; "middle", the layers of blocks 1 to 5 as 8:32:34:24:2; "halving", each counts half of the one before; "1/C2", as the inverse square of the number of
             channels; a ratio such as "256:64:16:4:1": these are 1 in all; or a list of the weights themselves.
         channels: of each layer, by name, in order.
 
@@ -119,12 +125,14 @@ def layer_shares(what: str, given: Any, channels: dict[str, int]) -> dict[str, f
     """
     if given is None or given == "equal":
         ratio = [1.0] * len(channels)
+    elif given == "middle":
+        ratio = [float(MIDDLE[_block(name) - 1]) for name in channels]
     elif given == "halving":
         ratio = [2.0**-i for i in range(len(channels))]
     elif given == "1/C2":
         ratio = [1 / c**2 for c in channels.values()]
     elif ":" not in given if isinstance(given, str) else not all(type(w) in (int, float) for w in _list(given)):
-        raise InputError(f"{what} must be null, halving, or a list such as [1,0.5], or equal, 1/C2, 4:2:1; got {given!r}")
+        raise InputError(f"{what} must be null, middle, halving, or a list such as [1,0.5], or equal, 1/C2, 4:2:1; got {given!r}")
     elif isinstance(given, str):
         ratio = numbers(what, [_number(part) for part in given.split(":")], len(channels), "layer")
     else:
@@ -133,6 +141,11 @@ def layer_shares(what: str, given: Any, channels: dict[str, int]) -> dict[str, f
     if channels and not total:
         raise InputError(f"{what} must have a number above 0, got {given!r}")
     return {layer: part / total for layer, part in zip(channels, ratio, strict=True)}
+
+
+def _block(layer: str) -> int:
+    """Which block a layer is in, by the first digit of its name; the last one for what comes after."""
+    return min(next((int(character) for character in layer if character.isdigit()), len(MIDDLE)), len(MIDDLE))
 
 
 def _list(value: Any) -> list[Any]:

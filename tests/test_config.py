@@ -132,6 +132,10 @@ def test_layer_weights_are_shares_of_the_term():
     assert weights.content == {"relu4_2": 7.0}
     equal = spec_of(loss={"style_weight": 10, "style_layer_weights": None}).loss_weights.style
     assert list(equal.values()) == [2.0] * 5
+    middle = spec_of(loss={"style_layers": ["relu1_2", "pool1", "relu3_1", "relu5_3"]}).loss_weights.style
+    assert {name: round(52 * weight, 5) for name, weight in middle.items()} == {
+        "relu1_2": 8, "pool1": 8, "relu3_1": 34, "relu5_3": 2,
+    }  # fmt: skip
     halving = spec_of(loss={"style_weight": 31, "style_layer_weights": "halving"}).loss_weights.style
     assert list(halving.values()) == [16.0, 8.0, 4.0, 2.0, 1.0]
 
@@ -139,7 +143,7 @@ def test_layer_weights_are_shares_of_the_term():
 @pytest.mark.parametrize("given", ["doubling", 3, ["much"]])
 def test_layer_weights_are_numbers_or_a_rule(given: Any):
     assert message_of(loss={"style_layer_weights": given}).startswith(
-        "loss.style_layer_weights must be null, halving, or a list"
+        "loss.style_layer_weights must be null, middle, halving, or a list"
     )
 
 
