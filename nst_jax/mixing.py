@@ -132,7 +132,9 @@ def layer_shares(what: str, given: Any, channels: dict[str, int]) -> dict[str, f
     elif given == "1/C2":
         ratio = [1 / c**2 for c in channels.values()]
     elif ":" not in given if isinstance(given, str) else not all(type(w) in (int, float) for w in _list(given)):
-        raise InputError(f"{what} must be null, middle, halving, or a list such as [1,0.5], or equal, 1/C2, 4:2:1; got {given!r}")
+        raise InputError(
+            f"{what} must be null, middle, halving, or a list such as [1,0.5], or equal, 1/C2, 4:2:1; got {given!r}"
+        )
     elif isinstance(given, str):
         ratio = numbers(what, [_number(part) for part in given.split(":")], len(channels), "layer")
     else:
