@@ -110,8 +110,9 @@ def layer_shares(what: str, given: Any, channels: dict[str, int]) -> dict[str, f
 
     Args:
         what: the setting, for messages.
-        given: null or "equal"; "middle", the layers of blocks 1 to 5 as 8:32:34:24:2; "halving", each counts half of the one before; "1/C2", as the inverse square of the number of
-            channels; a ratio such as "256:64:16:4:1": these are 1 in all; or a list of the weights themselves.
+        given: null or "equal"; "middle", the layers of blocks 1 to 5 as 8:32:34:24:2; "halving", each counts half of the one
+            before; "1/C2", as the inverse square of the number of channels; a ratio such as "256:64:16:4:1": these are 1 in
+            all; or a list of the weights themselves.
         channels: of each layer, by name, in order.
 
     Raises:
