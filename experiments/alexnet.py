@@ -3,6 +3,7 @@
     pip install -e ".[training]"
     python -m experiments.alexnet            # all of it; goes on where it was stopped
     python -m experiments.alexnet tanh       # one of them
+    python -m experiments.alexnet draw       # the pictures of the lab book
 
 Results grow in experiments/005-alexnet/results.jsonl; checkpoints and metrics of each training are in runs/alexnet/NAME-SEED.
 """
@@ -16,9 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
-from experiments.alexnet_pictures import Data, make
+from experiments.alexnet_pictures import CLASSES, SIDE, Data, make
 from experiments.alexnet_training import Colors, Model, Recipe, test_errors, train
+from nst_jax.images.files import write_image
 
 FOLDER = Path(__file__).parent / "005-alexnet"
 RUNS = Path("runs") / "alexnet"
@@ -63,14 +66,33 @@ def run(name: str, seed: int, data: Data, unseen: Data) -> dict[str, Any]:
     }
 
 
+def draw() -> None:
+    """The pictures, a row for each of five of a class; and the training error of both activations, as the paper's Fig. 1."""
+    some = make(5 * CLASSES, 3).pictures.reshape(5, CLASSES, SIDE, SIDE, 3)
+    sheet = some.transpose(0, 2, 1, 3, 4).reshape(1, 5 * SIDE, CLASSES * SIDE, 3)
+    write_image(FOLDER / "pictures.png", sheet.astype(np.float32) / 255)
+    figure = Figure(figsize=(6, 3.5), dpi=100, layout="constrained")
+    axes = figure.subplots()
+    for name, color in (("plain", "#0072B2"), ("plain-tanh", "#D55E00")):
+        rows = [json.loads(line) for line in (RUNS / f"{name}-0" / "metrics.jsonl").read_text("utf-8").splitlines()]
+        means = np.convolve([row["error"] for row in rows], np.ones(WINDOW) / WINDOW, "valid")
+        axes.plot(np.arange(len(means)) + WINDOW, means, color=color, label="tanh" if "tanh" in name else "ReLU")
+    axes.axhline(GOAL, color="0.6", linewidth=1)
+    axes.set(xlabel="step of 128 pictures", ylabel=f"training error, mean of {WINDOW} steps", ylim=(0, 1))
+    axes.legend(frameon=False)
+    figure.savefig(FOLDER / "activations.png")
+
+
 def main() -> None:
     """Runs what is named, or all, and is not there yet."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(RECIPES)}")
-    names, file = parser.parse_args().names or list(RECIPES), FOLDER / "results.jsonl"
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(RECIPES)}; or draw")
+    names, file = parser.parse_args().names, FOLDER / "results.jsonl"
+    if names == ["draw"]:
+        return draw()
     FOLDER.mkdir(exist_ok=True)
     data, unseen = make(TRAINED, 1), make(TESTED, 2)
-    for seed, name in itertools.product(SEEDS, names):
+    for seed, name in itertools.product(SEEDS, names or RECIPES):
         done = file.read_text("utf-8").splitlines() if file.exists() else []
         if any({"name": name, "seed": seed}.items() <= json.loads(line).items() for line in done):
             continue
