@@ -125,7 +125,7 @@ class RunConfig:
     log_every: int = 1
     snapshot_every: int = 0
     video: bool = False
-    checkpoint_every_s: float = 10.0
+    checkpoint_every_s: float = 30.0
     quiet: bool = False
 
 

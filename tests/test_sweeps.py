@@ -186,14 +186,16 @@ def test_each_member_may_start_from_the_picture_of_the_one_before(main: Main):
 def test_the_axes_of_the_sheet_are_the_swept_settings():
     keys = {"a.x": ["1", "2"], "b.y": ["p", "q"], "c.z": ["[r,s]", "[]"]}
     members = [{"overrides": []} for _ in range(8)]
-    block = layout({"keys": keys, "members": list(range(8))}, members, [None] * 8)
+    block = layout({"keys": keys, "members": list(range(8))}, members, [{}] * 8)
     assert block.rows == ["x 1\ny p", "x 1\ny q", "x 2\ny p", "x 2\ny q"]
     assert block.columns == ["z r, s", "z none"]
     assert block.members[2, 1] == 5
     members = [{"overrides": [f"k={i}"]} for i in range(8)]
-    block = layout({"keys": {"k": ["0"]}, "members": list(range(1, 8))}, members, [1.0] * 8)
+    block = layout({"keys": {"k": ["0"]}, "members": list(range(1, 8))}, members, [{"loss": 1.0}] * 8)
     assert block.members[1, 0] == 7
     assert block.captions[7] == "7: loss 1\nk 7"
+    block = layout({"keys": {"k": ["0"]}, "members": [0]}, members, [{"loss": 1.0, "score": 2.0}])
+    assert block.captions[0] == "0: score 2\nk 0"
 
 
 def test_the_folder_keeps_what_each_member_says():

@@ -8,6 +8,8 @@ from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from nst_jax.runs.plots import drawable
+
 if TYPE_CHECKING:
     from bokeh.plotting import figure
 
@@ -73,7 +75,7 @@ def columns(rows: Sequence[Mapping[str, Any]], of: slice = slice(None)) -> dict[
     """
     terms = [term for term, _ in _term_colors(rows)]
     plain = {key: [row[key] for row in rows[of]] for key in ("step", "size", "seconds")}
-    return plain | {term: [_positive(row.get(term)) for row in rows[of]] for term in terms}
+    return plain | {term: [drawable(row, term) for row in rows[of]] for term in terms}
 
 
 def pareto_chart(members: Sequence[Mapping[str, Any]], fronts: Sequence[Sequence[int]]) -> dict[str, Any]:
@@ -128,8 +130,4 @@ def _term_colors(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     """The terms that have a value that can be drawn, each with its color."""
     others = iter(_OTHER_COLORS * len(rows[0]))
     terms = [(term, _COLORS.get(term) or next(others)) for term in rows[0] if term not in _NO_TERMS]
-    return [(term, color) for term, color in terms if any(not math.isnan(_positive(row.get(term))) for row in rows)]
-
-
-def _positive(value: Any) -> float:
-    return float(value) if isinstance(value, int | float) and value > 0 else math.nan
+    return [(term, color) for term, color in terms if any(not math.isnan(drawable(row, term)) for row in rows)]

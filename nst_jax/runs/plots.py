@@ -1,6 +1,7 @@
 """The loss curves of a run as a picture."""
 
 import io
+import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -18,7 +19,7 @@ _CURVES = {"loss": ("#000000", 2.2), "content": ("#0072B2", 1.4), "style": ("#D5
 def plot_losses(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Draws the loss and its terms against the step, on a logarithmic scale, with the changes of scale marked.
 
-    Values that a logarithm cannot show (zero, null) leave a gap; a term without any other value is left out.
+    Values that are not `drawable` leave a gap; a term without any other value is left out.
 
     Args:
         path: the PNG file to write.
@@ -41,10 +42,21 @@ def plot_losses(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     replace_file(path, buffer.getvalue())
 
 
+def drawable(row: Mapping[str, Any], term: str) -> float:
+    """A term as a logarithmic axis shows it; NaN if it has no logarithm, or is less than a millionth of the loss: rounding.
+
+    Example:
+        >>> drawable({"loss": 2.0, "content": 1e-13}, "content"), drawable({"loss": 2.0, "tv": 0.5}, "tv")
+        (nan, 0.5)
+    """
+    value, loss = row.get(term), row.get("loss")
+    return float(value) if isinstance(value, int | float) and value > 1e-6 * (loss or 0) else math.nan
+
+
 def _draw_curves(axes: "Axes", rows: Sequence[Mapping[str, Any]]) -> None:
     steps = [row["step"] for row in rows]
     for key, (color, width) in _CURVES.items():
-        values = [row[key] if row[key] is not None and row[key] > 0 else float("nan") for row in rows]
+        values = [drawable(row, key) for row in rows]
         if any(value > 0 for value in values):
             marker = "o" if len(rows) == 1 else None
             axes.plot(steps, values, color=color, linewidth=width, marker=marker, label=key)

@@ -49,7 +49,7 @@ def render_sweep(sweep: SweepFolder, *, live: bool = False) -> str:
         refresh=live and "waiting" in states,
         live=False,
         summary=", ".join(f"{count} {status}" for status, count in states.items()),
-        blocks=[layout(grid, record["members"], [row.get("loss") for row in rows]) for grid in record["grids"]],
+        blocks=[layout(grid, record["members"], rows) for grid in record["grids"]],
         members=members,
         chart=pareto_chart(*points) if len(points[0]) > 1 else None,
         columns=[column for column in rows[0] if column != "folder"] if rows else [],

@@ -49,7 +49,7 @@ class Block:
     captions: dict[int, str]
 
 
-def layout(grid: Mapping[str, Any], members: Sequence[Mapping[str, Any]], losses: Sequence[float | None]) -> Block:
+def layout(grid: Mapping[str, Any], members: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]) -> Block:
     """Where the members of a grid stand: the last swept setting along the columns, the product of the others along the rows.
 
     Members that are no full product, or that differ in one setting only, stand row by row, each with its own settings.
@@ -57,10 +57,11 @@ def layout(grid: Mapping[str, Any], members: Sequence[Mapping[str, Any]], losses
     Args:
         grid: keys and members, as in sweep.json.
         members: all of the sweep, likewise.
-        losses: the final loss of each.
+        rows: of all, likewise, see `nst_jax.sweeps.table.rows_of`: the score is shown if there is one, else the final loss.
     """
     keys, numbers, names = grid["keys"], grid["members"], short_names(list(grid["keys"]))
-    captions = {number: f"{number}: loss {short(losses[number])}" for number in numbers}
+    shown_value = "score" if any(row.get("score") is not None for row in rows) else "loss"
+    captions = {number: f"{number}: {shown_value} {short(rows[number].get(shown_value))}" for number in numbers}
     if len(keys) > 1 and math.prod(map(len, keys.values())) == len(numbers):
         *outer, last = keys
         rows = list(product(*(keys[key] for key in outer)))
@@ -76,7 +77,7 @@ def layout(grid: Mapping[str, Any], members: Sequence[Mapping[str, Any]], losses
     return Block(", ".join(keys), [""] * math.ceil(len(numbers) / width), [""] * width, places, captions)
 
 
-def draw_sheet(sweep: SweepFolder, losses: Sequence[float | None]) -> None:
+def draw_sheet(sweep: SweepFolder, rows: Sequence[Mapping[str, Any]]) -> None:
     """Writes contact_sheet.png; a member without a picture leaves an empty place that says why."""
     from matplotlib.figure import Figure  # takes a second to import
 
@@ -84,7 +85,7 @@ def draw_sheet(sweep: SweepFolder, losses: Sequence[float | None]) -> None:
     pictures = {i: _picture(sweep, member["folder"]) for i, member in enumerate(record["members"])}
     sizes = [picture.shape[1:3] for picture in pictures.values() if picture is not None] or [(LEAST, LEAST)]
     place = max(LEAST, *(height for height, _ in sizes)), max(LEAST, *(width for _, width in sizes))
-    blocks = [_wrapped(layout(grid, record["members"], losses), place[1]) for grid in record["grids"]]
+    blocks = [_wrapped(layout(grid, record["members"], rows), place[1]) for grid in record["grids"]]
     left = LABELS if any(any(block.rows) for block in blocks) else 0
     width = max(left + len(block.columns) * (place[1] + GAP) for block in blocks) + GAP
     height = sum(_height(block, place) for block in blocks)

@@ -21,7 +21,7 @@ def summarize(sweep: SweepFolder) -> str:
     rows = rows_of(sweep)
     keys = list(sweep.read()["keys"])
     write_table(sweep, rows)
-    draw_sheet(sweep, [row.get("loss") for row in rows])
+    draw_sheet(sweep, rows)
     draw_pareto(sweep, rows, [measure_of(sweep.member(row["member"])) for row in rows], keys)
     write_sweep_report(sweep.path)
     counts = Counter(row["status"] for row in rows)

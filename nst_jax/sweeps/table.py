@@ -22,7 +22,7 @@ _WEIGHTS = ("content_weight", "style_weight", "tv_weight")
 def rows_of(sweep: SweepFolder) -> list[dict[str, Any]]:
     """A mapping for each member, all with the same keys; what is not known is None.
 
-    The swept settings; the member's folder and status; the final terms of the loss; `content_loss` and `style_loss`, which are
+    The swept settings; the member's folder and status; its score, if it has one; the final terms of the loss; `content_loss` and `style_loss`, which are
     those without their weights α and β; steps, seconds; the scores of the manifest, if there are any; and the error.
     """
     record = sweep.read()
@@ -68,7 +68,9 @@ def _results(folder: RunFolder, status: str) -> dict[str, Any]:
     terms = {term: last[term] for term in TERMS}
     bare = {f"{term}_loss": _bare(last[term], config["loss"][f"{term}_weight"]) for term in ("content", "style")}
     seconds = {"steps": last["step"], "seconds": round(manifest["seconds"]["total"], 2)}
-    return terms | bare | seconds | _flat(manifest.get("scores") or {})
+    scores = _flat(manifest.get("scores") or {})
+    first = {"score": scores["score"]} if "score" in scores else {}
+    return first | terms | bare | seconds | scores
 
 
 def _bare(term: float | None, weight: float) -> float | None:
