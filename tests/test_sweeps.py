@@ -137,15 +137,19 @@ def test_another_weight_is_never_compiled_anew(main: Main, launcher: str, monkey
     traces = []
     of_image = objective.TOTAL_VARIATIONS["l2"]
     monkeypatch.setitem(objective.TOTAL_VARIATIONS, "l2", lambda image: traces.append(1) or of_image(image))
+    compiled = []
+    compile_it = jax.stages.Lowered.compile
+    monkeypatch.setattr(jax.stages.Lowered, "compile", lambda self: compiled.append(1) or compile_it(self))
     counts = []
     for weights in ("1", "1,10,100"):
         jax.clear_caches()
         programs._compile.cache_clear()
         traces.clear()
+        compiled.clear()
         arguments = (f"loss.style_weight={weights}", f"hydra/launcher={launcher}", f"hydra.sweep.dir={len(weights)}")
         assert main("-m", *TINY, *arguments)[0] == 0
-        counts.append(len(traces))
-    assert counts[0] == counts[1] > 0
+        counts.append((len(traces), len(compiled)))
+    assert counts[0] == counts[1] > (0, 0)
 
 
 @pytest.mark.parametrize("launcher", ["basic", "batched"])

@@ -22,8 +22,9 @@ _WEIGHTS = ("content_weight", "style_weight", "tv_weight")
 def rows_of(sweep: SweepFolder) -> list[dict[str, Any]]:
     """A mapping for each member, all with the same keys; what is not known is None.
 
-    The swept settings; the member's folder and status; its score, if it has one; the final terms of the loss; `content_loss` and `style_loss`, which are
-    those without their weights α and β; steps, seconds; the scores of the manifest, if there are any; and the error.
+    The swept settings; the member's folder and status; its score, if it has one; the final terms of the loss; `content_loss`
+    and `style_loss`, which are those without their weights α and β; steps, seconds; the scores of the manifest, if there are
+    any; and the error.
     """
     record = sweep.read()
     rows = [
