@@ -8,6 +8,7 @@ import pytest
 import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from nst_jax.compose import as_config, explain, make_config, quote_paths, to_yaml
 from nst_jax.config import Config, to_spec
@@ -16,6 +17,7 @@ from nst_jax.images.named import NAMED
 from nst_jax.networks import weights
 from nst_jax.networks.weights import ALIASES
 from nst_jax.paths import data_folder
+from nst_jax.sweeps.sweep import as_grid
 
 GROUPS = ("content", "style", "network", "loss", "optimizer", "experiment")
 CHOICES = [(group, file.stem) for group in GROUPS for file in sorted((data_folder("configs") / group).glob("*.yaml"))]
@@ -50,8 +52,29 @@ def test_every_choice_of_every_group_composes_and_converts(group: str, name: str
     to_spec(config, architecture=config.network.name)
     assert config != Config() or (group, name) in [
         ("content", "tubingen"), ("style", "starry"), ("network", "vgg19"), ("loss", "wasserstein"), ("optimizer", "lbfgs"),
-        ("experiment", "quality"),
+        ("experiment", "quality"), ("experiment", "sizes"),
     ]  # fmt: skip
+
+
+def members_of(name: str) -> list[list[str]]:
+    """The overrides of each member of an experiment that is a sweep over listed values."""
+    file = yaml.safe_load((data_folder("configs") / "experiment" / f"{name}.yaml").read_text())
+    sweeper = file.get("hydra", {}).get("sweeper", {})
+    settings = [{**sweeper.get("params", {}), **grid} for grid in sweeper.get("grids", [{}])]
+    lines = [[f"{key}={value}" for key, value in setting.items()] for setting in settings]
+    return [member for part in lines for member in as_grid(OverridesParser.create().parse_overrides(part)).members]
+
+
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [("reconstructions", 15), ("alpha_beta_layers", 20), ("pooling", 8), ("separability", 9), ("style_layers", 18),
+     ("content_layers", 10), ("starts", 6), ("sizes", 4)],
+)  # fmt: skip
+def test_the_members_of_every_figure_compose_and_differ(name: str, number: int):
+    configs = [composed(f"experiment={name}", *member) for member in members_of(name)]
+    assert len({to_yaml(config) for config in configs}) == len(configs) == number
+    for config in configs:
+        to_spec(config, architecture="vgg19")
 
 
 def test_every_named_picture_has_a_config_and_the_other_way_round():

@@ -1,0 +1,56 @@
+"""A sweep for a lab book: columns of its table in Markdown, on standard output, and its contact sheet as a small JPEG.
+
+python -m experiments.figures sweeps/FOLDER --columns style_w2_vgg16 lpips_alex --sheet experiments/013-layers/style.jpg
+"""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from nst_jax.runs.progress import short
+from nst_jax.sweeps.folder import SweepFolder
+from nst_jax.sweeps.grid import short_names, shown
+from nst_jax.sweeps.table import rows_of
+
+WIDTH = 1100  # of a sheet, in pixels, at most
+
+
+def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
+    """A table of the rows, which have the same keys.
+
+    Example:
+        >>> print(markdown([{"layer": "relu1_1", "loss": 0.12345}, {"layer": "relu2_1", "loss": None}]))
+        | layer | loss |
+        | --- | --- |
+        | relu1_1 | 0.123 |
+        | relu2_1 |  |
+    """
+    lines = [[_cell(value) for value in row.values()] for row in rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in [list(rows[0]), ["---"] * len(rows[0]), *lines])
+
+
+def _cell(value: Any) -> str:
+    return short(value) if isinstance(value, float) else shown(None if value is None else str(value))
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sweep", type=Path)
+    parser.add_argument("--columns", nargs="+", default=["content_loss", "style_loss"], help="of table.csv")
+    parser.add_argument("--sheet", type=Path, help="the JPEG")
+    options = parser.parse_args()
+    sweep = SweepFolder(options.sweep)
+    names = short_names(list(sweep.read()["keys"])) | {column: column for column in options.columns}
+    print(markdown([{name: row[key] for key, name in names.items()} for row in rows_of(sweep)]))
+    if options.sheet:
+        sheet = Image.open(options.sweep / "contact_sheet.png").convert("RGB")
+        sheet.thumbnail((WIDTH, sheet.height))
+        sheet.save(options.sheet, quality=85)
+
+
+if __name__ == "__main__":
+    main()
