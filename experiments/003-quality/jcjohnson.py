@@ -92,7 +92,7 @@ class TorchLoss:
         """Of a picture in [0, 1]."""
         maps, total = self.twin(image), torch.zeros(())
         for name, target in self.content.items():
-            error = SquaredError(maps[name][0, 0].numel(), maps[name].shape[1], None)  # pyright: ignore
+            error = SquaredError(maps[name].numel(), None)  # pyright: ignore
             factor = float(self.weights.content[name]) * float(self.convention.content_factor(error))
             total = total + factor * (maps[name] - target).square().sum() / 2
         for name, target in self.style.items():

@@ -188,16 +188,19 @@ def features(params: Params, image: Images, taps: tuple[str, ...], *, spec: Netw
     found: Features = {}
     x, after = image, ""
     for taps_here in segments(spec.architecture, taps, spec.remat):
-        run = functools.partial(_apply_segment, ConvNet(spec, taps_here, after))
-        maps: Features = recomputed(run, params, x) if REMAT[spec.remat] else run(params, x)  # pyright: ignore[reportAssignmentType]
+        run = functools.partial(apply_segment, names=taps_here, after=after, spec=spec)
+        maps = recomputed(run, params, x) if REMAT[spec.remat] else run(params, x)
         after = taps_here[-1]
         x = maps[after]
         found |= maps
     return {name: found[name] for name in taps}
 
 
-def _apply_segment(segment: ConvNet, params: Params, x: Float[Array, "n h w c"]) -> Features:
-    return segment.apply({"params": params}, x)  # pyright: ignore[reportReturnType]
+def apply_segment(
+    params: Params, x: Float[Array, "n h w c"], names: tuple[str, ...], after: str, spec: NetworkSpec
+) -> Features:
+    """The maps `names` of a part of the network, from the map of the layer `after`; "" is a picture."""
+    return ConvNet(spec, names, after).apply({"params": params}, x)  # pyright: ignore[reportReturnType]
 
 
 def segments(architecture: str, taps: Sequence[str], remat: str) -> list[tuple[str, ...]]:

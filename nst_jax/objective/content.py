@@ -10,7 +10,7 @@ def content_distance(e: SquaredError) -> Float[Array, ""]:
 
     Example:
         >>> import jax.numpy as jnp
-        >>> float(content_distance(SquaredError(jnp.array(4.0), jnp.array(2.0), jnp.array(6.0))))
+        >>> float(content_distance(SquaredError(jnp.array(8.0), jnp.array(6.0))))
         3.0
     """
     return e.sum / 2

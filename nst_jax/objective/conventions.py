@@ -47,8 +47,8 @@ class Convention:
     sum_layers: bool = False
 
     def content_factor(self, error: SquaredError) -> Float[Array, ""] | float:
-        """Factor on ½ Σ (F − P)² over a map of `error`'s positions and channels."""
-        return 2 / (error.positions * error.channels) if self.mean_content else 1.0
+        """Factor on ½ Σ (F − P)² over as many entries as `error` has."""
+        return 2 / error.entries if self.mean_content else 1.0
 
     def style_factor(self, distance: str, *, channels: int, num_layers: int) -> float:
         """Factor on E_l, or on another distance, for a layer of so many channels, one of so many layers.

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 
 from nst_jax.networks.convnet import NetworkSpec, features, smallest_image
 from nst_jax.networks.guides import guides
+from nst_jax.networks.tiles import summed
 from nst_jax.objective.content import content_distance
 from nst_jax.objective.conventions import CONVENTIONS
 from nst_jax.objective.priors import TOTAL_VARIATIONS
@@ -60,6 +61,7 @@ class ObjectiveSpec:
         convention: a key of `conventions.CONVENTIONS`: whose normalization the weights are meant for.
         tv: the form of the total variation, a key of `priors.TOTAL_VARIATIONS`.
         epsilon: ε of the Wasserstein distance, above 0, see `wasserstein.EPSILON`.
+        tile: the longest side, in pixels, of what the network is run on at a time; 0 is the whole picture.
     """
 
     network: NetworkSpec
@@ -69,6 +71,7 @@ class ObjectiveSpec:
     convention: str = "paper"
     tv: str = "l2"
     epsilon: float = EPSILON
+    tile: int = 0
 
     @property
     def taps(self) -> tuple[str, ...]:
@@ -154,9 +157,12 @@ def make_targets(params: Params, content: Image, styles: Styles, *, spec: Object
 
 def _describe(params: Params, style: Image, mask: Float[Array, "1 h w 1"] | None, *, spec: ObjectiveSpec) -> dict[str, Any]:
     """What the style distance keeps of one style picture, or of the part of it within a mask, by layer."""
-    maps = features(params, style, spec.style_layers, spec=spec.network)
-    describe, guide = STYLE_DISTANCES[spec.style_distance].describe, _guides(mask, spec)
-    return {name: describe(maps[name], *guide[name]) for name in spec.style_layers}
+    describe = STYLE_DISTANCES[spec.style_distance].describe
+
+    def sums(maps: Features, guides_of: Any, _: None) -> dict[str, Any]:
+        return {name: describe(maps[name], *guides_of[name]) for name in spec.style_layers}
+
+    return summed(*(sums, params, style, _guides(mask, spec), None), taps=spec.style_layers, spec=spec.network, tile=spec.tile)
 
 
 def _guides(regions: Float[Array, "r h w 1"] | None, spec: ObjectiveSpec) -> dict[str, tuple[Any, ...]]:
@@ -167,14 +173,19 @@ def _guides(regions: Float[Array, "r h w 1"] | None, spec: ObjectiveSpec) -> dic
     return {name: tuple(maps[i : i + 1, :, :, 0] for i in range(len(regions))) for name, maps in found.items()}
 
 
-def measure(maps: Features, targets: Targets, *, spec: ObjectiveSpec) -> Statistics:
-    """The statistics of an image from its feature maps, of style for each region."""
-    sums = STYLE_DISTANCES[spec.style_distance].measure
-    style = {
-        name: tuple(sums(maps[name], *region) for region in zip(targets.guides[name], targets.style[name], strict=True))
-        for name in spec.style_layers
-    }
-    return Statistics(style, {name: squared_error(maps[name], target) for name, target in targets.content.items()})
+def measure(params: Params, image: Image, targets: Targets, *, spec: ObjectiveSpec) -> Statistics:
+    """The statistics of an image, of style for each region."""
+    distance = STYLE_DISTANCES[spec.style_distance].measure
+
+    def of(maps: Features, beside: Any, style_targets: Any) -> Statistics:
+        style = {
+            name: tuple(distance(maps[name], *region) for region in zip(beside[name][1], style_targets[name], strict=True))
+            for name in spec.style_layers
+        }
+        return Statistics(style, {name: squared_error(maps[name], beside[name][0]) for name in spec.content_layers})
+
+    beside = {name: (targets.content.get(name), targets.guides.get(name)) for name in spec.taps}
+    return summed(of, params, image, beside, targets.style, taps=spec.taps, spec=spec.network, tile=spec.tile)
 
 
 def score(statistics: Statistics, targets: Targets, weights: LossWeights, *, spec: ObjectiveSpec) -> tuple[Scalar, Scalar]:
@@ -208,8 +219,7 @@ def loss(params: Params, image: Image, targets: Targets, weights: LossWeights, *
         weights: traced: one compiled program serves them all.
         spec: static.
     """
-    maps = features(params, image, spec.taps, spec=spec.network)
-    statistics = measure(maps, targets, spec=spec)
+    statistics = measure(params, image, targets, spec=spec)
     content, style = score(statistics, targets, weights, spec=spec)
     tv = weights.tv * TOTAL_VARIATIONS[spec.tv](image)
     return content + style + tv, Terms(content, style, tv)

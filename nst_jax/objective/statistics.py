@@ -28,10 +28,9 @@ class Moments(NamedTuple):
 
 
 class SquaredError(NamedTuple):
-    """Sums over the entries of F − P, two feature maps: how many positions and channels, and Σ (F − P)²."""
+    """Sums over the entries of F − P, two feature maps: how many there are, and Σ (F − P)²."""
 
-    positions: Float[Array, ""]
-    channels: Float[Array, ""]
+    entries: Float[Array, ""]
     sum: Float[Array, ""]
 
 
@@ -95,7 +94,6 @@ def total(guide: Float[Array, "..."]) -> Float[Array, ""]:
 
 def squared_error(feature_map: Float[Array, "n h w c"], target: Float[Array, "n h w c"]) -> SquaredError:
     """The squared distance of a feature map from the content's, summed over positions and channels."""
-    positions = feature_map.size // feature_map.shape[-1]
     wide = _wide(feature_map)
     total = jnp.sum((feature_map.astype(wide) - target.astype(wide)) ** 2)
-    return SquaredError(jnp.asarray(positions, wide), jnp.asarray(feature_map.shape[-1], wide), total)
+    return SquaredError(jnp.asarray(feature_map.size, wide), total)

@@ -1,0 +1,182 @@
+"""Tiles: sums over the positions of a large picture's maps, added up tile by tile.
+
+What is computed is what the whole picture would give, and so is its gradient: the sums of all tiles first, then, for their
+cotangent, the gradient of each tile anew. The maps of one tile at a time are in memory, whatever the size of the picture.
+"""
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from nst_jax.networks.convnet import NetworkSpec, apply_segment, features
+from nst_jax.networks.receptive import receptive_field
+from nst_jax.networks.windows import Window, cores, lengths, window
+from nst_jax.types import Features, Image, Params
+
+# Maps, what lies beside them cut to the same positions, and the rest -> sums over positions.
+Sums = Callable[[Features, Any, Any], Any]
+
+
+class Tiles(NamedTuple):
+    """Tiles of equal windows, which differ only in where they are.
+
+    Attributes:
+        rows: their window in height.
+        columns: and in width.
+        sizes: by name of a tapped map, the height and width of what was asked for.
+        places: of each tile, the top and left pixel of its window, and of what was asked for.
+    """
+
+    rows: Window
+    columns: Window
+    sizes: tuple[tuple[str, tuple[int, int]], ...]
+    places: tuple[tuple[tuple[int, int], tuple[int, int]], ...]
+
+
+def summed(
+    sums: Sums, params: Params, image: Image, beside: Any, rest: Any, *, taps: tuple[str, ...], spec: NetworkSpec, tile: int
+) -> Any:
+    """`sums` of all positions of an image's maps; differentiable in the image only.
+
+    Args:
+        sums: of the maps of some positions; those of several parts of a map add up to those of the whole.
+        params: of the network.
+        image: of any size.
+        beside: any tree whose first keys are names of taps, of arrays [n, h, w, ...] that lie over the maps of these names.
+        rest: whatever else `sums` takes.
+        taps: layer names.
+        spec: the network.
+        tile: the longest side of a tile, in pixels; 0 is no tiles.
+
+    Example:
+        >>> from nst_jax import networks
+        >>> net = networks.load("vgg19", convolution="xla")
+        >>> image = jax.random.uniform(jax.random.key(0), (1, 70, 50, 3))
+        >>> def mean_of(image, tile):
+        ...     sums = lambda maps, beside, rest: maps["relu2_1"].sum()
+        ...     return summed(sums, net.params, image, {}, None, taps=("relu2_1",), spec=net.spec, tile=tile) / 35 / 25
+        >>> bool(jnp.allclose(mean_of(image, 0), mean_of(image, 32)))
+        True
+    """
+    height, width = image.shape[1:3]
+    if not tile or tile >= max(height, width):
+        return sums(features(params, image, taps, spec=spec), beside, rest)
+    groups = tiles(spec.architecture, taps, (height, width), tile)
+    return _summed(sums, spec, groups, params, image, beside, rest)
+
+
+def tiles(architecture: str, taps: tuple[str, ...], height_width: tuple[int, int], tile: int) -> tuple[Tiles, ...]:
+    """The tiles of a picture, about equal in size, in groups of equal windows."""
+    rows, columns = ([_at(architecture, taps, *pair) for pair in _spans(architecture, taps, n, tile)] for n in height_width)
+    groups: dict[Any, list[Any]] = {}
+    for top, row, core_top, heights in rows:
+        for left, column, core_left, widths in columns:
+            sizes = tuple((name, (heights[name], widths[name])) for name in heights)
+            groups.setdefault((row, column, sizes), []).append(((top, left), (core_top, core_left)))
+    return tuple(Tiles(*group, tuple(places)) for group, places in groups.items())
+
+
+def _spans(architecture: str, taps: tuple[str, ...], length: int, tile: int) -> list[tuple[tuple[int, int], int]]:
+    """Spans of at most about `tile` pixels that cover a side, none without a position of the deepest tap; and the side."""
+    stride = max(receptive_field(architecture, tap).stride for tap in taps)
+    whole = math.ceil(length / math.ceil(length / tile) / stride) * stride
+    starts = [start for start in range(0, length, whole) if start // stride < min(lengths(architecture, taps, length).values())]
+    return [(span, length) for span in zip(starts, [*starts[1:], length], strict=True)]
+
+
+def _at(architecture: str, taps: tuple[str, ...], pixels: tuple[int, int], length: int) -> tuple[Any, ...]:
+    start, found = window(architecture, taps, pixels, length)
+    sizes = {name: stop - first for name, (first, stop) in cores(architecture, taps, pixels, length).items()}
+    return start, found, pixels[0], sizes
+
+
+def _maps(params: Params, crop: Image, group: Tiles, spec: NetworkSpec) -> Features:
+    """The maps of the positions that were asked for, from the pixels of a tile's window."""
+    x, after, found = crop, "", {}
+    for down, across in zip(group.rows.parts, group.columns.parts, strict=True):
+        x = x[:, slice(*down.keep), slice(*across.keep)]
+        maps = apply_segment(params, x, down.names, after, spec)
+        spans = zip(down.cores, across.cores, strict=True)
+        found |= {name: maps[name][:, slice(*rows), slice(*columns)] for (name, rows), (_, columns) in spans}
+        after = down.names[-1]
+        x = maps[after]
+    return found
+
+
+def _crop(image: Image, group: Tiles, place: Array) -> Float[Array, "1 h2 w2 3"]:
+    sizes = (image.shape[0], group.rows.size, group.columns.size, image.shape[3])
+    return jax.lax.dynamic_slice(image, (0, place[0], place[1], 0), sizes)
+
+
+def _cut(beside: Any, group: Tiles, place: Array, architecture: str) -> Any:
+    """What lies beside the maps, at the positions of a tile."""
+    found = {}
+    for name, size in group.sizes:
+        at = place // receptive_field(architecture, name).stride
+        cut = functools.partial(_cut_one, at=at, size=size)
+        found |= {name: jax.tree.map(cut, beside[name])} if name in beside else {}
+    return found
+
+
+def _cut_one(array: Float[Array, "n h w ..."], *, at: Array, size: tuple[int, int]) -> Array:
+    rest = array.shape[3:]
+    return jax.lax.dynamic_slice(array, (0, at[0], at[1], *(0 for _ in rest)), (array.shape[0], *size, *rest))
+
+
+def _of_tile(
+    sums: Sums, spec: NetworkSpec, group: Tiles, params: Params, crop: Image, place: Array, beside: Any, rest: Any
+) -> Any:
+    return sums(_maps(params, crop, group, spec), _cut(beside, group, place[1], spec.architecture), rest)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
+def _summed(
+    sums: Sums, spec: NetworkSpec, groups: tuple[Tiles, ...], params: Params, image: Image, beside: Any, rest: Any
+) -> Any:
+    def add(group: Tiles, place: Array, so_far: Any) -> Any:
+        here = _of_tile(sums, spec, group, params, _crop(image, group, place[0]), place, beside, rest)
+        return jax.tree.map(jnp.add, so_far, here)
+
+    place = jnp.asarray(groups[0].places[0])
+    shapes = jax.eval_shape(
+        lambda: _of_tile(sums, spec, groups[0], params, _crop(image, groups[0], place[0]), place, beside, rest)
+    )
+    return _over_tiles(groups, add, jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), shapes))
+
+
+def _over_tiles(groups: tuple[Tiles, ...], add: Callable[[Tiles, Array, Any], Any], start: Any) -> Any:
+    """What `add` makes, tile after tile, of `start`."""
+    for group in groups:
+        places = jnp.asarray(group.places)
+
+        def step(i: Array, so_far: Any, group: Tiles = group, places: Array = places) -> Any:
+            return add(group, places[i], so_far)
+
+        start = jax.lax.fori_loop(0, len(group.places), step, start)
+    return start
+
+
+def _forward(sums: Sums, spec: NetworkSpec, groups: tuple[Tiles, ...], *arguments: Any) -> tuple[Any, tuple[Any, ...]]:
+    return _summed(sums, spec, groups, *arguments), arguments
+
+
+def _backward(sums: Sums, spec: NetworkSpec, groups: tuple[Tiles, ...], saved: tuple[Any, ...], cotangents: Any) -> Any:
+    params, image, beside, rest = saved
+
+    def add(group: Tiles, place: Array, gradient: Image) -> Image:
+        def of_crop(crop: Image) -> Any:
+            return _of_tile(sums, spec, group, params, crop, place, beside, rest)
+
+        _, pull = jax.vjp(of_crop, _crop(image, group, place[0]))
+        here = _crop(gradient, group, place[0]) + pull(cotangents)[0]
+        return jax.lax.dynamic_update_slice(gradient, here, (0, place[0, 0], place[0, 1], 0))
+
+    return None, _over_tiles(groups, add, jnp.zeros_like(image)), None, None
+
+
+_summed.defvjp(_forward, _backward)
