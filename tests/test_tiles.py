@@ -10,7 +10,7 @@ import pytest
 from nst_jax import networks
 from nst_jax.networks.convnet import NetworkSpec
 from nst_jax.networks.receptive import receptive_field
-from nst_jax.networks.tiles import summed, tiles
+from nst_jax.networks.tiles import mapped, summed, tiles
 from nst_jax.networks.windows import lengths
 from nst_jax.objective.objective import LossWeights, ObjectiveSpec, Styles, loss, make_targets
 from nst_jax.objective.style import STYLE_DISTANCES
@@ -105,3 +105,11 @@ def test_masks_guide_the_tiles_too(params):
     )
     assert tiled == pytest.approx(value, rel=1e-5)
     assert np.linalg.norm(gradient_tiled - gradient) <= 1e-5 * np.linalg.norm(gradient)
+
+
+def test_the_maps_of_the_content_are_put_together(params):
+    taps, spec, image = ("relu1_2", "conv3_1"), NetworkSpec(convolution="winograd"), picture(0, 75, 50)
+    both = jax.jit(lambda image: [mapped(params["winograd"], image, taps=taps, spec=spec, tile=tile) for tile in (0, 32)])
+    whole, tiled = both(image)
+    for name in taps:
+        np.testing.assert_allclose(tiled[name], whole[name], rtol=0, atol=2e-5 * float(whole[name].max()))

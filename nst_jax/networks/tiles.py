@@ -70,6 +70,20 @@ def summed(
     return _summed(sums, spec, groups, params, image, beside, rest)
 
 
+def mapped(params: Params, image: Image, *, taps: tuple[str, ...], spec: NetworkSpec, tile: int) -> Features:
+    """`nst_jax.networks.convnet.features`, tile by tile; not differentiable."""
+    height, width = image.shape[1:3]
+    if not taps or not tile or tile >= max(height, width):
+        return features(params, image, taps, spec=spec) if taps else {}
+    groups = tiles(spec.architecture, taps, (height, width), tile)
+
+    def put(group: Tiles, place: Array, whole: Features) -> Features:
+        found = _maps(params, _crop(image, group, place[0]), group, spec)
+        return {name: _put(whole[name], found[name], place[1] // _stride(spec, name)) for name in taps}
+
+    return _over_tiles(groups, put, jax.tree.map(_zeros, jax.eval_shape(lambda: features(params, image, taps, spec=spec))))
+
+
 def tiles(architecture: str, taps: tuple[str, ...], height_width: tuple[int, int], tile: int) -> tuple[Tiles, ...]:
     """The tiles of a picture, about equal in size, in groups of equal windows."""
     rows, columns = ([_at(architecture, taps, *pair) for pair in _spans(architecture, taps, n, tile)] for n in height_width)
@@ -113,12 +127,23 @@ def _crop(image: Image, group: Tiles, place: Array) -> Float[Array, "1 h2 w2 3"]
     return jax.lax.dynamic_slice(image, (0, place[0], place[1], 0), sizes)
 
 
-def _cut(beside: Any, group: Tiles, place: Array, architecture: str) -> Any:
+def _stride(spec: NetworkSpec, tap: str) -> int:
+    return receptive_field(spec.architecture, tap).stride
+
+
+def _zeros(shape: jax.ShapeDtypeStruct) -> Array:
+    return jnp.zeros(shape.shape, shape.dtype)
+
+
+def _put(whole: Float[Array, "n h w c"], part: Float[Array, "n h2 w2 c"], at: Array) -> Float[Array, "n h w c"]:
+    return jax.lax.dynamic_update_slice(whole, part, (0, at[0], at[1], 0))
+
+
+def _cut(beside: Any, group: Tiles, place: Array, spec: NetworkSpec) -> Any:
     """What lies beside the maps, at the positions of a tile."""
     found = {}
     for name, size in group.sizes:
-        at = place // receptive_field(architecture, name).stride
-        cut = functools.partial(_cut_one, at=at, size=size)
+        cut = functools.partial(_cut_one, at=place // _stride(spec, name), size=size)
         found |= {name: jax.tree.map(cut, beside[name])} if name in beside else {}
     return found
 
@@ -131,7 +156,7 @@ def _cut_one(array: Float[Array, "n h w ..."], *, at: Array, size: tuple[int, in
 def _of_tile(
     sums: Sums, spec: NetworkSpec, group: Tiles, params: Params, crop: Image, place: Array, beside: Any, rest: Any
 ) -> Any:
-    return sums(_maps(params, crop, group, spec), _cut(beside, group, place[1], spec.architecture), rest)
+    return sums(_maps(params, crop, group, spec), _cut(beside, group, place[1], spec), rest)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
@@ -146,7 +171,7 @@ def _summed(
     shapes = jax.eval_shape(
         lambda: _of_tile(sums, spec, groups[0], params, _crop(image, groups[0], place[0]), place, beside, rest)
     )
-    return _over_tiles(groups, add, jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), shapes))
+    return _over_tiles(groups, add, jax.tree.map(_zeros, shapes))
 
 
 def _over_tiles(groups: tuple[Tiles, ...], add: Callable[[Tiles, Array, Any], Any], start: Any) -> Any:
@@ -174,7 +199,7 @@ def _backward(sums: Sums, spec: NetworkSpec, groups: tuple[Tiles, ...], saved: t
 
         _, pull = jax.vjp(of_crop, _crop(image, group, place[0]))
         here = _crop(gradient, group, place[0]) + pull(cotangents)[0]
-        return jax.lax.dynamic_update_slice(gradient, here, (0, place[0, 0], place[0, 1], 0))
+        return _put(gradient, here, place[0])
 
     return None, _over_tiles(groups, add, jnp.zeros_like(image)), None, None
 

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from nst_jax.networks.convnet import NetworkSpec, features, smallest_image
+from nst_jax.networks.convnet import NetworkSpec, smallest_image
 from nst_jax.networks.guides import guides
-from nst_jax.networks.tiles import summed
+from nst_jax.networks.tiles import mapped, summed
 from nst_jax.objective.content import content_distance
 from nst_jax.objective.conventions import CONVENTIONS
 from nst_jax.objective.priors import TOTAL_VARIATIONS
@@ -141,7 +141,7 @@ class Terms(NamedTuple):
 
 def make_targets(params: Params, content: Image, styles: Styles, *, spec: ObjectiveSpec) -> Targets:
     """The targets of a content picture and styles."""
-    content_maps = features(params, content, spec.content_layers, spec=spec.network) if spec.content_layers else {}
+    content_maps = mapped(params, content, taps=spec.content_layers, spec=spec.network, tile=spec.tile)
     if not spec.style_layers:
         return Targets(content_maps, {}, {})
     distance = STYLE_DISTANCES[spec.style_distance]
