@@ -20,6 +20,8 @@ from nst_jax.optimize.solvers import SOLVERS, SolverSpec
 
 # `scales=auto` halves the size down to this many pixels, and doubles the steps each time.
 COARSEST = 96
+# Below so many pixels a tile is next to nothing but its margin, which other tiles compute as well.
+SMALLEST_TILE = 64
 
 
 @dataclass
@@ -115,6 +117,18 @@ class OptimizerConfig:
 
 
 @dataclass
+class ScaleConfig:
+    """What makes very large pictures possible, at the same loss.
+
+    Attributes:
+        tile: the longest side in pixels of what the network is run on at a time; "auto" is "off" where the whole fits into
+            memory.
+    """
+
+    tile: Any = "auto"
+
+
+@dataclass
 class RunConfig:
     """The record: its folder (named after the time if not said), the steps between rows and pictures, a film, quiet or not.
 
@@ -139,6 +153,7 @@ class Config:
     network: NetworkConfig = field(default_factory=NetworkConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    scale: ScaleConfig = field(default_factory=ScaleConfig)
     run: RunConfig = field(default_factory=RunConfig)
     size: int = 384
     scales: Any = "auto"
@@ -219,7 +234,21 @@ def _objective(config: Config, architecture: str) -> ObjectiveSpec:
         convention=one_of("loss.convention", loss.convention, tuple(CONVENTIONS)),
         tv=one_of("loss.tv", loss.tv, tuple(TOTAL_VARIATIONS)),
         epsilon=_above("loss.epsilon", loss.epsilon, 0),
+        tile=_tile(config.scale.tile, loss.style_distance),
     )
+
+
+def _tile(value: Any, style_distance: str) -> int | str:
+    whole = not STYLE_DISTANCES[style_distance].adds_up
+    if type(value) is int and not whole:
+        return _at_least("scale.tile", value, SMALLEST_TILE)
+    if type(value) is int:
+        raise InputError(f"scale.tile must be off or auto with {style_distance}, which needs whole maps, got {value}")
+    if value in ("off", False):  # YAML reads off as false
+        return 0
+    if value != "auto":
+        raise InputError(f"scale.tile must be auto, off or a number of pixels, got {value!r}; for example scale.tile=512")
+    return 0 if whole else "auto"
 
 
 def _loss_weights(loss: LossConfig, regions: list[float], architecture: str) -> LossWeights:

@@ -1,4 +1,4 @@
-"""What a job will need and what there is: chooses, before anything is compiled, what the gradient computes anew.
+"""What a job will need and what there is: chooses, before anything is compiled, what is computed anew, or tile by tile.
 
 The bytes for each pixel were measured as the temporary memory of the compiled gradient of VGG-19 to relu5_1 by Winograd's
 convolution, and of its targets; the network's parameters, the L-BFGS pairs and the pictures are added to them.
@@ -18,33 +18,40 @@ BYTES_PER_PIXEL = {"none": 2300, "blocks": 1800}
 FIXED_BYTES = 900 * 2**20
 # L-BFGS keeps two pictures for each pair, and each solver some more: 12 bytes each for a pixel.
 PICTURES = 40
+# The tiles to choose from, and how much larger than a tile its window is: see `nst_jax.networks.windows`.
+TILES = (0, 1024, 512, 256)
+MARGIN = 160
 # Of what is free only so much is counted on: other programs need some.
 SHARE = 0.8
 
 
 def fit(objective: Objective, pixels: int) -> Objective:
-    """The objective with `remat="auto"` replaced: "none" where the gradient fits into memory, else "blocks".
+    """The objective with each "auto" replaced: the first of all ways, from the fastest on, that fits into memory.
 
     Args:
-        objective: whose network may say "auto"; anything else is kept.
+        objective: whose network may say `remat="auto"`, and itself `tile="auto"`; anything else is kept.
         pixels: of the image that is optimized.
     """
-    if objective.network.remat != "auto":
-        return objective
+    remats = ("none", "blocks") if objective.network.remat == "auto" else (objective.network.remat,)
+    tiles = TILES if objective.tile == "auto" else (int(objective.tile),)
+    ways = [(remat, tile) for tile in tiles for remat in remats if remat == remats[0] or not tile]
     free = available_bytes()
-    fits = free is None or needed_bytes("none", pixels) <= SHARE * free
-    network = dataclasses.replace(objective.network, remat="none" if fits else "blocks")
-    return dataclasses.replace(objective, network=network)  # pyright: ignore[reportArgumentType] # objectives are dataclasses
+    fitting = [way for way in ways if free is None or needed_bytes(*way, pixels) <= SHARE * free]
+    remat, tile = (fitting or ways[-1:])[0]
+    network = dataclasses.replace(objective.network, remat=remat)
+    changes = {"network": network} | ({"tile": tile} if objective.tile == "auto" else {})
+    return dataclasses.replace(objective, **changes)  # pyright: ignore[reportArgumentType] # objectives are dataclasses
 
 
-def needed_bytes(remat: str, pixels: int) -> int:
+def needed_bytes(remat: str, tile: int, pixels: int) -> int:
     """The memory that a job is expected to need at its peak.
 
     Example:
-        >>> round(needed_bytes("blocks", 2048 * 1536) / 2**30, 1)
-        7.6
+        >>> [round(needed_bytes(*way, 4096 * 3072) / 2**30, 1) for way in (("none", 0), ("blocks", 0), ("none", 512))]
+        [33.5, 27.6, 7.5]
     """
-    return FIXED_BYTES + pixels * (BYTES_PER_PIXEL[remat] + 12 * PICTURES)
+    maps = min(pixels, (tile + MARGIN) ** 2) if tile else pixels
+    return FIXED_BYTES + maps * BYTES_PER_PIXEL[remat] + pixels * 12 * PICTURES
 
 
 def give_back() -> None:
@@ -58,7 +65,7 @@ def most_jobs(pixels: int) -> int | None:
     free = available_bytes()
     if free is None:
         return None
-    one = needed_bytes("none", pixels) - FIXED_BYTES
+    one = needed_bytes("none", 0, pixels) - FIXED_BYTES
     return max(1, int((SHARE * free - FIXED_BYTES) / one))
 
 

@@ -86,7 +86,7 @@ def whole_and_tiled(params, spec: ObjectiveSpec, tile: int, image, content, styl
     return found
 
 
-@pytest.mark.parametrize("distance", STYLE_DISTANCES)
+@pytest.mark.parametrize("distance", [name for name, parts in STYLE_DISTANCES.items() if parts.adds_up])
 def test_loss_and_gradient_are_those_of_the_whole_picture(params, distance: str):
     spec = ObjectiveSpec(NetworkSpec(pooling="average", convolution="xla"), ("relu2_2",), STYLE, style_distance=distance)
     (value, gradient), (tiled, gradient_tiled) = whole_and_tiled(

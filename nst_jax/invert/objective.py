@@ -41,6 +41,11 @@ class InversionSpec:
         return () if self.layer in DESCRIPTORS else (self.layer,)
 
     @property
+    def tile(self) -> int:
+        """An inversion is of a whole picture."""
+        return 0
+
+    @property
     def smallest(self) -> int:
         """See `representation.smallest`."""
         return smallest(self.layer, self.network.architecture)

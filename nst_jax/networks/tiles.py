@@ -39,7 +39,15 @@ class Tiles(NamedTuple):
 
 
 def summed(
-    sums: Sums, params: Params, image: Image, beside: Any, rest: Any, *, taps: tuple[str, ...], spec: NetworkSpec, tile: int
+    sums: Sums,
+    params: Params,
+    image: Image,
+    beside: Any,
+    rest: Any,
+    *,
+    taps: tuple[str, ...],
+    spec: NetworkSpec,
+    tile: int | str,
 ) -> Any:
     """`sums` of all positions of an image's maps; differentiable in the image only.
 
@@ -51,7 +59,7 @@ def summed(
         rest: whatever else `sums` takes.
         taps: layer names.
         spec: the network.
-        tile: the longest side of a tile, in pixels; 0 is no tiles.
+        tile: the longest side of a tile, in pixels; 0 and "auto" are no tiles.
 
     Example:
         >>> from nst_jax import networks
@@ -64,18 +72,22 @@ def summed(
         True
     """
     height, width = image.shape[1:3]
-    if not tile or tile >= max(height, width):
+    if not _divides(tile, height, width):
         return sums(features(params, image, taps, spec=spec), beside, rest)
-    groups = tiles(spec.architecture, taps, (height, width), tile)
+    groups = tiles(spec.architecture, taps, (height, width), int(tile))
     return _summed(sums, spec, groups, params, image, beside, rest)
 
 
-def mapped(params: Params, image: Image, *, taps: tuple[str, ...], spec: NetworkSpec, tile: int) -> Features:
+def _divides(tile: int | str, height: int, width: int) -> bool:
+    return isinstance(tile, int) and 0 < tile < max(height, width)
+
+
+def mapped(params: Params, image: Image, *, taps: tuple[str, ...], spec: NetworkSpec, tile: int | str) -> Features:
     """`nst_jax.networks.convnet.features`, tile by tile; not differentiable."""
     height, width = image.shape[1:3]
-    if not taps or not tile or tile >= max(height, width):
+    if not taps or not _divides(tile, height, width):
         return features(params, image, taps, spec=spec) if taps else {}
-    groups = tiles(spec.architecture, taps, (height, width), tile)
+    groups = tiles(spec.architecture, taps, (height, width), int(tile))
 
     def put(group: Tiles, place: Array, whole: Features) -> Features:
         found = _maps(params, _crop(image, group, place[0]), group, spec)

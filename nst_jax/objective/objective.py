@@ -36,6 +36,11 @@ class Objective(Protocol):
         ...
 
     @property
+    def tile(self) -> int | str:
+        """The longest side, in pixels, of what the network is run on at a time, or "auto"; 0 is the whole picture."""
+        ...
+
+    @property
     def smallest(self) -> int:
         """The smallest side of a picture, in pixels, that every part of the loss is defined for."""
         ...
@@ -61,7 +66,8 @@ class ObjectiveSpec:
         convention: a key of `conventions.CONVENTIONS`: whose normalization the weights are meant for.
         tv: the form of the total variation, a key of `priors.TOTAL_VARIATIONS`.
         epsilon: ε of the Wasserstein distance, above 0, see `wasserstein.EPSILON`.
-        tile: the longest side, in pixels, of what the network is run on at a time; 0 is the whole picture.
+        tile: the longest side, in pixels, of what the network is run on at a time; 0 is the whole picture; "auto" is 0 until
+            `nst_jax.memory.fit` has chosen.
     """
 
     network: NetworkSpec
@@ -71,7 +77,7 @@ class ObjectiveSpec:
     convention: str = "paper"
     tv: str = "l2"
     epsilon: float = EPSILON
-    tile: int = 0
+    tile: int | str = 0
 
     @property
     def taps(self) -> tuple[str, ...]:

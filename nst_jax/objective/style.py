@@ -161,6 +161,7 @@ class StyleDistance(NamedTuple):
     blend: Callable[..., Any]
     measure: Callable[[Any, Any, Any], Any]
     between: Callable[[Any, Any], Float[Array, ""]]
+    adds_up: bool = True
 
 
 def _of_moments(blend: Callable[..., Any], between: Callable[..., Float[Array, ""]]) -> StyleDistance:
@@ -182,5 +183,6 @@ STYLE_DISTANCES = {
         _without_epsilon(blend_projections),
         lambda feature_map, guide, target: projections(feature_map, guide, target.directions),
         sliced_distance,
+        adds_up=False,
     ),
 }
