@@ -46,7 +46,7 @@ def main() -> None:
     first = next(iter(results.values()))
     for tile, (value, gradient) in results.items():
         row: dict[str, Any] = {"size": options.size, "tile": tile, "pooling": options.pooling, "loss": float(value)}
-        row |= {"compile_s": round(found[tile][1], 1), "seconds": round(statistics.median(seconds[tile]), 3)}
+        row |= {"compile_s": round(found[tile][1], 1), "seconds": round(statistics.median(seconds[tile] or [0]), 3)}
         row |= {"loss_error": abs(float(value / first[0]) - 1)}
         row |= {"gradient_error": float(jnp.linalg.norm(gradient - first[1]) / jnp.linalg.norm(first[1]))}
         row |= {"peak_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2)}
