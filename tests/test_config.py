@@ -203,3 +203,23 @@ def test_a_start_that_is_no_name_is_a_file():
 def test_configs_are_not_shared():
     make_config({}).loss.style_layers.append("relu9_9")
     assert dataclasses.asdict(make_config({})) == dataclasses.asdict(Config())
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"scale": {"tile": 8}}, "scale.tile must be at least 64, got 8"),
+        (
+            {"scale": {"tile": "big"}},
+            "scale.tile must be auto, off or a number of pixels, got 'big'; for example scale.tile=512",
+        ),
+        (
+            {"scale": {"tile": 512}, "loss": {"style_distance": "sliced_wasserstein"}},
+            "scale.tile must be off or auto with sliced_wasserstein, which needs whole maps, got 512",
+        ),
+    ],
+)
+def test_tiles_that_cannot_be(settings: dict[str, Any], message: str):
+    with pytest.raises(InputError) as caught:
+        to_spec(make_config(settings), architecture="vgg19")
+    assert str(caught.value) == message

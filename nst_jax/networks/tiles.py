@@ -104,7 +104,7 @@ def tiles(architecture: str, taps: tuple[str, ...], height_width: tuple[int, int
         for left, column, core_left, widths in columns:
             sizes = tuple((name, (heights[name], widths[name])) for name in heights)
             groups.setdefault((row, column, sizes), []).append(((top, left), (core_top, core_left)))
-    return tuple(Tiles(*group, tuple(places)) for group, places in groups.items())
+    return tuple(Tiles(row, column, sizes, tuple(places)) for (row, column, sizes), places in groups.items())
 
 
 def _spans(architecture: str, taps: tuple[str, ...], length: int, tile: int) -> list[tuple[tuple[int, int], int]]:
