@@ -81,7 +81,7 @@ def ours(folder: Path) -> list[Row]:
 def scored(rows: list[Row], images: Path) -> list[dict]:
     """The scores of every row; those made before come from scores.json."""
     path = HERE / "scores.json"
-    known = {row["sha256"]: row for row in json.loads(path.read_text())} if path.is_file() else {}
+    known = {row.get("sha256"): row for row in json.loads(path.read_text())} if path.is_file() else {}
     found = []
     for row in rows:
         digest = hashlib.sha256(row.picture.read_bytes()).hexdigest()

@@ -189,7 +189,7 @@ def features(params: Params, image: Images, taps: tuple[str, ...], *, spec: Netw
     x, after = image, ""
     for taps_here in segments(spec.architecture, taps, spec.remat):
         run = functools.partial(apply_segment, names=taps_here, after=after, spec=spec)
-        maps = recomputed(run, params, x) if REMAT[spec.remat] else run(params, x)
+        maps: Features = recomputed(run, params, x) if REMAT[spec.remat] else run(params, x)  # pyright: ignore[reportAssignmentType]
         after = taps_here[-1]
         x = maps[after]
         found |= maps

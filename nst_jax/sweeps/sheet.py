@@ -64,8 +64,8 @@ def layout(grid: Mapping[str, Any], members: Sequence[Mapping[str, Any]], rows: 
     captions = {number: f"{number}: {shown_value} {short(rows[number].get(shown_value))}" for number in numbers}
     if len(keys) > 1 and math.prod(map(len, keys.values())) == len(numbers):
         *outer, last = keys
-        rows = list(product(*(keys[key] for key in outer)))
-        labels = ["\n".join(f"{names[key]} {shown(value)}" for key, value in zip(outer, row, strict=True)) for row in rows]
+        lines = product(*(keys[key] for key in outer))
+        labels = ["\n".join(f"{names[key]} {shown(value)}" for key, value in zip(outer, line, strict=True)) for line in lines]
         places = {divmod(i, len(keys[last])): number for i, number in enumerate(numbers)}
         title = f"rows: {', '.join(outer)}; columns: {last}"
         return Block(title, labels, [f"{names[last]} {shown(value)}" for value in keys[last]], places, captions)
