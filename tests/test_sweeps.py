@@ -21,8 +21,9 @@ from nst_jax.runs.folder import RunFolder
 from nst_jax.runs.recorder import Recorder
 from nst_jax.sweeps import member, sweep
 from nst_jax.sweeps.folder import SweepFolder, create_sweep
-from nst_jax.sweeps.grid import Grid
+from nst_jax.sweeps.grid import Grid, product
 from nst_jax.sweeps.sheet import layout
+from nst_jax.sweeps.table import rows_of
 
 TINY = [
     *("content.path=content.png", "style.path=style.png", "size=24", "steps=4", "hydra.sweep.dir=all"),
@@ -200,6 +201,14 @@ def test_the_axes_of_the_sheet_are_the_swept_settings():
     assert block.captions[7] == "7: loss 1\nk 7"
     block = layout({"keys": {"k": ["0"]}, "members": [0]}, members, [{"loss": 1.0, "score": 2.0}])
     assert block.captions[0] == "0: score 2\nk 0"
+
+
+def test_the_folder_keeps_the_order_of_the_settings_and_the_table_what_is_swept(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("nst_jax.sweeps.table._results", lambda *_: {"content": 1.0, "style": 2.0})
+    folder, grid = create_sweep(Path("s")), product([("style", ["a", "b"]), ("content", ["c", "d"])])
+    folder.add(grid, ["0", "1", "2", "3"])
+    assert list(folder.read()["grids"][0]["keys"]) == list(folder.read()["keys"]) == ["style", "content"]
+    assert [(row["style"], row["content"]) for row in rows_of(folder)] == [("a", "c"), ("a", "d"), ("b", "c"), ("b", "d")]
 
 
 def test_the_folder_keeps_what_each_member_says():

@@ -97,7 +97,7 @@ class SweepFolder:
         return FileLock(self.path / ".sweep.lock")
 
     def _write(self, record: dict[str, Any]) -> None:
-        replace_file(self.record, (strict_json(record, indent=1) + "\n").encode())
+        replace_file(self.record, (strict_json(record) + "\n").encode())  # its keys in their order: the last are the columns
 
 
 def is_sweep(path: Path) -> bool:

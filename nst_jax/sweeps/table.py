@@ -27,14 +27,12 @@ def rows_of(sweep: SweepFolder) -> list[dict[str, Any]]:
     any; and the error.
     """
     record = sweep.read()
-    rows = [
-        {"member": number}
-        | {key: value_of(member["overrides"], key) for key in record["keys"]}
-        | {"folder": member["folder"], "status": member["status"]}
-        | _results(RunFolder(sweep.path / member["folder"]), member["status"])
-        | {"error": member["error"]}
-        for number, member in enumerate(record["members"])
-    ]
+    rows = []
+    for number, member in enumerate(record["members"]):
+        swept = {key: value_of(member["overrides"], key) for key in record["keys"]}
+        results = _results(RunFolder(sweep.path / member["folder"]), member["status"])
+        known = {"folder": member["folder"], "status": member["status"]} | results | {"error": member["error"]}
+        rows.append({"member": number} | swept | known | swept)  # a swept group, `content`, goes before the term of that name
     columns = dict.fromkeys(key for row in rows for key in row if key != "error") | {"error": None}
     return [{column: row.get(column) for column in columns} for row in rows]
 
