@@ -179,7 +179,8 @@ def _keys(schema: Any, prefix: str = "") -> dict[str, Any]:
 def _unknown(key: str, schema: type[Any] = Config) -> str:
     known = {field.name: field.name for field in dataclasses.fields(schema)} | {"experiment": "experiment"}
     known |= {full.rpartition(".")[2]: full for full in _keys(schema)} | {full: full for full in _keys(schema)}
-    near = difflib.get_close_matches(key, known, n=1)
+    near = difflib.get_close_matches(key, known, n=3)
+    near.sort(key=lambda name: name[0] != key[0])  # the first letter is seldom the wrong one
     advice = f"did you mean {known[near[0]]}?" if near else "--cfg job shows them all"
     return f"key must be one that the config has, got {key!r}; {advice}"
 

@@ -1,5 +1,6 @@
 """Composing through Hydra: every config file, every setting of the manual, and messages that help."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -202,3 +203,10 @@ def test_yaml_gives_the_config_back():
     config = make_config({"size": 64, "loss": {"style_layer_weights": [1, 2, 3, 4, 5]}, "style": {"blend": [0.3, 0.7]}})
     assert make_config(yaml.safe_load(to_yaml(config))) == config
     assert "run" not in yaml.safe_load(to_yaml(config, record=False))
+
+
+@pytest.mark.parametrize(("group", "name"), CHOICES)
+def test_the_manual_names_every_choice(group: str, name: str):
+    manual = (data_folder("configs") / "config.yaml").read_text("utf-8")
+    lines = manual[manual.index("Groups, each chosen") :].split(f"\n        {group}: ")[1]
+    assert name in re.findall(r"\w+", re.split(r"\n {6,8}\S", lines)[0])

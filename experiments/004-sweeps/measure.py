@@ -39,7 +39,9 @@ def main() -> None:
                 seconds([*common, f"loss.style_weight={weight}", f"run.dir={scratch}/{i}"], Path(scratch))
                 for i, weight in enumerate(WEIGHTS[:SOME])
             ]
-            print(f"processes: 16 times the mean of {SOME}: clock and processor seconds {(16 * np.mean(times, axis=0)).round(1)}")
+            print(
+                f"processes: 16 times the mean of {SOME}: clock and processor seconds {(16 * np.mean(times, axis=0)).round(1)}"
+            )
         else:
             took = seconds(["-m", *common, every, f"hydra/launcher={case}"], Path(scratch) / "all")
             print(f"{case}: clock and processor seconds {took.round(1)}")
