@@ -1,4 +1,4 @@
-"""A sweep for a lab book: columns of its table in Markdown, on standard output, and its contact sheet as a small JPEG.
+"""Tables and sheets for lab books. As a command: columns of a sweep's table, and its contact sheet as a small JPEG.
 
 python -m experiments.figures sweeps/FOLDER --columns style_w2_vgg16 lpips_alex --sheet experiments/013-layers/style.jpg
 """
@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from nst_jax.runs.progress import short
 from nst_jax.sweeps.folder import SweepFolder
@@ -16,6 +16,7 @@ from nst_jax.sweeps.grid import short_names, shown
 from nst_jax.sweeps.table import rows_of
 
 WIDTH = 1100  # of a sheet, in pixels, at most
+GAP = 4  # between pictures, in pixels
 
 
 def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -34,6 +35,25 @@ def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def _cell(value: Any) -> str:
     return short(value) if isinstance(value, float) else shown(None if value is None else str(value))
+
+
+def mosaic(pictures: Sequence[Image.Image], columns: int, captions: Sequence[str] = ()) -> Image.Image:
+    """Pictures in rows, each as high as the highest and as wide as its own row needs, with their captions below."""
+    below = 18 if captions else 0
+    height = max(picture.height for picture in pictures) + below + GAP
+    rows = [pictures[i : i + columns] for i in range(0, len(pictures), columns)]
+    width = max(sum(picture.width + GAP for picture in row) for row in rows)
+    sheet = Image.new("RGB", (width, height * len(rows)), "white")
+    draw = ImageDraw.Draw(sheet)
+    for number, row in enumerate(rows):
+        left = 0
+        for i, picture in enumerate(row):
+            sheet.paste(picture, (left, number * height))
+            if captions:
+                at = left + 2, (number + 1) * height - below - GAP + 3
+                draw.text(at, captions[number * columns + i], fill="black")
+            left += picture.width + GAP
+    return sheet
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import nst_jax.images
+from experiments.figures import mosaic
 from nst_jax.cache import use_compilation_cache
 from nst_jax.evaluate import scores
 from nst_jax.images.files import fit_long_side, read_image, resize
@@ -158,12 +159,7 @@ def draw_sheets(rows: list[Row], images: Path) -> None:
         pictures += finished
         shown = [Image.open(path).convert("RGB") for path in pictures]
         shown = [picture.resize((round(picture.width * 240 / picture.height), 240)) for picture in shown]
-        sheet = Image.new("RGB", (sum(picture.width + 4 for picture in shown), 240), "white")
-        left = 0
-        for picture in shown:
-            sheet.paste(picture, (left, 0))
-            left += picture.width + 4
-        sheet.save(HERE / f"sheet-{pair}.jpg", quality=88)
+        mosaic(shown, len(shown)).save(HERE / f"sheet-{pair}.jpg", quality=88)
 
 
 def main() -> None:

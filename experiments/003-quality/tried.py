@@ -13,12 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from nst_jax.compose import make_config
-from nst_jax.config import to_spec
 from nst_jax.images.files import fit_long_side, read_image, resize
 from nst_jax.networks import load
 from nst_jax.optimize.carry import resized
 from nst_jax.optimize.loop import init_state
 from nst_jax.optimize.solvers import SOLVERS, SolverSpec, picture
+from nst_jax.spec import to_spec
 
 # The loss of configs/loss/gatys.yaml.
 GRAM = {

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image
 
 import nst_jax
+from experiments.figures import mosaic
 from nst_jax.images.files import read_image, write_image
 
 FINE, COARSE = ["relu1_1", "relu2_1"], ["relu3_1", "relu4_1", "relu5_1"]
@@ -44,19 +45,6 @@ def sky_of(content: np.ndarray) -> np.ndarray:
     return np.broadcast_to(ramp[:, None], (height, width)).astype(np.float32)
 
 
-def sheet(pictures: dict[str, Image.Image], columns: int) -> Image.Image:
-    """The pictures with their names below."""
-    width, height = next(iter(pictures.values())).size
-    rows = -(-len(pictures) // columns)
-    whole = Image.new("RGB", (columns * (width + 4), rows * (height + 18)), "white")
-    draw = ImageDraw.Draw(whole)
-    for i, (name, picture) in enumerate(pictures.items()):
-        left, top = i % columns * (width + 4), i // columns * (height + 18)
-        whole.paste(picture, (left, top))
-        draw.text((left + 2, top + height + 3), name, fill="black")
-    return whole
-
-
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -77,7 +65,7 @@ def main() -> None:
         write_image(path, painted[None])
         pictures[name] = Image.open(path).convert("RGB")
         print(name, round(record["seconds"]["total"], 1), flush=True)
-        sheet(pictures, 4).save(args.out / "sheet.jpg", quality=88)
+        mosaic(list(pictures.values()), 4, list(pictures)).save(args.out / "sheet.jpg", quality=88)
 
 
 if __name__ == "__main__":
