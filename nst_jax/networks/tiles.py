@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 
 from nst_jax.networks.convnet import NetworkSpec, apply_segment, features
 from nst_jax.networks.receptive import receptive_field
-from nst_jax.networks.windows import Window, cores, lengths, window
+from nst_jax.networks.windows import Span, Window, cores, lengths, window
 from nst_jax.types import Features, Image, Params
 
 # Maps, what lies beside them cut to the same positions, and the rest -> sums over positions.
@@ -98,7 +98,7 @@ def mapped(params: Params, image: Image, *, taps: tuple[str, ...], spec: Network
 
 def tiles(architecture: str, taps: tuple[str, ...], height_width: tuple[int, int], tile: int) -> tuple[Tiles, ...]:
     """The tiles of a picture, about equal in size, in groups of equal windows."""
-    rows, columns = ([_at(architecture, taps, *pair) for pair in _spans(architecture, taps, n, tile)] for n in height_width)
+    rows, columns = ([_at(architecture, taps, span, n) for span in _spans(architecture, taps, n, tile)] for n in height_width)
     groups: dict[Any, list[Any]] = {}
     for top, row, core_top, heights in rows:
         for left, column, core_left, widths in columns:
@@ -107,15 +107,16 @@ def tiles(architecture: str, taps: tuple[str, ...], height_width: tuple[int, int
     return tuple(Tiles(row, column, sizes, tuple(places)) for (row, column, sizes), places in groups.items())
 
 
-def _spans(architecture: str, taps: tuple[str, ...], length: int, tile: int) -> list[tuple[tuple[int, int], int]]:
-    """Spans of at most about `tile` pixels that cover a side, none without a position of the deepest tap; and the side."""
+def _spans(architecture: str, taps: tuple[str, ...], length: int, tile: int) -> list[Span]:
+    """Spans of at most about `tile` pixels that cover a side, none without a position of the deepest tap."""
     stride = max(receptive_field(architecture, tap).stride for tap in taps)
     whole = math.ceil(length / math.ceil(length / tile) / stride) * stride
     starts = [start for start in range(0, length, whole) if start // stride < min(lengths(architecture, taps, length).values())]
-    return [(span, length) for span in zip(starts, [*starts[1:], length], strict=True)]
+    return list(zip(starts, [*starts[1:], length], strict=True))
 
 
-def _at(architecture: str, taps: tuple[str, ...], pixels: tuple[int, int], length: int) -> tuple[Any, ...]:
+def _at(architecture: str, taps: tuple[str, ...], pixels: Span, length: int) -> tuple[int, Window, int, dict[str, int]]:
+    """Where the window of a span begins, the window, where the span begins, and how many positions each tap has in it."""
     start, found = window(architecture, taps, pixels, length)
     sizes = {name: stop - first for name, (first, stop) in cores(architecture, taps, pixels, length).items()}
     return start, found, pixels[0], sizes

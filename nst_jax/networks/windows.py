@@ -5,6 +5,7 @@ the outermost positions of each map are wrong, as they miss what lies beyond. So
 and between the parts of the network, its blocks, what the next part does not need is cut off again.
 """
 
+import math
 from typing import NamedTuple
 
 from nst_jax.networks.architectures import ARCHITECTURES, Layer, extent, names_of
@@ -117,17 +118,15 @@ def _input_of(
     layers: list[Layer], need: Span | None, asked: dict[str, Span], counts: dict[str, int], architecture: str
 ) -> Span:
     """The span of a block's input that its needed outputs and its tapped maps see."""
-    before = [layer for layer in ARCHITECTURES[architecture]]
+    table = ARCHITECTURES[architecture]
     for layer in reversed(layers):
         spans = [asked[name] for name in names_of(layer) if name in asked] + ([need] if need else [])
         size, stride, margin = extent(layer)
         first, last = min(span[0] for span in spans), max(span[1] for span in spans) - 1
-        i = before.index(layer)
-        length = counts[names_of(before[i - 1])[-1] if i else ""]
+        i = table.index(layer)
+        length = counts[names_of(table[i - 1])[-1] if i else ""]
         need = max(0, first * stride - margin), min(length, last * stride - margin + size)
     assert need is not None
-    stride = 1
-    for layer in layers:
-        stride *= extent(layer)[1]
+    stride = math.prod(extent(layer)[1] for layer in layers)
     whole = max(stride, ALIGNMENT) if stride > 1 else 1
     return need[0] // whole * whole, need[1]

@@ -35,14 +35,9 @@ class Projections(NamedTuple):
         return self.parts.shape[1]
 
 
-def random_directions(key: Array, channels: int) -> Float[Array, "c c"]:
-    """Orthogonal unit vectors, evenly drawn."""
-    return jax.random.orthogonal(key, channels)
-
-
 def describe_projections(style: Float[Array, "n h w c"], guide: Float[Array, "n h w"] | None = None) -> Projections:
-    """Of a style's feature map, along directions that are always the same random ones."""
-    return projections(style, guide, random_directions(jax.random.key(0), style.shape[-1]))
+    """Of a style's feature map, along directions that are always the same random ones, evenly drawn."""
+    return projections(style, guide, jax.random.orthogonal(jax.random.key(0), style.shape[-1]))
 
 
 def projections(

@@ -155,6 +155,7 @@ class StyleDistance(NamedTuple):
         blend: of such descriptions, their shares and ε, what an image is compared with; only `wasserstein` asks for ε.
         measure: of an image's feature map, a guide or none and the latter: sums over positions, or projections.
         between: the distance of these from it.
+        adds_up: what is measured of the parts of a map adds up to that of the whole.
     """
 
     describe: Callable[[Any, Any], Any]
