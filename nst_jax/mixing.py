@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from nst_jax.errors import InputError
+from nst_jax.errors import InputError, at_least
 
 # Shares written with few digits, such as 0.33, add up to 1 nearly.
 TOLERANCE = 0.011
@@ -14,7 +14,7 @@ def listed(value: Any) -> list[Any]:
     return list(value) if isinstance(value, Sequence) and not isinstance(value, str) else [value]
 
 
-def numbers(what: str, value: Any, count: int, of: str, *, least: float | None = 0.0) -> list[float]:
+def numbers(what: str, value: Any, count: int, of: str, *, least: float | None = 0) -> list[float]:
     """A list of as many numbers as there are of something, none below `least` if that is not None.
 
     Raises:
@@ -23,10 +23,7 @@ def numbers(what: str, value: Any, count: int, of: str, *, least: float | None =
     given = listed(value)
     if len(given) != count or not all(type(v) in (int, float) for v in given):
         raise InputError(f"{what} must be a list of one number for each of the {count} {of}s, got {value!r}")
-    for number in given if least is not None else ():
-        if not least <= number < float("inf"):
-            raise InputError(f"{what} must be at least {least:g}, got {float(number)}")
-    return [float(number) for number in given]
+    return [float(number) if least is None else at_least(what, float(number), least) for number in given]
 
 
 def style_shares(

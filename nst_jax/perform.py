@@ -13,7 +13,7 @@ from typing import Any
 
 from nst_jax import job
 from nst_jax.compose import to_yaml
-from nst_jax.config import Config, PictureConfig, to_spec
+from nst_jax.config import Config, PictureConfig
 from nst_jax.errors import InputError
 from nst_jax.images.files import Picture, read_image
 from nst_jax.images.masks import Mask, as_mask
@@ -29,6 +29,7 @@ from nst_jax.runs.plots import plot_losses
 from nst_jax.runs.progress import Progress, progress, short
 from nst_jax.runs.recorder import Recorder, interruptible
 from nst_jax.runs.report import write_report
+from nst_jax.spec import to_spec
 
 # `init` of a member of a sweep that goes on from the picture of the one before.
 PREVIOUS = "previous"

@@ -12,12 +12,13 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from nst_jax.compose import as_config, explain, make_config, quote_paths, to_yaml
-from nst_jax.config import Config, to_spec
+from nst_jax.config import Config
 from nst_jax.errors import InputError
 from nst_jax.images.named import NAMED
 from nst_jax.networks import weights
 from nst_jax.networks.weights import ALIASES
 from nst_jax.paths import data_folder
+from nst_jax.spec import to_spec
 from nst_jax.sweeps.sweep import as_grid
 
 GROUPS = ("content", "style", "network", "loss", "optimizer", "experiment")

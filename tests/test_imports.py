@@ -41,6 +41,7 @@ RINGS = [
     ["nst_jax.resume"],
     ["nst_jax.api", "nst_jax.perform"],
     ["nst_jax.compose", "nst_jax.preview"],
+    ["nst_jax.spec"],
     ["nst_jax.config"],
     ["nst_jax.job"],
     ["nst_jax.optimize"],

@@ -8,7 +8,6 @@ import pytest
 
 from nst_jax import job
 from nst_jax.compose import make_config
-from nst_jax.config import to_spec
 from nst_jax.errors import InputError
 from nst_jax.images.color import to_oklab
 from nst_jax.images.files import resize
@@ -16,6 +15,7 @@ from nst_jax.job import course
 from nst_jax.networks import Network, load
 from nst_jax.optimize.carry import enlarge
 from nst_jax.optimize.solvers import SOLVERS, Solver, SolverSpec, State, lbfgs
+from nst_jax.spec import to_spec
 
 SHALLOW = {"content_layers": ["relu2_1"], "style_layers": ["relu1_1", "relu2_1"]}
 

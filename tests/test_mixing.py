@@ -11,7 +11,6 @@ from jax.test_util import check_grads
 import nst_jax
 from nst_jax import networks
 from nst_jax.compose import make_config, quote_paths
-from nst_jax.config import to_spec
 from nst_jax.errors import InputError
 from nst_jax.images.masks import check_regions, regions_at
 from nst_jax.mixing import layer_shares, style_shares
@@ -21,6 +20,7 @@ from nst_jax.objective.objective import LossWeights, ObjectiveSpec, Styles, loss
 from nst_jax.objective.priors import TOTAL_VARIATIONS
 from nst_jax.objective.style import STYLE_DISTANCES
 from nst_jax.objective.wasserstein import EPSILON, barycenter_root, covariance_root
+from nst_jax.spec import to_spec
 
 LAYERS = ("relu1_1", "relu2_1")
 SHALLOW: Any = {"content_layers": ["relu1_1"], "style_layers": ["relu1_1"]}

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nst_jax.config import PictureConfig, RunConfig
-from nst_jax.errors import InputError, one_of
+from nst_jax.errors import InputError, above, at_least, one_of
 from nst_jax.images.files import MIN_SIDE
 from nst_jax.invert.neurons import Neurons
 from nst_jax.invert.objective import InversionSpec, PriorWeights
@@ -104,13 +104,13 @@ def to_job(config: InvertConfig, layer: str, network: NetworkSpec, neurons: Neur
     tv_weight = usual_tv_weight(layer) if config.tv_weight is None else config.tv_weight
     weights = {"alpha_weight": config.alpha_weight, "tv_weight": tv_weight}
     for name, value in weights.items():
-        _within(name, value, 0, "at least 0")
+        at_least(name, value, 0)
     schedule = DESCRIPTOR_SCHEDULE if layer in DESCRIPTORS else NETWORK_SCHEDULE
     steps = sum(count for _, count in schedule) if config.solver == "momentum" else STEPS
     momentum = config.solver == "momentum"
     rate = RATE * entries * (RMS / 255) ** 2 if momentum else SolverSpec.learning_rate
     return JobSpec(
-        objective=InversionSpec(layer, network, neurons, _above("alpha", config.alpha, 1), _above("beta", config.beta, 0)),
+        objective=InversionSpec(layer, network, neurons, above("alpha", config.alpha, 1), above("beta", config.beta, 0)),
         loss_weights=PriorWeights(weights["alpha_weight"], weights["tv_weight"]),  # pyright: ignore[reportArgumentType]
         solver=SolverSpec(one_of("solver", config.solver, tuple(SOLVERS)), rate, schedule=schedule if momentum else ()),
         scales=(Scale(config.size, steps if config.steps is None else config.steps),),
@@ -121,24 +121,13 @@ def to_job(config: InvertConfig, layer: str, network: NetworkSpec, neurons: Neur
 
 def check_counts(config: InvertConfig) -> None:
     """Raises InputError for a size, a number or a seed that is too small."""
-    _within("size", config.size, MIN_SIDE, f"at least {MIN_SIDE}")
-    _within("restarts", config.restarts, 1, "at least 1")
-    _within("steps", 1 if config.steps is None else config.steps, 1, "at least 1")
-    _within("seed", config.seed, 0, "at least 0")
-    _within("run.log_every", config.run.log_every, 1, "at least 1")
-    _within("run.snapshot_every", config.run.snapshot_every, 0, "at least 0")
+    at_least("size", config.size, MIN_SIDE)
+    at_least("restarts", config.restarts, 1)
+    at_least("steps", 1 if config.steps is None else config.steps, 1)
+    at_least("seed", config.seed, 0)
+    at_least("run.log_every", config.run.log_every, 1)
+    at_least("run.snapshot_every", config.run.snapshot_every, 0)
     if config.run.video:
         raise InputError("run.video must be false for an inversion, got true; leave it out")
     if config.run.snapshot_every and config.restarts > 1:
         raise InputError("run.snapshot_every must be 0 with several restarts, whose pictures have the same names; set one")
-
-
-def _within(what: str, value: int | float, least: int | float, rule: str) -> None:
-    if not least <= value < float("inf"):
-        raise InputError(f"{what} must be {rule}, got {value}")
-
-
-def _above(what: str, value: int | float, bound: int | float) -> Any:
-    if not bound < value < float("inf"):
-        raise InputError(f"{what} must be above {bound}, got {value}")
-    return value
