@@ -44,9 +44,9 @@ def lower(function: Any, key: object, *arguments: Any, donate: int | None = None
 
 
 def _path(text: str) -> Path | None:
-    """Where a program is kept; None without a cache, or if the text says where an object lies, which is never the same."""
+    """Where a program is kept; None if JAX keeps none, or if the text says where an object lies, which is never the same."""
     folder = jax.config.values["jax_compilation_cache_dir"]
-    if folder is None or " at 0x" in text:
+    if folder is None or not jax.config.values["jax_enable_compilation_cache"] or " at 0x" in text:
         return None
     return Path(folder) / "traced" / hashlib.sha256(f"{_environment()} {_settings()} {text}".encode()).hexdigest()
 

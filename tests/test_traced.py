@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.experimental.compilation_cache.compilation_cache import reset_cache
 
 from nst_jax import traced
 
@@ -24,10 +25,13 @@ jax.export.register_namedtuple_serialization(Pair, serialized_name="pair")
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
-    before = jax.config.values["jax_compilation_cache_dir"]
+    before = {name: jax.config.values[name] for name in ("jax_compilation_cache_dir", "jax_enable_compilation_cache")}
     jax.config.update("jax_compilation_cache_dir", str(tmp_path))
+    jax.config.update("jax_enable_compilation_cache", True)
     yield tmp_path / "traced"
-    jax.config.update("jax_compilation_cache_dir", before)
+    for name, value in before.items():
+        jax.config.update(name, value)
+    reset_cache()
 
 
 PAIR = Pair(jnp.arange(3.0), None)
@@ -52,6 +56,15 @@ def test_a_program_is_traced_once_and_gives_the_same_tree_of_arrays(folder: Path
         np.testing.assert_array_equal(result.first, [0, 2, 4])
     assert len(times) == 1
     assert len(list(folder.iterdir())) == 1
+
+
+def test_nothing_is_kept_where_jax_keeps_nothing(folder: Path):
+    times: list[int] = []
+    jax.config.update("jax_enable_compilation_cache", False)
+    for _ in range(2):
+        lower(times)
+    assert len(times) == 2
+    assert not folder.exists()
 
 
 def test_another_key_shape_or_setting_is_another_program(folder: Path):
