@@ -62,6 +62,30 @@ def test_trials_learn_from_those_before(main: Main, scores: list[float], monkeyp
     assert np.median(distances[20:]) < 0.5 * np.median(distances[:10])
 
 
+def test_a_search_goes_on_to_the_trials_of_an_unbroken_one(main: Main, scores: list[float], monkeypatch: pytest.MonkeyPatch):
+    arguments = (*SEARCH, WEIGHT, "seed=int(interval(1,9))", "optimizer=adam,lbfgs", "hydra.sweeper.score=apart")
+    assert main(*arguments)[0] == 0
+    launch = Sweep.launch
+
+    def stopped(self: Sweep, overrides: list[list[str]], first: int = 0) -> None:
+        launch(self, overrides[: 1 if first else None], first)
+        if first:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Sweep, "launch", stopped)
+    code, _, err = main(*arguments, "hydra.sweep.dir=stopped")
+    assert code == 130, err
+    assert len(table("stopped")) == 4
+    code, out, err = main("--resume", "stopped")
+    assert code == 0, err
+    assert "best: member" in out
+    comparable = [
+        [{k: v for k, v in row.items() if "second" not in k and k != "result"} for row in table(name)]
+        for name in ("all", "stopped")
+    ]
+    assert comparable[1] == comparable[0]
+
+
 def test_any_sweep_may_be_scored_and_so_are_members_that_went_on(main: Main, scores: list[float]):
     assert main("-m", *TINY, "size=32", "seed=1,2", "hydra.sweeper.score=apart")[0] == 0
     assert [float(row["score"]) for row in table()] == scores[1:]

@@ -11,7 +11,7 @@ Every member says itself what has become of it, from whatever process it runs in
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ class SweepFolder:
         return self.path / "sweep.json"
 
     def read(self) -> dict[str, Any]:
-        """What sweep.json says: format, directory (where it began), score, keys, grids, members.
+        """What sweep.json says: format, directory (where it began), score, search, keys, grids, members.
 
         Raises:
             InputError: no such file, or another format.
@@ -105,12 +105,13 @@ def is_sweep(path: Path) -> bool:
     return SweepFolder(path).record.is_file()
 
 
-def create_sweep(path: Path, score: str = "") -> SweepFolder:
+def create_sweep(path: Path, score: str = "", search: Mapping[str, Any] | None = None) -> SweepFolder:
     """Claims the folder for a sweep that has no members yet.
 
     Args:
         path: made if needed.
         score: of its members, see `nst_jax.sweeps.scoring.factors_of`.
+        search: what `nst_jax.sweeps.search` is asked for; None for a sweep over every combination.
 
     Raises:
         InputError: there is a sweep already, or the folder cannot be written.
@@ -124,5 +125,6 @@ def create_sweep(path: Path, score: str = "") -> SweepFolder:
             raise InputError(
                 f"hydra.sweep.dir must be a folder without a sweep, got {path}; choose another, or move or delete that folder"
             ) from error
-    folder._write({"format": FORMAT, "directory": os.getcwd(), "score": score, "keys": {}, "grids": [], "members": []})
+    asked = {"score": score, "search": search}
+    folder._write({"format": FORMAT, "directory": os.getcwd(), **asked, "keys": {}, "grids": [], "members": []})
     return folder

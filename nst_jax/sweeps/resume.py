@@ -1,8 +1,8 @@
 """Going on with a sweep: what is done stays; what was interrupted or has failed goes on; what waits begins."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from hydra import compose, initialize_config_dir
 from omegaconf import open_dict
@@ -10,11 +10,13 @@ from omegaconf import open_dict
 from nst_jax.compose import as_config
 from nst_jax.config import Config
 from nst_jax.paths import data_folder
-from nst_jax.perform import run
+from nst_jax.perform import run, specify
 from nst_jax.resume import resume
 from nst_jax.runs.manifest import where_it_began
 from nst_jax.sweeps.folder import SweepFolder
-from nst_jax.sweeps.member import ended, failed, in_folder, warm_started
+from nst_jax.sweeps.grid import Grid
+from nst_jax.sweeps.member import Member, ended, failed, in_folder, warm_started
+from nst_jax.sweeps.search import search_on
 from nst_jax.sweeps.sweep import conclude, in_any_case
 
 
@@ -25,19 +27,41 @@ def resume_sweep(path: Path) -> None:
         InputError: no sweep is there.
         MembersFailed: some members still have no picture.
     """
-    sweep = SweepFolder(path.absolute())
-    record = sweep.read()
-    with where_it_began(record), in_any_case(sweep):
-        for number, member in enumerate(record["members"]):
-            if member["status"] != "done":
-                _go_on(sweep, number, member)
-        conclude(sweep)
+    sweep = Resumed(SweepFolder(path.absolute()))
+    record = sweep.folder.read()
+    with where_it_began(record), in_any_case(sweep.folder):
+        sweep.launch([member["overrides"] for member in record["members"]])
+        if record.get("search"):
+            search_on(sweep)
+        conclude(sweep.folder)
 
 
-def _go_on(sweep: SweepFolder, number: int, member: dict[str, Any]) -> None:
+class Resumed:
+    """What checks and runs the members of a sweep without the command line that it began with."""
+
+    def __init__(self, folder: SweepFolder) -> None:
+        self.folder = folder
+
+    def check(self, grid: Grid, first: int = 0) -> list[Member]:
+        """Composes every member, numbered from `first`, and checks its settings."""
+        members = []
+        for number, overrides in enumerate(grid.members, first):
+            members.append(Member(number, str(number), _compose(overrides, self.folder.path / str(number))))
+            specify(members[-1].config)
+        return members
+
+    def launch(self, overrides: Sequence[Sequence[str]], first: int = 0) -> None:
+        """Runs those members that have no picture yet, numbered from `first`."""
+        members = self.folder.read()["members"]
+        for number, line in enumerate(overrides, first):
+            if members[number]["status"] != "done":
+                _go_on(self.folder, number, line)
+
+
+def _go_on(sweep: SweepFolder, number: int, overrides: Sequence[str]) -> None:
     folder = sweep.member(number)
     try:
-        config = warm_started(_compose(member["overrides"], folder.path), sweep, number)
+        config = warm_started(_compose(overrides, folder.path), sweep, number)
         if (folder.path / "config.yaml").exists():
             folder, outcome = resume(folder.path)
         else:
@@ -53,10 +77,10 @@ def _go_on(sweep: SweepFolder, number: int, member: dict[str, Any]) -> None:
         raise KeyboardInterrupt
 
 
-def _compose(overrides: list[str], path: Path) -> Config:
+def _compose(overrides: Sequence[str], path: Path) -> Config:
     """The config of a member, as it was composed when the sweep began."""
     with initialize_config_dir(os.path.abspath(data_folder("configs")), version_base="1.3"):
-        composed = compose("config", overrides, return_hydra_config=False)
+        composed = compose("config", list(overrides), return_hydra_config=False)
     with open_dict(composed):
         composed.pop("hydra", None)
     return in_folder(as_config(composed), path)
