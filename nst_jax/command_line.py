@@ -1,6 +1,7 @@
 """What the command lines share: bad input is told in one line, and what their exit codes mean."""
 
 import argparse
+import signal
 import sys
 from collections.abc import Callable
 from typing import NoReturn
@@ -18,8 +19,16 @@ class Parser(argparse.ArgumentParser):
         self.exit(BAD_INPUT, f"{self.prog}: {message}; {self.prog} --help says more\n")
 
 
+def end_at_interrupt() -> None:
+    """Until `exit_code` is called, Ctrl-C ends the program at once, without a traceback: for imports that take seconds."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def exit_code(act: Callable[[], int]) -> int:
     """What `act` gives; `BAD_INPUT` if it raises an InputError, whose line is printed; `INTERRUPTED` after Ctrl-C."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         return act()
     except InputError as error:

@@ -6,9 +6,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from nst_jax.command_line import INTERRUPTED, end_at_interrupt, exit_code
 from nst_jax.large_pages import use_large_pages
 
 if __name__ == "__main__":
+    end_at_interrupt()
     use_large_pages()
 
 import hydra
@@ -18,7 +20,6 @@ from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 
 from nst_jax.cache import use_compilation_cache
-from nst_jax.command_line import INTERRUPTED, exit_code
 from nst_jax.compose import as_config, explain, quote_paths
 from nst_jax.config import Config
 from nst_jax.errors import InputError

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import yaml
 
-from nst_jax import perform, run
+from nst_jax import command_line, perform, run
 from nst_jax.images.files import read_image, read_text, write_image
 from nst_jax.networks import weights
 from nst_jax.runs.folder import METRIC_KEYS, RunFolder
@@ -188,3 +188,17 @@ def test_ctrl_c_ends_with_the_picture_so_far(here: Path):
     assert 1 <= folder.read_metrics()[-1]["step"] == steps < 1000000
     assert read_image(folder.result).pixels.shape == (1, 18, 24, 3)
     assert folder.read_manifest()["inputs"].keys() == {"content", "style"}
+
+
+def test_ctrl_c_before_the_work_begins_ends_at_once_and_later_is_told():
+    begun = signal.getsignal(signal.SIGINT)
+    try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        command_line.end_at_interrupt()
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL
+        assert command_line.exit_code(lambda: signal.raise_signal(signal.SIGINT)) == 130  # pyright: ignore[reportArgumentType]
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # as nohup does
+        command_line.end_at_interrupt()
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, begun)
