@@ -1,4 +1,4 @@
-"""How far the pictures of a sweep of one size differ from each other: LPIPS (AlexNet) of each pair, in Markdown.
+"""How far the pictures of a sweep differ from each other: LPIPS (AlexNet) of each pair, at the size of the smaller, in Markdown.
 
 pip install -e ".[lpips]" && python experiments/014-start-and-size/differences.py sweeps/FOLDER
 """
@@ -6,10 +6,12 @@ pip install -e ".[lpips]" && python experiments/014-start-and-size/differences.p
 import sys
 from pathlib import Path
 
+import numpy as np
+
 from experiments.figures import markdown
 from nst_jax.cache import use_compilation_cache
 from nst_jax.evaluate.heldout import judge
-from nst_jax.images.files import read_image
+from nst_jax.images.files import read_image, resize
 from nst_jax.sweeps.folder import SweepFolder
 from nst_jax.sweeps.grid import shown
 
@@ -22,10 +24,17 @@ def main() -> None:
     names = [" ".join(shown(line.partition("=")[2]) for line in member["overrides"]) for member in record["members"]]
     pictures = [read_image(sweep.member(number).result).pixels for number in range(len(names))]
     rows = [
-        {"LPIPS": name} | {other: judge("alexnet", y, y, x).lpips for other, y in zip(names, pictures, strict=True)}
+        {"LPIPS": name} | {other: distance(x, y) for other, y in zip(names, pictures, strict=True)}
         for name, x in zip(names, pictures, strict=True)
     ]
     print(markdown(rows))
+
+
+def distance(x: np.ndarray, y: np.ndarray) -> float:
+    """LPIPS of two pictures, the larger one brought to the size of the smaller."""
+    size = min(x.shape[1:3], y.shape[1:3])
+    x, y = (resize(picture, size) for picture in (x, y))
+    return judge("alexnet", y, y, x).lpips
 
 
 if __name__ == "__main__":
