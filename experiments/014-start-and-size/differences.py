@@ -1,4 +1,4 @@
-"""How far the pictures of a sweep differ from each other: LPIPS (AlexNet) of each pair, at the size of the smaller, in Markdown.
+"""How far the pictures of a sweep are from each other: LPIPS (AlexNet) of each pair, at the size of the smaller, in Markdown.
 
 pip install -e ".[lpips]" && python experiments/014-start-and-size/differences.py sweeps/FOLDER
 """
