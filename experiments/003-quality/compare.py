@@ -1,11 +1,12 @@
 """Scores of ours and of the opponent's pictures: a table, the curve of quality against seconds, and contact sheets.
 
-    python experiments/003-quality/compare.py --images FOLDER --opponent FOLDER --ours FOLDER
+    python experiments/003-quality/compare.py --images FOLDER --ours FOLDER [--opponent FOLDER]
 
 `--opponent` holds what opponent.py wrote, CONTENT_STYLE/log.json and pictures; `--ours` the run folders
 PRESET/CONTENT_STYLE, whose snapshots, where there are some, give the curve. Seconds are a run's "total" in its manifest,
 and for the opponent its steps times the seconds a step of opponent-seconds.json, measured on a quiet machine. Scores are
-kept in scores.json, by the hash of the picture, and not made again. Writes curve.png and sheet-*.jpg beside this script.
+kept in scores.json, by the hash of the picture, and not made again; what it has of other pictures stays in the table and in
+the curve. Writes curve.png, gallery.jpg and, if the opponent's pictures are there, sheet-*.jpg beside this script.
 """
 
 import argparse
@@ -82,8 +83,10 @@ def ours(folder: Path) -> list[Row]:
 def scored(rows: list[Row], images: Path) -> list[dict]:
     """The scores of every row; those made before come from scores.json."""
     path = HERE / "scores.json"
-    known = {row.get("sha256"): row for row in json.loads(path.read_text())} if path.is_file() else {}
-    found = []
+    before = json.loads(path.read_text())
+    known = {row["sha256"]: row for row in before}
+    systems = {(row.system, row.pair) for row in rows}
+    found = [row for row in before if (row["system"], row["pair"]) not in systems]
     for row in rows:
         digest = hashlib.sha256(row.picture.read_bytes()).hexdigest()
         facts = {"system": row.system, "pair": row.pair, "seconds": round(row.seconds, 1), "final": row.final, "sha256": digest}
@@ -158,20 +161,38 @@ def draw_sheets(rows: list[Row], images: Path) -> None:
             continue
         pictures += finished
         shown = [Image.open(path).convert("RGB") for path in pictures]
-        shown = [picture.resize((round(picture.width * 240 / picture.height), 240)) for picture in shown]
-        mosaic(shown, len(shown)).save(HERE / f"sheet-{pair}.jpg", quality=88)
+        mosaic([at_height(picture, 240) for picture in shown], len(shown)).save(HERE / f"sheet-{pair}.jpg", quality=88)
+
+
+def draw_gallery(rows: list[Row], images: Path) -> None:
+    """The default's pictures, each content beside each style: contents along the rows, styles along the columns."""
+    made = {row.pair: row.picture for row in rows if row.system == "quality" and row.final}
+    styles = [find(images, name) for name in STYLES]
+    lines = [[find(images, content), *(made[f"{content}_{style}"] for style in STYLES)] for content in CONTENTS[:2]]
+    pictures = [Image.open(path).convert("RGB") for line in lines for path in line]
+    top = [Image.new("RGB", pictures[0].size, "white"), *(Image.open(path).convert("RGB") for path in styles)]
+    size = pictures[1].size
+    mosaic([picture.resize(size) for picture in [*top, *pictures]], 3).save(HERE / "gallery.jpg", quality=90)
+
+
+def at_height(picture: Image.Image, height: int) -> Image.Image:
+    """The picture so many pixels high."""
+    return picture.resize((round(picture.width * height / picture.height), height))
 
 
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=Path, required=True, help="folder with the pictures")
-    parser.add_argument("--opponent", type=Path, required=True, help="folder of opponent.py")
     parser.add_argument("--ours", type=Path, required=True, help="folder of PRESET/CONTENT_STYLE run folders")
+    parser.add_argument("--opponent", type=Path, help="folder of opponent.py")
     args = parser.parse_args()
     use_compilation_cache()
-    rows = opponents(args.opponent) + ours(args.ours)
-    draw_sheets(rows, args.images)
+    rows = ours(args.ours)
+    draw_gallery(rows, args.images)
+    if args.opponent:
+        rows = opponents(args.opponent) + rows
+        draw_sheets(rows, args.images)
     found = scored(rows, args.images)
     print(table(found))
     draw_curve(found)

@@ -22,7 +22,8 @@ from nst_jax.spec import to_spec
 
 # The loss of configs/loss/gatys.yaml.
 GRAM = {
-    "style_distance": "gram", "style_layer_weights": None, "content_weight": 1, "style_weight": 5, "tv_weight": 40,
+    "style_distance": "gram", "style_layer_weights": None, "content_layers": ["relu4_2"],
+    "content_weight": 1, "style_weight": 5, "tv_weight": 40,
 }  # fmt: skip
 AT = (1, 2, 5, 10, 20, 40, 80)
 
