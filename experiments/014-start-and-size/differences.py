@@ -13,7 +13,7 @@ from nst_jax.cache import use_compilation_cache
 from nst_jax.evaluate.heldout import judge
 from nst_jax.images.files import read_image, resize
 from nst_jax.sweeps.folder import SweepFolder
-from nst_jax.sweeps.grid import shown
+from nst_jax.sweeps.grid import shown, value_of
 
 
 def main() -> None:
@@ -21,10 +21,11 @@ def main() -> None:
     use_compilation_cache()
     sweep = SweepFolder(Path(sys.argv[1]))
     record = sweep.read()
-    names = [" ".join(shown(line.partition("=")[2]) for line in member["overrides"]) for member in record["members"]]
+    settings = [[value_of(member["overrides"], key) for key in record["keys"]] for member in record["members"]]
+    names = [" ".join(shown(value) for value in values if value is not None) for values in settings]
     pictures = [read_image(sweep.member(number).result).pixels for number in range(len(names))]
     rows = [
-        {"LPIPS": name} | {other: distance(x, y) for other, y in zip(names, pictures, strict=True)}
+        {"LPIPS": name} | {other: distance(x, y) if x is not y else None for other, y in zip(names, pictures, strict=True)}
         for name, x in zip(names, pictures, strict=True)
     ]
     print(markdown(rows))
