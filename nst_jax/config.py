@@ -85,7 +85,7 @@ class LossConfig:
     style_layers: list[str] = field(default_factory=lambda: [f"relu{i}_1" for i in range(1, 6)])
     style_distance: str = "wasserstein"
     epsilon: float = ObjectiveSpec.epsilon
-    content_weight: float = 0.18
+    content_weight: float = 0.21
     style_weight: float = 1.0
     tv_weight: float = 2.0
     content_layer_weights: Any = None

@@ -138,7 +138,7 @@ def test_layer_weights_are_shares_of_the_term():
     assert list(equal.values()) == [2.0] * 5
     middle = spec_of(loss={"style_layers": ["relu1_2", "pool1", "relu3_1", "relu5_3"]}).loss_weights.style
     assert {name: round(52 * weight, 5) for name, weight in middle.items()} == {
-        "relu1_2": 8, "pool1": 8, "relu3_1": 34, "relu5_3": 2,
+        "relu1_2": 6, "pool1": 6, "relu3_1": 36, "relu5_3": 4,
     }  # fmt: skip
     halving = spec_of(loss={"style_weight": 31, "style_layer_weights": "halving"}).loss_weights.style
     assert list(halving.values()) == [16.0, 8.0, 4.0, 2.0, 1.0]
