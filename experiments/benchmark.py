@@ -46,6 +46,9 @@ CONTENT, STYLE = ("relu4_2",), tuple(f"relu{i}_1" for i in range(1, 6))
 # Floating-point operations per pixel of a forward pass to relu5_1 and its image gradient, by the direct convolution.
 FLOP_PER_PIXEL = 1.44e6
 CHUNK = 4
+# Seconds before each measurement: the threads of whoever ran before, PyTorch's for 0.2 s, still turn while they wait for work.
+# Then one call that does not count: memory that the one before has given back to the system is taken from it again.
+REST = 0.5
 
 
 def pictures(size: int) -> dict[str, np.ndarray]:
@@ -141,6 +144,8 @@ def measure(size: int, repeats: int, quick: bool) -> dict[str, Any]:
     seconds: dict[str, list[float]] = {name: [] for name in (*runs, *others)}
     for _ in range(repeats):
         for name, function in (runs | others).items():
+            time.sleep(REST)
+            function()
             start = time.perf_counter()
             function()
             seconds[name].append((time.perf_counter() - start) / (CHUNK if name == "chunk" else 1))

@@ -109,9 +109,13 @@ class ScaleConfig:
     Attributes:
         tile: the longest side in pixels of what the network is run on at a time; "auto" is "off" where the whole fits into
             memory.
+        devices: how many share the work, the first ones that there are; "auto" is all that a picture of its size keeps busy.
+        hosts: "auto" joins the processes that `srun` or the variables of torchrun have started: see `nst_jax.processes`.
     """
 
     tile: Any = "auto"
+    devices: Any = "auto"
+    hosts: Any = "off"
 
 
 @dataclass

@@ -1,4 +1,5 @@
-"""What a job will need and what there is: chooses, before anything is compiled, what is computed anew, or tile by tile.
+"""What a job will need and what there is: chooses, before anything is compiled, what is computed anew, tile by tile, or on
+several devices.
 
 The bytes for each pixel were measured as the temporary memory of the compiled gradient of VGG-19 to relu5_1 by Winograd's
 convolution, and of its targets; the network's parameters, the L-BFGS pairs and the pictures are added to them.
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import jax
 
+from nst_jax.agreement import agreed
+from nst_jax.errors import InputError
 from nst_jax.objective.objective import Objective
 
 # Temporary bytes per pixel of one gradient in float32, and what a job holds beside it whatever its size.
@@ -21,37 +24,61 @@ PICTURES = 40
 # The tiles to choose from, and how much larger than a tile its window is: see `nst_jax.networks.windows`.
 TILES = (0, 1024, 512, 256)
 MARGIN = 160
+# A device with fewer rows waits for its neighbors' rows longer than it computes.
+LEAST_ROWS = 128
 # Of what is free only so much is counted on: other programs need some.
 SHARE = 0.8
 
 
-def fit(objective: Objective, pixels: int) -> Objective:
+def fit(objective: Objective, height_width: tuple[int, int], jobs: int = 0) -> Objective:
     """The objective with each "auto" replaced: the first of all ways, from the fastest on, that fits into memory.
 
     Args:
-        objective: whose network may say `remat="auto"`, and itself `tile="auto"`; anything else is kept.
-        pixels: of the image that is optimized.
+        objective: whose network may say `remat="auto"`, and itself `tile="auto"` and `devices="auto"`; anything else is kept.
+        height_width: of the image that is optimized, in pixels.
+        jobs: how many jobs make their steps together, on one device; 0 for one alone.
     """
+    devices = 1 if jobs else _devices(objective, height_width[0])
     remats = ("none", "blocks") if objective.network.remat == "auto" else (objective.network.remat,)
     tiles = TILES if objective.tile == "auto" else (int(objective.tile),)
     ways = [(remat, tile) for tile in tiles for remat in remats if remat == remats[0] or not tile]
-    free = available_bytes()
-    fitting = [way for way in ways if free is None or needed_bytes(*way, pixels) <= SHARE * free]
+    free, pixels = available_bytes(devices), height_width[0] * height_width[1] * max(jobs, 1)
+    fitting = [way for way in ways if free is None or needed_bytes(*way, pixels, devices) <= SHARE * free]
     remat, tile = (fitting or ways[-1:])[0]
+    found = {"tile": tile, "devices": devices}
+    changes = {name: value for name, value in found.items() if getattr(objective, name) != value}
     network = dataclasses.replace(objective.network, remat=remat)
-    changes = {"network": network} | ({"tile": tile} if objective.tile == "auto" else {})
-    return dataclasses.replace(objective, **changes)  # pyright: ignore[reportArgumentType] # objectives are dataclasses
+    return dataclasses.replace(objective, network=network, **changes)  # pyright: ignore[reportArgumentType] # a dataclass
 
 
-def needed_bytes(remat: str, tile: int, pixels: int) -> int:
-    """The memory that a job is expected to need at its peak.
+def _devices(objective: Objective, height: int) -> int:
+    """How many devices are kept busy by a picture: no more than it has parts of `LEAST_ROWS` rows."""
+    if objective.devices != "auto":
+        return int(objective.devices)
+    return max(1, min(jax.device_count(), height // LEAST_ROWS))
+
+
+def needed_bytes(remat: str, tile: int, pixels: int, devices: int = 1) -> int:
+    """The memory that a job is expected to need at its peak, on each of its devices.
 
     Example:
         >>> [round(needed_bytes(*way, 4096 * 3072) / 2**30, 1) for way in (("none", 0), ("blocks", 0), ("none", 512))]
         [33.5, 27.6, 7.5]
+        >>> round(needed_bytes("none", 0, 4096 * 3072, 8) / 2**30, 1)
+        5.0
     """
-    maps = min(pixels, (tile + MARGIN) ** 2) if tile else pixels
-    return FIXED_BYTES + maps * BYTES_PER_PIXEL[remat] + pixels * 12 * PICTURES
+    maps = min(pixels, (tile + MARGIN) ** 2) if tile else pixels // devices
+    return FIXED_BYTES + maps * BYTES_PER_PIXEL[remat] + pixels * 12 * PICTURES // devices
+
+
+def check_room(temporary: int, size: int) -> None:
+    """Raises InputError if the compiled programs of a scale take more memory, beside the arrays, than there is."""
+    free = available_bytes()
+    if free is not None and temporary > free:
+        raise InputError(
+            f"the scale {size} must fit into memory, but a step takes {temporary / 2**30:.1f} GiB and {free / 2**30:.1f} are free;"
+            " use scale.tile=512, or a smaller size"
+        )
 
 
 def give_back() -> None:
@@ -69,18 +96,26 @@ def most_jobs(pixels: int) -> int | None:
     return max(1, int((SHARE * free - FIXED_BYTES) / one))
 
 
-def available_bytes() -> int | None:
-    """What the default device has left: a GPU by its allocator, a processor by /proc/meminfo and its control group.
+def available_bytes(devices: int = 1) -> int | None:
+    """What each of so many devices has left: a GPU by its allocator, a processor by /proc/meminfo and its control group.
 
-    None where neither tells.
+    None where neither tells. Devices that are parts of one processor have the memory in common. Of several processes all are
+    told what the first one has, so that they choose alike.
     """
-    stats = jax.devices()[0].memory_stats() or {}
+    free = _free_bytes()
+    if (megabytes := agreed(-1 if free is None else free >> 20)) < 0:
+        return None
+    shared = jax.default_backend() == "cpu"
+    return (megabytes << 20) // (max(1, devices // jax.process_count()) if shared else 1)
+
+
+def _free_bytes() -> int | None:
+    stats = jax.local_devices()[0].memory_stats() or {}
     if "bytes_limit" in stats:
         return stats["bytes_limit"] - stats.get("bytes_in_use", 0)
     if sys.platform != "linux":
         return None
-    known = [free for free in (_meminfo_available(), _group_available()) if free is not None]
-    return min(known, default=None)
+    return min((free for free in (_meminfo_available(), _group_available()) if free is not None), default=None)
 
 
 def _meminfo_available(path: Path = Path("/proc/meminfo")) -> int | None:

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from nst_jax.images.masks import Mask, as_mask
 from nst_jax.images.named import find_image
 from nst_jax.networks import Network, load, weights
 from nst_jax.preview import preview
+from nst_jax.processes import follow, ignore_interrupts, lead
 from nst_jax.runs.checkpoint import Checkpoints, discard
 from nst_jax.runs.claim import sole_writer
 from nst_jax.runs.folder import RunFolder, create_run_folder, how_to_go_on
@@ -110,10 +111,16 @@ def perform(prepared: Prepared, folder: RunFolder, position: job.Position | None
         with interruptible(recorder):
             outcome = job.transfer(
                 *(prepared.network.params, prepared.inputs, prepared.spec),
-                observe=recorder, chunk_at=recorder.snapshot_at, resume=position,
+                observe=lead(recorder), chunk_at=recorder.snapshot_at, resume=position,
             )  # fmt: skip
     keep(prepared, recorder, outcome)
     return outcome
+
+
+def accompany(prepared: Prepared, position: job.Position | None = None) -> None:
+    """The part of every process but the first in a job: no record, and what the first one tells."""
+    ignore_interrupts()
+    job.transfer(prepared.network.params, prepared.inputs, prepared.spec, observe=follow, resume=position)
 
 
 def recorder_of(prepared: Prepared, folder: RunFolder, bar: Progress) -> Recorder:
@@ -260,6 +267,11 @@ def _named(name: str, tell: Callable[[str], None]) -> Picture:
     if name not in _KNOWN:
         _KNOWN[name] = find_image(name, notify=tell)
     return _KNOWN[name]
+
+
+def quiet(config: Config) -> Config:
+    """The config of a run that says nothing."""
+    return replace(config, run=replace(config.run, quiet=True))
 
 
 def say(config: Config) -> Callable[[str], None]:

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from nst_jax.memory import give_back
 from nst_jax.objective.objective import Objective
 from nst_jax.optimize.loop import carry_state, init_state, run_chunk, run_chunks
+from nst_jax.optimize.placement import placement, with_placement
 from nst_jax.optimize.solvers import SolverSpec, State
 from nst_jax.traced import lower
 from nst_jax.types import Params
@@ -28,11 +29,13 @@ class Programs(NamedTuple):
         targets: the objective's, of the parameters and the pictures.
         start: `init_state`, of the first image; at later scales `carry_state`, of the state of the scale before and of detail.
         chunk: `run_chunk`, of the parameters, a state, targets, weights and a number of steps.
+        step_bytes: the temporary memory that the largest of them takes on each device, beside the arrays.
     """
 
     targets: Callable[..., Any]
     start: Callable[..., State]
     chunk: Callable[..., Any]
+    step_bytes: int
 
 
 class Compiled(NamedTuple):
@@ -101,20 +104,67 @@ def _compile(
     jobs: int,
 ) -> Programs:
     params, pictures, weights = jax.tree.unflatten(structure, leaves)
+    if int(objective.devices) > 1:
+        return _compile_for_devices(objective, solver, before, params, pictures, weights)
     targets = lower(jax.jit(objective.targets), ("targets", objective), params, *pictures)
     image = pictures[0]
     start: Any = init_state.lower(image, solver=solver)
     if before:
-        smaller = jax.ShapeDtypeStruct((1, *before, 3), image.dtype)
-        state = init_state.eval_shape(smaller, solver=solver)
-        start = carry_state.lower(state, image, solver=solver)
+        start = carry_state.lower(_state(jax.ShapeDtypeStruct((1, *before, 3), image.dtype), solver), image, solver=solver)
     arguments = (*jax.tree.map(_shape, (start.out_info, targets.out_info)), weights, jnp.int32(0))
     several = [(argument,) * jobs for argument in arguments] if jobs else arguments
     chunk_fn = functools.partial(run_chunks if jobs else run_chunk, spec=objective, solver=solver, capacity=CAPACITY)
     chunk = lower(jax.jit(chunk_fn), ("chunk", objective, solver, CAPACITY, jobs), params, *several, donate=1)
-    programs = Programs(targets.compile(), start.compile(), chunk.compile())
+    return _programs(targets.compile(), start.compile(), chunk.compile())
+
+
+def _compile_for_devices(
+    objective: Objective, solver: SolverSpec, before: tuple[int, int] | None, params: Any, pictures: Any, weights: Any
+) -> Programs:
+    """The programs of a stage whose work several devices share."""
+    size = pictures[0].shape[1:3]
+
+    def placed(tree: Any, size: tuple[int, int] = size) -> Any:
+        return with_placement(tree, placement(tree, size, int(objective.devices)))
+
+    params, pictures, weights, count = placed((params, pictures, weights, _shape(jnp.int32(0))))
+    targets = _ForDevices(objective.targets, (params, *pictures))
+    state = placed(_state(pictures[0], solver))
+    places = jax.tree.map(lambda array: array.sharding, state)
+    if before:
+        smaller = placed(_state(jax.ShapeDtypeStruct((1, *before, 3), jnp.float32), solver), before)
+        start = _ForDevices(functools.partial(carry_state, solver=solver), (smaller, pictures[0]), places)
+    else:
+        start = _ForDevices(functools.partial(init_state, solver=solver), (pictures[0],), places)
+    chunk_fn = functools.partial(run_chunk, spec=objective, solver=solver, capacity=CAPACITY)
+    arguments = (params, state, targets.out, weights, count)
+    chunk = _ForDevices(chunk_fn, arguments, (places, count.sharding, count.sharding), donate=1)
+    return _programs(targets.compiled, start.compiled, chunk.compiled, calls=(targets, start, chunk))
+
+
+class _ForDevices:
+    """A program for several devices, which brings its arguments to where it wants them."""
+
+    def __init__(self, function: Any, arguments: Any, places: Any = None, donate: int | None = None) -> None:
+        """Of `function`, for arrays as `arguments` says, whose results lie at `places`; None is anywhere."""
+        jitted = jax.jit(function, out_shardings=places, donate_argnums=() if donate is None else donate)
+        lowered = jitted.lower(*arguments)
+        self._wanted = jax.tree.map(lambda array: array.sharding, arguments)
+        self.compiled = lowered.compile()
+        self.out = with_placement(lowered.out_info, self.compiled.output_shardings)
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self.compiled(*jax.device_put(arguments, self._wanted))
+
+
+def _programs(*compiled: Any, calls: Sequence[Callable[..., Any]] = ()) -> Programs:
     give_back()
-    return programs
+    temporary = max(program.memory_analysis().temp_size_in_bytes for program in compiled)
+    return Programs(*(calls or compiled), step_bytes=temporary)
+
+
+def _state(image: Any, solver: SolverSpec) -> Any:
+    return init_state.eval_shape(image, solver=solver)
 
 
 def _shape(array: Any) -> jax.ShapeDtypeStruct:

@@ -4,11 +4,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import jax
+import numpy as np
+
 from nst_jax import job
+from nst_jax.agreement import shared
 from nst_jax.compose import from_yaml
 from nst_jax.config import Config
 from nst_jax.errors import InputError
-from nst_jax.perform import Prepared, failure_kept, perform, prepare, say
+from nst_jax.perform import Prepared, accompany, failure_kept, perform, prepare, quiet, say
+from nst_jax.processes import join, leads
 from nst_jax.runs.checkpoint import discard, latest
 from nst_jax.runs.claim import sole_writer
 from nst_jax.runs.compare import changes, in_words
@@ -24,6 +29,11 @@ def resume(path: Path) -> tuple[RunFolder, job.Outcome | None]:
     """
     folder = RunFolder(path)
     config = _recorded_config(folder)
+    join(config.scale.hosts, needed=False)
+    if not leads():
+        prepared = prepare(quiet(config))
+        accompany(prepared, _shared_place(prepared, None))
+        return folder, None
     with sole_writer(path):
         before = folder.read_manifest() if folder.manifest.exists() else None
         if before and before["status"] == "finished":
@@ -34,7 +44,7 @@ def resume(path: Path) -> tuple[RunFolder, job.Outcome | None]:
         if before:
             prepared = _same_run(prepared, before)
         with failure_kept(prepared, folder):
-            return folder, perform(prepared, folder, _place(prepared, folder))
+            return folder, perform(prepared, folder, _shared_place(prepared, _place(prepared, folder)))
 
 
 def _recorded_config(folder: RunFolder) -> Config:
@@ -61,6 +71,17 @@ def _check_unchanged(what: str, now: dict[str, Any], before: dict[str, Any]) -> 
             f"{what} must be what the run began with, got {now.get('source', now.get('name'))} with other contents"
             f" (sha256 {before['sha256'][:12]} has become {str(now['sha256'])[:12]}); restore it, or begin a new run"
         )
+
+
+def _shared_place(prepared: Prepared, place: job.Position | None) -> job.Position | None:
+    """Where the first of several processes goes on, on all of them."""
+    stage, left, step = shared(np.array(place[:3] if place else (-1, 0, 0)))
+    if stage < 0:
+        return None
+    blank = job.state_shapes(job.plan(prepared.inputs, prepared.spec)[int(stage)], prepared.spec)
+    state = place.state if place else jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), blank)
+    seconds, recoveries = (place.seconds, place.recoveries) if place else ({"steps": 0.0, "total": 0.0}, ())
+    return job.Position(int(stage), int(left), int(step), seconds, recoveries, shared(state))
 
 
 def _place(prepared: Prepared, folder: RunFolder) -> job.Position | None:

@@ -25,7 +25,9 @@ from nst_jax.config import Config
 from nst_jax.errors import InputError
 from nst_jax.job import Outcome
 from nst_jax.paths import data_folder
-from nst_jax.perform import run, tell
+from nst_jax.perform import accompany, prepare, quiet, run, tell
+from nst_jax.plan import show_plan
+from nst_jax.processes import ProcessLost, join, leads, together
 from nst_jax.resume import resume
 from nst_jax.runs.folder import RunFolder
 from nst_jax.sweeps.folder import is_sweep
@@ -77,6 +79,8 @@ def _go_on(path: Path) -> int:
         resume_sweep(path)
         return 0
     folder, outcome = resume(path)
+    if outcome is None and not leads():
+        return 0
     if outcome is None:
         print(f"{folder.result}: the run has finished already; nothing to do")
         return 0
@@ -98,16 +102,34 @@ def main() -> int:
 
 
 def _act() -> int:
+    plan_only = "--plan" in sys.argv[1:]
+    sys.argv = [argument for argument in sys.argv if argument != "--plan"]
     try:
         if path := _folder_to_resume(sys.argv[1:]):
             use_compilation_cache()
-            return _go_on(path)
+            with together():
+                return _go_on(path)
         config = compose()
+        if not config:
+            return 0
+        use_compilation_cache()
+        if plan_only:
+            show_plan(config)
+            return 0
+        join(config.scale.hosts)
+        with together():
+            return _run(config)
     except MembersFailed:
         return 1
-    if not config:
+    except ProcessLost as lost:
+        print(f"error: {lost}", file=sys.stderr, flush=True)
+        os._exit(1)  # JAX would wait for the process that is lost, and then abort
+
+
+def _run(config: Config) -> int:
+    if not leads():
+        accompany(prepare(quiet(config)))
         return 0
-    use_compilation_cache()
     return _conclude(*run(config), quiet=config.run.quiet)
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+import jax
+
 from nst_jax.config import Config, LossConfig, OptimizerConfig
 from nst_jax.errors import InputError, above, at_least, below, one_of
 from nst_jax.images.color import COLORS
@@ -95,6 +97,7 @@ def _objective(config: Config, architecture: str) -> ObjectiveSpec:
         tv=one_of("loss.tv", loss.tv, tuple(TOTAL_VARIATIONS)),
         epsilon=above("loss.epsilon", loss.epsilon, 0),
         tile=_tile(config.scale.tile, loss.style_distance),
+        devices=_devices(config.scale.devices, loss.style_distance),
     )
 
 
@@ -109,6 +112,20 @@ def _tile(value: Any, style_distance: str) -> int | str:
     if whole:
         raise InputError(f"scale.tile must be off or auto with {style_distance}, which needs whole maps, got {value}")
     return at_least("scale.tile", value, SMALLEST_TILE)
+
+
+def _devices(value: Any, style_distance: str) -> int | str:
+    if value == "auto":
+        return "auto" if STYLE_DISTANCES[style_distance].adds_up else 1
+    if type(value) is not int:
+        raise InputError(f"scale.devices must be auto or a number of devices, got {value!r}; for example scale.devices=2")
+    if at_least("scale.devices", value, 1) > 1 and not STYLE_DISTANCES[style_distance].adds_up:
+        raise InputError(f"scale.devices must be 1 or auto with {style_distance}, which needs whole maps, got {value}")
+    if value > (most := jax.device_count()):
+        raise InputError(
+            f"scale.devices must be at most {most}, the devices that there are, got {value}; use scale.devices=auto"
+        )
+    return value
 
 
 def _loss_weights(loss: LossConfig, regions: list[float], architecture: str) -> LossWeights:

@@ -63,10 +63,10 @@ def spec_with(remat, tile):
     [(None, ("none", 0)), (24, ("none", 0)), (7, ("blocks", 0)), (5, ("none", 512)), (1, ("none", 256))],
 )
 def test_auto_computes_anew_or_by_tiles_only_where_memory_is_short(monkeypatch, gigabytes, chosen):
-    monkeypatch.setattr(memory, "available_bytes", lambda: gigabytes and gigabytes * 2**30)
-    assert memory.fit(spec_with("auto", "auto"), 2048 * 1024) == spec_with(*chosen)
+    monkeypatch.setattr(memory, "available_bytes", lambda devices: gigabytes and gigabytes * 2**30)
+    assert memory.fit(spec_with("auto", "auto"), (2048, 1024)) == spec_with(*chosen)
     for remat in sorted(set(REMAT) - {"auto"}):
-        assert memory.fit(spec_with(remat, 320), 2048 * 1024) == spec_with(remat, 320)
+        assert memory.fit(spec_with(remat, 320), (2048, 1024)) == spec_with(remat, 320)
 
 
 def test_free_memory_is_the_smaller_of_the_machine_s_and_the_group_s(monkeypatch, tmp_path):

@@ -46,6 +46,11 @@ class InversionSpec:
         return 0
 
     @property
+    def devices(self) -> int:
+        """And on one device."""
+        return 1
+
+    @property
     def smallest(self) -> int:
         """See `representation.smallest`."""
         return smallest(self.layer, self.network.architecture)

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
+from nst_jax.agreement import on_host
 from nst_jax.images.color import with_colors
 from nst_jax.job.description import Pixels
 from nst_jax.job.stages import Stage
@@ -122,7 +122,8 @@ class Course:
         self.recoveries += messages
 
         def position() -> Position:
-            return Position(stage.number, left, self.step, self.seconds(), tuple(self.recoveries), _on_host(state))
+            # A copy: the next chunk of steps writes over the state.
+            return Position(stage.number, left, self.step, self.seconds(), tuple(self.recoveries), on_host(state))
 
         last = not left and stage.is_last
         self.stopped = bool(self.observe(Report(self.step, new, messages, lambda: painted(state, stage), last, position)))
@@ -130,10 +131,5 @@ class Course:
 
 def painted(state: State, stage: Stage) -> Pixels:
     """The picture of a state, in the colors that are asked for."""
-    pixels = np.asarray(picture(state))
+    pixels = on_host(picture(state))
     return pixels if stage.colors is None else with_colors(pixels, stage.colors)
-
-
-def _on_host(state: State) -> State:
-    """A copy in the host's memory: the next chunk of steps writes over the state."""
-    return jax.tree.map(lambda array: np.array(array), state)

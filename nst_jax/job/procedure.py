@@ -8,10 +8,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from nst_jax.agreement import agreed
 from nst_jax.job.course import Course, Observer, Outcome, Position, painted
 from nst_jax.job.description import Inputs, JobSpec, Pixels
 from nst_jax.job.stages import Stage, check_pictures, initial_image, plan
-from nst_jax.memory import fit
+from nst_jax.memory import check_room, fit
 from nst_jax.optimize.loop import init_state
 from nst_jax.optimize.solvers import State
 from nst_jax.programs import Call, Needs, compile_ahead
@@ -40,7 +41,7 @@ def transfer(
         resume: where to go on, as an earlier `Report.position` of the same job gave it; None is the beginning.
 
     Raises:
-        InputError: a picture too narrow for one of the scales.
+        InputError: a picture too narrow for one of the scales, or too large for the memory that is free.
     """
     check_pictures(inputs, spec)
     stages = plan(inputs, spec)[resume.stage if resume else 0 :]
@@ -51,6 +52,8 @@ def transfer(
             while True:
                 call = procedure.send(reply)
                 compiled = pending[call.stage - stages[0].number].result()
+                if call.program == "targets":
+                    check_room(compiled.programs.step_bytes, stages[call.stage - stages[0].number].scale.size)
                 reply = getattr(compiled.programs, call.program)(*call.arguments)
                 compile_seconds += compiled.seconds if call.program == "targets" else 0.0
         except StopIteration as end:
@@ -60,7 +63,7 @@ def transfer(
 
 def needs(params: Params, stage: Stage, spec: JobSpec, jobs: int = 0) -> Needs:
     """What decides the programs of a stage, of one job alone or of several together."""
-    objective = fit(spec.objective, stage.content.shape[1] * stage.content.shape[2] * max(jobs, 1))
+    objective = fit(spec.objective, (stage.content.shape[1], stage.content.shape[2]), jobs)
     return Needs(objective, spec.solver, stage.before, (params, _pictures(stage), _weights(spec)), jobs)
 
 
@@ -113,7 +116,7 @@ def _run_stage(params: Params, stage: Stage, before: Any, weights: Any, course: 
         state, left = (yield Call("start", stage.number, arguments)), stage.scale.steps
     recoveries, seconds_per_step = int(state.recoveries), None
     while left and not course.stopped:
-        length = course.chunk_length(left, seconds_per_step)
+        length = agreed(course.chunk_length(left, seconds_per_step))
         began = time.perf_counter()
         state, metrics, count = yield Call("chunk", stage.number, (params, state, targets, weights, jnp.int32(length)))
         made = int(count)

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 
 from nst_jax.errors import InputError
 from nst_jax.networks.architectures import ARCHITECTURES, Conv, Layer, Pool, extent, names_of
+from nst_jax.networks.halo import Rows, with_halo
 from nst_jax.networks.layers import ACTIVATIONS, Convolution, Preprocessing, pool
 from nst_jax.networks.normalization import local_response
 from nst_jax.networks.recompute import recomputed
@@ -52,12 +53,14 @@ class ConvNet(nn.Module):
 
     Attributes:
         after: the layers begin after this one, whose map is the input then; "" for the whole network, given pictures.
+        rows: the pictures' rows are shared among devices, and this runs on one of them; None: they are not.
         training: channels are dropped where the table says so, by the random key "dropout".
     """
 
     spec: NetworkSpec
     taps: tuple[str, ...]
     after: str = ""
+    rows: Rows | None = None
     training: bool = False
 
     @nn.compact
@@ -69,8 +72,10 @@ class ConvNet(nn.Module):
         else:
             x = Preprocessing(name="preprocess")(x)
         found: Features = {}
+        before = self.after
         for layer in layers:
-            x = self._apply(layer, x, found)
+            x = self._apply(layer, self._with_halo(layer, x, before), found)
+            before = names_of(layer)[-1]
             if len(found) == len(self.taps):
                 break
         return {name: found[name] for name in self.taps}
@@ -91,16 +96,27 @@ class ConvNet(nn.Module):
             x = nn.Dropout(layer.dropout, deterministic=False, name=f"drop{layer.name}")(x)
         return x
 
+    def _with_halo(self, layer: Layer, x: Float[Array, "n h w c"], before: str) -> Float[Array, "n h2 w c"]:
+        """The map of the layer `before`, with the rows of other devices that the next one needs."""
+        if self.rows is None:
+            return x
+        padding, height = self._padding(layer), self.rows.of(before)
+        return with_halo(x, extent(layer), padding=padding, height=height, devices=self.rows.devices)
+
+    def _padding(self, layer: Layer) -> str:
+        first = layer is ARCHITECTURES[self.spec.architecture][0]
+        return self.spec.padding if first or self.spec.padding_at == "all" else "zero"
+
     def _convolution(self, layer: Conv, name: str) -> Convolution:
         spec = self.spec
-        first = layer is ARCHITECTURES[spec.architecture][0]
         return Convolution(
             features=layer.features,
             size=layer.size,
             stride=layer.stride,
             margin=layer.margin,
             groups=layer.groups,
-            padding=spec.padding if first or spec.padding_at == "all" else "zero",
+            padding=self._padding(layer),
+            axes=(2,) if self.rows else (1, 2),
             method=spec.convolution,
             precision=spec.precision,
             bias=layer.bias,
@@ -172,8 +188,8 @@ def check_taps(architecture: str, taps: Sequence[str]) -> None:
             raise InputError(f"layer must be one of {architecture}'s {', '.join(names)}; got {tap!r}")
 
 
-@functools.partial(jax.jit, static_argnames=("taps", "spec"))
-def features(params: Params, image: Images, taps: tuple[str, ...], *, spec: NetworkSpec) -> Features:
+@functools.partial(jax.jit, static_argnames=("taps", "spec", "rows"))
+def features(params: Params, image: Images, taps: tuple[str, ...], *, spec: NetworkSpec, rows: Rows | None = None) -> Features:
     """The maps of the layers `taps`, computing only the layers up to the last of them.
 
     Args:
@@ -181,6 +197,7 @@ def features(params: Params, image: Images, taps: tuple[str, ...], *, spec: Netw
         image: pictures in [0, 1]; the network's own preprocessing is applied here.
         taps: layer names such as "conv4_2", "relu4_2" (after rectification) or "pool4".
         spec: the network.
+        rows: how the pictures' rows are shared among devices, if they are: then `image` is what one of them has.
 
     Returns:
         One map per tap, by name.
@@ -188,7 +205,7 @@ def features(params: Params, image: Images, taps: tuple[str, ...], *, spec: Netw
     found: Features = {}
     x, after = image, ""
     for taps_here in segments(spec.architecture, taps, spec.remat):
-        run = functools.partial(apply_segment, names=taps_here, after=after, spec=spec)
+        run = functools.partial(apply_segment, names=taps_here, after=after, spec=spec, rows=rows)
         maps: Features = recomputed(run, params, x) if REMAT[spec.remat] else run(params, x)  # pyright: ignore[reportAssignmentType]
         after = taps_here[-1]
         x = maps[after]
@@ -197,10 +214,10 @@ def features(params: Params, image: Images, taps: tuple[str, ...], *, spec: Netw
 
 
 def apply_segment(
-    params: Params, x: Float[Array, "n h w c"], names: tuple[str, ...], after: str, spec: NetworkSpec
+    params: Params, x: Float[Array, "n h w c"], names: tuple[str, ...], after: str, spec: NetworkSpec, rows: Rows | None = None
 ) -> Features:
     """The maps `names` of a part of the network, from the map of the layer `after`; "" is a picture."""
-    return ConvNet(spec, names, after).apply({"params": params}, x)  # pyright: ignore[reportReturnType]
+    return ConvNet(spec, names, after, rows).apply({"params": params}, x)  # pyright: ignore[reportReturnType]
 
 
 def segments(architecture: str, taps: Sequence[str], remat: str) -> list[tuple[str, ...]]:

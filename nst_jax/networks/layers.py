@@ -40,6 +40,7 @@ class Convolution(nn.Module):
         stride: step of the output positions, in pixels.
         margin: how far the map is padded on each side, in pixels.
         padding: what it is padded with, a key of `PADDINGS`.
+        axes: which axes are padded here: height and width, or width alone where the rows above and below are there already.
         method: "winograd", which takes kernels that `prepare` has transformed and convolves others by patches, or "xla".
         precision: of method "xla", a key of `PRECISIONS`; the others compute in the type they are given.
         groups: parts of the output channels, each of which sees its own part of the input channels only, in order.
@@ -52,6 +53,7 @@ class Convolution(nn.Module):
     stride: int = 1
     margin: int = 1
     padding: str = "zero"
+    axes: tuple[int, ...] = (1, 2)
     method: str = "xla"
     precision: str = "float32"
     groups: int = 1
@@ -63,11 +65,14 @@ class Convolution(nn.Module):
         """The response of every filter at every position."""
         bias = self.param("bias", nn.initializers.constant(self.bias), (self.features,))[None, None, None]
         if self.has_variable("params", "transformed"):
-            kernel, convolve = self.get_variable("params", "transformed"), functools.partial(conv3x3, padding=self.padding)
+            kernel, padding = self.get_variable("params", "transformed"), self.padding
+            if self.axes != (1, 2):
+                x, padding = pad(x, self.margin, self.padding, self.axes), None
+            convolve = functools.partial(conv3x3, padding=padding)
         else:
             start = nn.initializers.normal(self.std) if self.std else nn.initializers.he_normal()
             kernel = self.param("kernel", start, (self.size, self.size, x.shape[-1] // self.groups, self.features))
-            x, convolve = pad(x, self.margin, self.padding), self._convolve
+            x, convolve = pad(x, self.margin, self.padding, self.axes), self._convolve
         # Each group by itself: XLA:CPU takes ten times as long for the kernel's gradient of a convolution in groups.
         parts = zip(jnp.split(x, self.groups, axis=-1), jnp.split(kernel, self.groups, axis=-1), strict=True)
         y = [convolve(*part) for part in parts]

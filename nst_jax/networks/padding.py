@@ -6,8 +6,8 @@ from jaxtyping import Array, Float
 PADDINGS = {"zero": "constant", "replicate": "edge", "reflect": "reflect"}
 
 
-def pad(x: Float[Array, "n h w c"], amount: int, padding: str) -> Float[Array, "n h2 w2 c"]:
-    """Pads height and width by `amount` on each side: with zeros, the border's values, or mirrored at the border.
+def pad(x: Float[Array, "n h w c"], amount: int, padding: str, axes: tuple[int, ...] = (1, 2)) -> Float[Array, "n h2 w2 c"]:
+    """Pads height and width (or one of these axes) by `amount` on each side: with zeros, the border's values, or mirrored at the border.
 
     A side too short to be mirrored (not longer than `amount`) is padded with its border's values instead.
 
@@ -19,7 +19,7 @@ def pad(x: Float[Array, "n h w c"], amount: int, padding: str) -> Float[Array, "
         [1. 1. 2. 3. 3.]
         [2. 1. 2. 3. 2.]
     """
-    for axis in (1, 2):
+    for axis in axes:
         mode = "edge" if padding == "reflect" and amount >= x.shape[axis] else PADDINGS[padding]
         x = jnp.pad(x, [(amount, amount) if i == axis else (0, 0) for i in range(4)], mode=mode)
     return x

@@ -2,6 +2,7 @@
 
 What is computed is what the whole picture would give, and so is its gradient: the sums of all tiles first, then, for their
 cotangent, the gradient of each tile anew. The maps of one tile at a time are in memory, whatever the size of the picture.
+Several devices share the tiles, or, where the whole picture is no larger than a tile, its rows (`nst_jax.networks.shards`).
 """
 
 import functools
@@ -11,10 +12,13 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float
 
 from nst_jax.networks.convnet import NetworkSpec, apply_segment, features
+from nst_jax.networks.halo import AXIS
 from nst_jax.networks.receptive import receptive_field
+from nst_jax.networks.shards import maps_over_devices, mesh_of, shares_rows, sums_over_devices
 from nst_jax.networks.windows import Span, Window, cores, lengths, window
 from nst_jax.types import Features, Image, Params
 
@@ -38,6 +42,10 @@ class Tiles(NamedTuple):
     places: tuple[tuple[tuple[int, int], tuple[int, int]], ...]
 
 
+# The tiles, and how many devices share them.
+Work = tuple[tuple[Tiles, ...], int]
+
+
 def summed(
     sums: Sums,
     params: Params,
@@ -48,6 +56,7 @@ def summed(
     taps: tuple[str, ...],
     spec: NetworkSpec,
     tile: int | str,
+    devices: int | str = 1,
 ) -> Any:
     """`sums` of all positions of an image's maps; differentiable in the image only.
 
@@ -60,6 +69,7 @@ def summed(
         taps: layer names.
         spec: the network.
         tile: the longest side of a tile, in pixels; 0 and "auto" are no tiles.
+        devices: how many share the work; "auto" is one.
 
     Example:
         >>> from nst_jax import networks
@@ -72,28 +82,44 @@ def summed(
         True
     """
     height, width = image.shape[1:3]
-    if not _divides(tile, height, width):
-        return sums(features(params, image, taps, spec=spec), beside, rest)
-    groups = tiles(spec.architecture, taps, (height, width), int(tile))
-    return _summed(sums, spec, groups, params, image, beside, rest)
+    if _divides(tile, height, width):
+        groups = tiles(spec.architecture, taps, (height, width), int(tile))
+        return _summed(sums, spec, (groups, _number(devices)), params, image, beside, rest)
+    if _number(devices) > 1 and shares_rows(spec.architecture, taps):
+        return sums_over_devices(sums, params, image, beside, rest, taps=taps, spec=spec, devices=_number(devices))
+    return sums(features(params, image, taps, spec=spec), beside, rest)
 
 
 def _divides(tile: int | str, height: int, width: int) -> bool:
     return isinstance(tile, int) and 0 < tile < max(height, width)
 
 
-def mapped(params: Params, image: Image, *, taps: tuple[str, ...], spec: NetworkSpec, tile: int | str) -> Features:
-    """`nst_jax.networks.convnet.features`, tile by tile; not differentiable."""
-    height, width = image.shape[1:3]
-    if not taps or not _divides(tile, height, width):
-        return features(params, image, taps, spec=spec) if taps else {}
-    groups = tiles(spec.architecture, taps, (height, width), int(tile))
+def _number(devices: int | str) -> int:
+    return devices if isinstance(devices, int) else 1
 
+
+def mapped(
+    params: Params, image: Image, *, taps: tuple[str, ...], spec: NetworkSpec, tile: int | str, devices: int | str = 1
+) -> Features:
+    """`nst_jax.networks.convnet.features`, as `summed` has them; not differentiable.
+
+    Maps whose rows several devices share may have rows of zeros at their end.
+    """
+    height, width = image.shape[1:3]
+    if taps and _divides(tile, height, width):
+        work = tiles(spec.architecture, taps, (height, width), int(tile)), _number(devices)
+        return _share_out(work, functools.partial(_put_maps, taps=taps, spec=spec, work=work), params, image)
+    if taps and _number(devices) > 1 and shares_rows(spec.architecture, taps):
+        return maps_over_devices(params, image, taps=taps, spec=spec, devices=_number(devices))
+    return features(params, image, taps, spec=spec) if taps else {}
+
+
+def _put_maps(params: Params, image: Image, *, taps: tuple[str, ...], spec: NetworkSpec, work: Work) -> Features:
     def put(group: Tiles, place: Array, whole: Features) -> Features:
         found = _maps(params, _crop(image, group, place[0]), group, spec)
         return {name: _put(whole[name], found[name], place[1] // _stride(spec, name)) for name in taps}
 
-    return _over_tiles(groups, put, jax.tree.map(_zeros, jax.eval_shape(lambda: features(params, image, taps, spec=spec))))
+    return _over_tiles(work, put, jax.tree.map(_zeros, jax.eval_shape(lambda: features(params, image, taps, spec=spec))))
 
 
 def tiles(architecture: str, taps: tuple[str, ...], height_width: tuple[int, int], tile: int) -> tuple[Tiles, ...]:
@@ -173,39 +199,64 @@ def _of_tile(
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
-def _summed(
-    sums: Sums, spec: NetworkSpec, groups: tuple[Tiles, ...], params: Params, image: Image, beside: Any, rest: Any
-) -> Any:
+def _summed(sums: Sums, spec: NetworkSpec, work: Work, params: Params, image: Image, beside: Any, rest: Any) -> Any:
+    return _share_out(work, functools.partial(_add_sums, sums, spec, work), params, image, beside, rest)
+
+
+def _add_sums(sums: Sums, spec: NetworkSpec, work: Work, params: Params, image: Image, beside: Any, rest: Any) -> Any:
+    def here(group: Tiles, place: Array) -> Any:
+        return _of_tile(sums, spec, group, params, _crop(image, group, place[0]), place, beside, rest)
+
+    first = work[0][0]
+    shapes = jax.eval_shape(lambda: here(first, jnp.asarray(first.places[0])))
+
     def add(group: Tiles, place: Array, so_far: Any) -> Any:
-        here = _of_tile(sums, spec, group, params, _crop(image, group, place[0]), place, beside, rest)
-        return jax.tree.map(jnp.add, so_far, here)
+        return jax.tree.map(jnp.add, so_far, here(group, place))
 
-    place = jnp.asarray(groups[0].places[0])
-    shapes = jax.eval_shape(
-        lambda: _of_tile(sums, spec, groups[0], params, _crop(image, groups[0], place[0]), place, beside, rest)
-    )
-    return _over_tiles(groups, add, jax.tree.map(_zeros, shapes))
+    return _over_tiles(work, add, jax.tree.map(_zeros, shapes))
 
 
-def _over_tiles(groups: tuple[Tiles, ...], add: Callable[[Tiles, Array, Any], Any], start: Any) -> Any:
-    """What `add` makes, tile after tile, of `start`."""
+def _over_tiles(work: Work, add: Callable[[Tiles, Array, Any], Any], start: Any) -> Any:
+    """What `add` makes, tile after tile, of `start`; the devices take turns."""
+    groups, devices = work
+    begun = 0
     for group in groups:
-        places = jnp.asarray(group.places)
+        first = (jax.lax.axis_index(AXIS) - begun) % devices if devices > 1 else 0
+        places, number = jnp.asarray(group.places), len(group.places)
 
-        def step(i: Array, so_far: Any, group: Tiles = group, places: Array = places) -> Any:
-            return add(group, places[i], so_far)
+        def step(i: Array, so_far: Any, group: Tiles = group, places: Array = places, first: Any = first) -> Any:
+            return add(group, places[first + i * devices], so_far)
 
-        start = jax.lax.fori_loop(0, len(group.places), step, start)
+        start = jax.lax.fori_loop(0, (number - first + devices - 1) // devices, step, start)
+        begun += number
     return start
 
 
-def _forward(sums: Sums, spec: NetworkSpec, groups: tuple[Tiles, ...], *arguments: Any) -> tuple[Any, tuple[Any, ...]]:
-    return _summed(sums, spec, groups, *arguments), arguments
+def _share_out(work: Work, function: Callable[..., Any], *arguments: Any) -> Any:
+    """What a function of arrays gives, added up over the devices, each of which has all arrays."""
+    if work[1] == 1:
+        return function(*arguments)
+    return jax.shard_map(
+        lambda *arrays: jax.lax.psum(function(*arrays), AXIS),
+        mesh=mesh_of(work[1]),
+        in_specs=PartitionSpec(),
+        out_specs=PartitionSpec(),
+        check_vma=False,
+    )(*arguments)
 
 
-def _backward(sums: Sums, spec: NetworkSpec, groups: tuple[Tiles, ...], saved: tuple[Any, ...], cotangents: Any) -> Any:
-    params, image, beside, rest = saved
+def _forward(sums: Sums, spec: NetworkSpec, work: Work, *arguments: Any) -> tuple[Any, tuple[Any, ...]]:
+    return _summed(sums, spec, work, *arguments), arguments
 
+
+def _backward(sums: Sums, spec: NetworkSpec, work: Work, saved: tuple[Any, ...], cotangents: Any) -> Any:
+    gradient = _share_out(work, functools.partial(_add_gradients, sums, spec, work), *saved, cotangents)
+    return None, gradient, None, None
+
+
+def _add_gradients(
+    sums: Sums, spec: NetworkSpec, work: Work, params: Params, image: Image, beside: Any, rest: Any, cotangents: Any
+) -> Image:
     def add(group: Tiles, place: Array, gradient: Image) -> Image:
         def of_crop(crop: Image) -> Any:
             return _of_tile(sums, spec, group, params, crop, place, beside, rest)
@@ -214,7 +265,7 @@ def _backward(sums: Sums, spec: NetworkSpec, groups: tuple[Tiles, ...], saved: t
         here = _crop(gradient, group, place[0]) + pull(cotangents)[0]
         return _put(gradient, here, place[0])
 
-    return None, _over_tiles(groups, add, jnp.zeros_like(image)), None, None
+    return _over_tiles(work, add, jnp.zeros_like(image))
 
 
 _summed.defvjp(_forward, _backward)

@@ -58,14 +58,14 @@ def transform_kernel(kernel: Float[Array | np.ndarray, "3 3 i o"]) -> Any:
 
 
 def conv3x3(
-    x: Float[Array, "n h w i"], transformed: Float[Array, "36 i o"], *, padding: str = "zero"
+    x: Float[Array, "n h w i"], transformed: Float[Array, "36 i o"], *, padding: str | None = "zero"
 ) -> Float[Array, "n h w o"]:
     """The convolution (cross-correlation) of `x`, padded by one pixel, with a kernel; differentiable in `x` only.
 
     Args:
         x: feature maps of any height and width.
         transformed: the kernel, from `transform_kernel`.
-        padding: a key of `PADDINGS`.
+        padding: a key of `PADDINGS`; None: it is padded already.
 
     Example:
         >>> identity = jnp.zeros((3, 3, 1, 1)).at[1, 1].set(1.0)
@@ -74,7 +74,7 @@ def conv3x3(
     """
     if padding == "zero":
         return _correlate(x, transformed, 1)
-    return _correlate(pad(x, 1, padding), transformed, 0)
+    return _correlate(x if padding is None else pad(x, 1, padding), transformed, 0)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))

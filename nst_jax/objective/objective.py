@@ -41,6 +41,11 @@ class Objective(Protocol):
         ...
 
     @property
+    def devices(self) -> int | str:
+        """How many devices share the work, or "auto"."""
+        ...
+
+    @property
     def smallest(self) -> int:
         """The smallest side of a picture, in pixels, that every part of the loss is defined for."""
         ...
@@ -68,6 +73,7 @@ class ObjectiveSpec:
         epsilon: ε of the Wasserstein distance, above 0, see `wasserstein.EPSILON`.
         tile: the longest side, in pixels, of what the network is run on at a time; 0 is the whole picture; "auto" is 0 until
             `nst_jax.memory.fit` has chosen.
+        devices: how many devices share the work; "auto" likewise.
     """
 
     network: NetworkSpec
@@ -78,6 +84,7 @@ class ObjectiveSpec:
     tv: str = "l2"
     epsilon: float = EPSILON
     tile: int | str = 0
+    devices: int | str = 1
 
     @property
     def taps(self) -> tuple[str, ...]:
@@ -147,7 +154,7 @@ class Terms(NamedTuple):
 
 def make_targets(params: Params, content: Image, styles: Styles, *, spec: ObjectiveSpec) -> Targets:
     """The targets of a content picture and styles."""
-    content_maps = mapped(params, content, taps=spec.content_layers, spec=spec.network, tile=spec.tile)
+    content_maps = mapped(params, content, taps=spec.content_layers, spec=spec.network, tile=spec.tile, devices=spec.devices)
     if not spec.style_layers:
         return Targets(content_maps, {}, {})
     distance = STYLE_DISTANCES[spec.style_distance]
@@ -168,7 +175,11 @@ def _describe(params: Params, style: Image, mask: Float[Array, "1 h w 1"] | None
     def sums(maps: Features, guides_of: Any, _: None) -> dict[str, Any]:
         return {name: describe(maps[name], *guides_of[name]) for name in spec.style_layers}
 
-    return summed(*(sums, params, style, _guides(mask, spec), None), taps=spec.style_layers, spec=spec.network, tile=spec.tile)
+    return _summed(sums, params, style, _guides(mask, spec), None, taps=spec.style_layers, spec=spec)
+
+
+def _summed(*arguments: Any, taps: tuple[str, ...], spec: ObjectiveSpec) -> Any:
+    return summed(*arguments, taps=taps, spec=spec.network, tile=spec.tile, devices=spec.devices)
 
 
 def _guides(regions: Float[Array, "r h w 1"] | None, spec: ObjectiveSpec) -> dict[str, tuple[Any, ...]]:
@@ -191,7 +202,7 @@ def measure(params: Params, image: Image, targets: Targets, *, spec: ObjectiveSp
         return Statistics(style, {name: squared_error(maps[name], beside[name][0]) for name in spec.content_layers})
 
     beside = {name: (targets.content.get(name), targets.guides.get(name)) for name in spec.taps}
-    return summed(of, params, image, beside, targets.style, taps=spec.taps, spec=spec.network, tile=spec.tile)
+    return _summed(of, params, image, beside, targets.style, taps=spec.taps, spec=spec)
 
 
 def score(statistics: Statistics, targets: Targets, weights: LossWeights, *, spec: ObjectiveSpec) -> tuple[Scalar, Scalar]:

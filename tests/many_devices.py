@@ -1,0 +1,120 @@
+"""A picture shared by eight devices against the same on one: prints a line of JSON for each case. Run by `test_shards.py`."""
+
+import json
+import os
+import re
+from typing import Any
+
+os.environ["JAX_NUM_CPU_DEVICES"] = "8"
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nst_jax import job, networks
+from nst_jax.networks.convnet import NetworkSpec
+from nst_jax.objective.objective import LossWeights, ObjectiveSpec, Styles, loss, make_targets
+from nst_jax.optimize.solvers import SolverSpec
+from nst_jax.programs import compile_programs
+
+jax.config.update("jax_enable_compilation_cache", False)
+SHALLOW, DEEP = ("relu1_1", "relu2_1"), ("relu1_1", "relu3_1", "relu5_1")
+KEPT: dict[str, Any] = {}
+
+
+def picture(seed: int, height: int, width: int) -> np.ndarray:
+    return np.random.default_rng(seed).random((1, height, width, 3), np.float32)
+
+
+def params_of(network: NetworkSpec, layers: tuple[str, ...]) -> Any:
+    key = network.architecture, network.convolution
+    if key not in KEPT:
+        KEPT[key] = networks.load(network.architecture, convolution=network.convolution, taps=layers).params
+    return KEPT[key]
+
+
+def weights_for(spec: ObjectiveSpec, regions: int = 1) -> LossWeights:
+    content = {name: jnp.float32(1e-3) for name in spec.content_layers}
+    style = {name: jnp.float32(1 / len(spec.style_layers)) for name in spec.style_layers}
+    return LossWeights(content, style, jnp.float32(0.1), tuple(jnp.float32(1) for _ in range(regions)))
+
+
+def compare(name: str, devices: int, size: tuple[int, int], *, masks: bool = False, tile: int = 0, **options: Any) -> None:
+    """The loss and the gradient of one objective on one device and on several."""
+    layers = {"content_layers": options.pop("content", ("relu2_1",)), "style_layers": options.pop("style", SHALLOW)}
+    distance = options.pop("distance", "gram")
+    network = NetworkSpec(**{"pooling": "average", "convolution": "winograd"} | options)
+    image, content, styles = picture(0, *size), picture(1, *size), (picture(2, 60, 90), picture(3, 40, 33))[: 2 if masks else 1]
+    left = (np.arange(size[1]) < 23)[None, None, :, None] * np.ones((1, *size, 1), np.float32)
+    regions = np.concatenate([left, 1 - left]).astype(np.float32) if masks else None
+    params = params_of(network, ("relu5",) if network.architecture == "alexnet" else ("relu5_1",))
+    found = []
+    for number in (1, devices):
+        spec = ObjectiveSpec(network, **layers, style_distance=distance, tile=tile if number > 1 else 0, devices=number)
+
+        @jax.jit
+        def run(params: Any, image: Any, spec: ObjectiveSpec = spec) -> Any:
+            targets = make_targets(params, jnp.asarray(content), Styles(styles, regions=regions), spec=spec)
+            weights = weights_for(spec, 2 if masks else 1)
+            return jax.value_and_grad(lambda x: loss(params, x, targets, weights, spec=spec)[0])(image)
+
+        value, gradient = run(params, image)
+        found.append((float(value), np.asarray(gradient, np.float64)))
+    (value, gradient), (shared, gradient_shared) = found
+    tell(name, loss=abs(shared / value - 1), gradient=np.linalg.norm(gradient_shared - gradient) / np.linalg.norm(gradient))
+
+
+def whole_job(name: str, devices: int, size: tuple[int, int], solver: SolverSpec) -> None:
+    """A job of two scales, and how much of its state each device has."""
+    pictures = job.Inputs(picture(1, *size), (picture(2, 64, 64),))
+    results, parts = [], 0.0
+    for number in (1, devices):
+        network = NetworkSpec(pooling="average", convolution="winograd")
+        objective = ObjectiveSpec(network, ("relu2_1",), SHALLOW, devices=number, convention="mean")
+        scales = (job.Scale(max(size) // 2, 3), job.Scale(max(size), 4))
+        spec = job.JobSpec(objective, LossWeights({"relu2_1": 0.3}, dict.fromkeys(SHALLOW, 0.5), 1.0), solver, scales)
+        results.append(job.transfer(params_of(network, ("relu5_1",)), pictures, spec).pixels)
+        stage = job.plan(pictures, spec)[-1]
+        programs = compile_programs(job.needs(params_of(network, ("relu5_1",)), stage, spec)).programs
+        if number > 1:
+            state = programs.start(programs_start_of(stage, spec), stage.detail)
+            images = [leaf for leaf in jax.tree.leaves(state) if leaf.shape[-3:] == stage.content.shape[1:]]
+            parts = max(leaf.addressable_shards[0].data.size / leaf.size for leaf in images)
+    tell(name, picture=float(np.abs(results[1] - results[0]).max()), parts=parts)
+
+
+def programs_start_of(stage: job.Stage, spec: job.JobSpec) -> Any:
+    """A state of zeros at the scale before."""
+    before = jax.ShapeDtypeStruct((1, *stage.before, 3), jnp.float32)  # pyright: ignore
+    shapes = job.state_shapes(stage._replace(content=before), spec)  # pyright: ignore
+    return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
+
+
+def exchanged(name: str, devices: int, size: tuple[int, int]) -> None:
+    """How often neighbors send each other rows in the compiled gradient."""
+    spec = ObjectiveSpec(NetworkSpec(convolution="winograd"), (), SHALLOW, devices=devices)
+    params = params_of(spec.network, ("relu5_1",))
+    targets = jax.jit(make_targets, static_argnames="spec")(params, picture(1, *size), Styles((picture(2, *size),)), spec=spec)
+    gradient = jax.jit(jax.grad(lambda x: loss(params, x, targets, weights_for(spec), spec=spec)[0]))
+    text = gradient.lower(picture(0, *size)).compile().as_text() or ""
+    tell(name, sends=len(re.findall(r"= \S+ collective-permute(?:-start)?\(", text)))
+
+
+def tell(name: str, **numbers: float) -> None:
+    print(json.dumps({"case": name} | {key: float(value) for key, value in numbers.items()}), flush=True)
+
+
+if __name__ == "__main__":
+    deep = {"style": DEEP, "content": ("relu4_2",)}
+    compare("deep, and more devices than rows", 8, (75, 40), padding="replicate", padding_at="first", **deep)
+    compare("even", 4, (64, 40))
+    for padding in ("replicate", "reflect"):
+        compare(padding, 5, (75, 40), padding=padding)
+    compare("by XLA", 3, (75, 40), convolution="xla")
+    compare("masks, two styles", 3, (71, 50), masks=True, distance="wasserstein")
+    compare("computed anew", 4, (64, 40), remat="blocks", content=("relu3_1",))
+    compare("alexnet", 3, (131, 100), architecture="alexnet", style=("relu1", "relu4"), content=("relu2",))
+    compare("tiles", 3, (71, 90), tile=32, masks=True)
+    whole_job("rows", 4, (64, 50), SolverSpec("adam"))
+    whole_job("columns", 4, (50, 64), SolverSpec())
+    exchanged("sends", 4, (64, 40))
