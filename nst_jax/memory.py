@@ -1,5 +1,4 @@
-"""What a job will need and what there is: chooses, before anything is compiled, what is computed anew, tile by tile, or on
-several devices.
+"""What a job will need and what there is: chooses, before anything is compiled, what is computed anew, and the tiles and devices.
 
 The bytes for each pixel were measured as the temporary memory of the compiled gradient of VGG-19 to relu5_1 by Winograd's
 convolution, and of its targets; the network's parameters, the L-BFGS pairs and the pictures are added to them.
@@ -76,8 +75,8 @@ def check_room(temporary: int, size: int) -> None:
     free = available_bytes()
     if free is not None and temporary > free:
         raise InputError(
-            f"the scale {size} must fit into memory, but a step takes {temporary / 2**30:.1f} GiB and {free / 2**30:.1f} are free;"
-            " use scale.tile=512, or a smaller size"
+            f"the scale {size} must fit into memory, but a step takes {temporary / 2**30:.1f} GiB of the"
+            f" {free / 2**30:.1f} that are free; use scale.tile=512, or a smaller size"
         )
 
 

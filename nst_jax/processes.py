@@ -49,7 +49,7 @@ def join(hosts: Any, environment: Mapping[str, str] = os.environ, *, needed: boo
         if not needed:
             return
         raise InputError(
-            "scale.hosts=auto must be started by srun, or with MASTER_ADDR, MASTER_PORT, WORLD_SIZE and RANK in the environment,"
+            "scale.hosts=auto must be started by srun, or with MASTER_ADDR, MASTER_PORT, WORLD_SIZE and RANK set,"
             " got neither; leave it out for one process"
         )
     jax.config.update("jax_enable_recoverability", True)  # a process that dies shall not make JAX abort the others

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from nst_jax.agreement import laid
 from nst_jax.memory import give_back
 from nst_jax.objective.objective import Objective
 from nst_jax.optimize.loop import carry_state, init_state, run_chunk, run_chunks
@@ -154,7 +155,9 @@ class _ForDevices:
         self.out = with_placement(lowered.out_info, self.compiled.output_shardings)
 
     def __call__(self, *arguments: Any) -> Any:
-        return self.compiled(*jax.device_put(arguments, self._wanted))
+        # Waits: what two programs at once send to other processes would arrive in any order.
+        placed = jax.block_until_ready(laid(arguments, self._wanted))
+        return jax.block_until_ready(self.compiled(*placed))
 
 
 def _programs(*compiled: Any, calls: Sequence[Callable[..., Any]] = ()) -> Programs:

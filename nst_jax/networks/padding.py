@@ -7,7 +7,7 @@ PADDINGS = {"zero": "constant", "replicate": "edge", "reflect": "reflect"}
 
 
 def pad(x: Float[Array, "n h w c"], amount: int, padding: str, axes: tuple[int, ...] = (1, 2)) -> Float[Array, "n h2 w2 c"]:
-    """Pads height and width (or one of these axes) by `amount` on each side: with zeros, the border's values, or mirrored at the border.
+    """Pads height and width (or one of these axes) by `amount` on each side: with zeros, the border's values, or mirrored.
 
     A side too short to be mirrored (not longer than `amount`) is padded with its border's values instead.
 

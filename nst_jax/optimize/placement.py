@@ -14,7 +14,7 @@ def placement(tree: Any, height_width: tuple[int, int], devices: int) -> Any:
     """For each array of a tree, or its shape, how it lies on the devices.
 
     The image, and what a solver keeps of its size, is cut into equal parts: of its rows, or of its columns if only these can be
-    divided so; if neither can, it is whole on each device. (The network's maps can always be divided: `nst_jax.networks.shards`.)
+    divided so; if neither can, it is whole on each device. (The network's maps always can: see `nst_jax.networks.shards`.)
 
     Args:
         tree: of arrays [..., h, w, c], or of any others.

@@ -116,7 +116,8 @@ def _write(folder: Path, position: Position, metrics_bytes: int) -> None:
         _remove_parts(folder)  # of a process that was killed
         _check_space(folder, sum(array.nbytes for array in jax.tree.leaves(state)) + _SPARE_BYTES)
         try:
-            _orbax().save(folder.absolute() / f"{position.step:0{_DIGITS}d}", state, overwrite=True, custom_metadata=place)
+            with _checkpointer() as orbax:
+                orbax.save(folder.absolute() / f"{position.step:0{_DIGITS}d}", state, force=True, custom_metadata=place)
         except ValueError as error:
             _remove_parts(folder)
             raise _refusal(error) from error
@@ -136,11 +137,11 @@ def _check_space(folder: Path, needed: int) -> None:
 
 
 def _read(path: Path, template: Callable[[int], Any]) -> tuple[Position, int]:
-    orbax = _orbax()
-    place: dict[str, Any] = orbax.metadata(path.absolute()).custom_metadata
-    length, digest = place.pop("metrics_bytes"), place.pop("sha256")
-    blank = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), template(place["stage"]))
-    state = orbax.load(path.absolute(), blank)
+    with _checkpointer() as orbax:
+        place: dict[str, Any] = orbax.metadata(path.absolute()).custom_metadata
+        length, digest = place.pop("metrics_bytes"), place.pop("sha256")
+        blank = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), template(place["stage"]))
+        state = orbax.restore(path.absolute(), item=blank)
     if _hash(state) != digest:
         raise ValueError("its arrays are not those that were written")
     facts: dict[str, Any] = place | {"recoveries": tuple(place["recoveries"]), "state": state}
@@ -154,12 +155,20 @@ def _hash(state: Any) -> str:
     return digest.hexdigest()
 
 
-def _orbax() -> Any:
-    """Orbax, imported where it is first needed: a thread beside the job."""
-    from orbax.checkpoint import v1
+def _checkpointer() -> Any:
+    """Orbax's, for a state that lies whole in this process's memory: with other processes it has nothing to do.
+
+    Orbax is imported where it is first needed: a thread beside the job.
+    """
+    from orbax import checkpoint
 
     logging.getLogger("absl").setLevel(logging.CRITICAL)  # its errors come as exceptions; it would print them as well
-    return v1
+    number = jax.process_index()
+    alone = checkpoint.options.MultiprocessingOptions(
+        primary_host=number, active_processes={number}, barrier_sync_key_prefix=f"process{number}"
+    )
+    handler = checkpoint.PyTreeCheckpointHandler(multiprocessing_options=alone)
+    return checkpoint.Checkpointer(handler, multiprocessing_options=alone)
 
 
 def _refusal(error: ValueError) -> Exception:
