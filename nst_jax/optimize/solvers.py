@@ -17,6 +17,7 @@ from jaxtyping import Array, Bool, Float, Int
 from nst_jax.objective.objective import Terms
 from nst_jax.optimize.averaging import Average, mean, no_average
 from nst_jax.optimize.carry import resized
+from nst_jax.optimize.pairs import Pairs, descent, forget, no_pairs, remember
 from nst_jax.types import Image
 
 Scalar = Float[Array, ""]
@@ -159,7 +160,7 @@ class _LbfgsState(NamedTuple):
     direction: Image
     length: Scalar
     refusals: Int[Array, ""]
-    memory: optax.OptState
+    pairs: Pairs
 
 
 def lbfgs(spec: SolverSpec) -> Solver:
@@ -170,43 +171,35 @@ def lbfgs(spec: SolverSpec) -> Solver:
     image. After `MAX_REFUSALS` of these the memory is dropped and the bare gradient followed; if that is refused as often, the
     search has stalled. The image kept never has a larger loss than the one before.
     """
-    precondition = optax.scale_by_lbfgs(memory_size=spec.memory)
 
-    def fresh(image: Image, gradient: Image) -> _LbfgsState:
+    def fresh(inner: _LbfgsState, gradient: Image, when: Bool[Array, ""]) -> _LbfgsState:
+        """Along the bare gradient, without memory, if `when`."""
         norm = jnp.sqrt(jnp.sum(gradient**2))
         length = FIRST_CHANGE * jnp.sqrt(1.0 * gradient.size) / jnp.maximum(norm, jnp.finfo(norm.dtype).tiny)
-        _, memory = precondition.update(gradient, precondition.init(image), image)
-        return _LbfgsState(gradient, -gradient, length, jnp.zeros((), jnp.int32), memory)
+        begun = gradient, -gradient, length, jnp.zeros((), jnp.int32)
+        return _LbfgsState(*_choose(when, begun, tuple(inner[:4])), forget(inner.pairs, when))
 
     def init(image: Image) -> State:
         zero = jnp.zeros_like(image)
-        none = _LbfgsState(zero, zero, jnp.zeros(()), jnp.zeros((), jnp.int32), precondition.init(image))
-        return _start(image, none)
+        return _start(image, _LbfgsState(zero, zero, jnp.zeros(()), jnp.zeros((), jnp.int32), no_pairs(image, spec.memory)))
 
-    def accept(state: State, image: Image, loss: Scalar, terms: Terms, gradient: Image) -> State:
-        inner: _LbfgsState = state.inner
-        curvature = jnp.sum((image - state.image) * (gradient - inner.gradient))
-        new, memory = precondition.update(gradient, inner.memory, image)
-        direction = -jnp.asarray(new)
-        usable = (curvature > 0) & (jnp.sum(gradient * direction) < 0) & jnp.isfinite(jnp.sum(direction))
-        kept = _LbfgsState(gradient, direction, jnp.ones(()), jnp.zeros((), jnp.int32), memory)
-        inner = _choose(usable, kept, fresh(image, gradient))
-        return state._replace(image=image, loss=loss, terms=terms, inner=inner)
-
-    def refuse(state: State, loss: Scalar, slope: Scalar) -> State:
-        inner: _LbfgsState = state.inner
-        length = inner.length
-        excess = loss - state.loss - length * slope
-        parabola = -length * slope / (2 * jnp.maximum(excess, jnp.finfo(excess.dtype).tiny))
+    def shorten(inner: _LbfgsState, loss: Scalar, excess: Scalar, slope: Scalar) -> _LbfgsState:
+        """A shorter length, by the parabola through what is known of the loss along the direction."""
+        parabola = -inner.length * slope / (2 * jnp.maximum(excess, jnp.finfo(excess.dtype).tiny))
         factor = jnp.where(jnp.isfinite(loss), jnp.clip(parabola, 0.1, 0.5), 0.1)
-        shorter = inner._replace(length=length * factor, refusals=inner.refusals + 1)
-        bare = jnp.all(inner.direction == -inner.gradient)
+        return inner._replace(length=inner.length * factor, refusals=inner.refusals + 1)
+
+    def turn(inner: _LbfgsState, shorter: _LbfgsState, gradient: Image, enough: Bool[Array, ""]) -> _LbfgsState:
+        """The next direction if there was enough decrease, else a shorter step or, after too many, the bare gradient."""
+        move, change = inner.length * inner.direction, gradient - inner.gradient
+        curved = enough & (jnp.sum(move * change) > 0)
+        pairs = remember(inner.pairs, move, change, curved)
+        direction = descent(pairs, gradient)
+        usable = curved & (jnp.sum(gradient * direction) < 0) & jnp.isfinite(jnp.sum(direction))
+        following = gradient, direction, jnp.ones(()), jnp.zeros((), jnp.int32)
+        after = _LbfgsState(*_choose(usable, following, tuple(shorter[:4])), pairs)
         given_up = shorter.refusals >= MAX_REFUSALS
-        return state._replace(
-            recoveries=state.recoveries + given_up.astype(jnp.int32),
-            stalled=state.stalled | (given_up & bare),
-            inner=_choose(given_up, fresh(state.image, inner.gradient), shorter),
-        )
+        return fresh(after, jnp.where(enough, gradient, inner.gradient), jnp.where(enough, ~usable, given_up))
 
     def step(evaluate: Evaluate, state: State) -> State:
         inner: _LbfgsState = state.inner
@@ -215,8 +208,19 @@ def lbfgs(spec: SolverSpec) -> Solver:
         slope = jnp.sum(inner.gradient * inner.direction)
         # Strictly less: a length too small to change the image in float32 is no step.
         enough = (loss < state.loss) & (loss <= state.loss + SUFFICIENT_DECREASE * inner.length * slope)
-        accepted = accept(state, trial, loss, terms, gradient)
-        return _choose(enough & _finite(loss, gradient), accepted, refuse(state, loss, slope))
+        enough &= _finite(loss, gradient)
+        shorter = shorten(inner, loss, loss - state.loss - inner.length * slope, slope)
+        given_up = ~enough & (shorter.refusals >= MAX_REFUSALS)
+        bare = jnp.all(inner.direction == -inner.gradient)
+        image, loss, terms = _choose(enough, (trial, loss, terms), (state.image, state.loss, state.terms))
+        return state._replace(
+            image=image,
+            loss=loss,
+            terms=terms,
+            recoveries=state.recoveries + given_up.astype(jnp.int32),
+            stalled=state.stalled | (given_up & bare),
+            inner=turn(inner, shorter, gradient, enough),
+        )
 
     def carry(state: State, image: Image) -> State:
         del state  # its pairs of changes belong to another function
