@@ -4,6 +4,7 @@ import dataclasses
 import math
 from typing import Any
 
+import jax
 import pytest
 
 from nst_jax.compose import make_config
@@ -221,9 +222,22 @@ def test_configs_are_not_shared():
             {"scale": {"tile": 512}, "loss": {"style_distance": "sliced_wasserstein"}},
             "scale.tile must be off or auto with sliced_wasserstein, which needs whole maps, got 512",
         ),
+        ({"scale": {"devices": 0}}, "scale.devices must be at least 1, got 0"),
+        (
+            {"scale": {"devices": "all"}},
+            "scale.devices must be auto or a number of devices, got 'all'; for example scale.devices=2",
+        ),
+        (
+            {"scale": {"devices": 500}},
+            f"scale.devices must be at most {jax.device_count()}, the devices that there are, got 500; use scale.devices=auto",
+        ),
+        (
+            {"scale": {"devices": 2}, "loss": {"style_distance": "sliced_wasserstein"}},
+            "scale.devices must be 1 or auto with sliced_wasserstein, which needs whole maps, got 2",
+        ),
     ],
 )
-def test_tiles_that_cannot_be(settings: dict[str, Any], message: str):
+def test_tiles_and_devices_that_cannot_be(settings: dict[str, Any], message: str):
     with pytest.raises(InputError) as caught:
         to_spec(make_config(settings), architecture="vgg19")
     assert str(caught.value) == message

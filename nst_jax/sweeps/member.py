@@ -51,6 +51,8 @@ def in_folder(config: Config, path: Path | str) -> Config:
         raise InputError(
             f"run.dir must not be set with -m, got {config.run.dir!r}; set hydra.sweep.dir, the folder of them all"
         )
+    if config.scale.hosts == "auto":
+        raise InputError("scale.hosts must be off with -m, got 'auto'; start each run with its own processes, or sweep on one")
     return replace(config, run=replace(config.run, dir=str(path)))
 
 
