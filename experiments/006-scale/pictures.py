@@ -51,12 +51,11 @@ def main() -> None:
 def measured(task: str, file: str, options: argparse.Namespace) -> dict[str, Any]:
     """Does a task and tells what it took; what it begins with is not counted as its time."""
     picture = drawn(options.height, options.width) if task in ("make", "resize", "write") else None
-    loaded, began = resident("VmRSS"), time.perf_counter()
+    loaded, began, busy = resident("VmRSS"), time.perf_counter(), time.process_time()
     perform(task, Path(file), picture, options.size)
-    seconds = time.perf_counter() - began
-    megabytes = {"peak_mb": resident("VmHWM"), "before_mb": loaded}
+    seconds = {"seconds": round(time.perf_counter() - began, 1), "cpu_seconds": round(time.process_time() - busy, 1)}
     name = Path(file).name if task != "resize" else ""
-    return {"task": task, "file": name, "seconds": round(seconds, 1), **megabytes}
+    return {"task": task, "file": name, **seconds, "peak_mb": resident("VmHWM"), "before_mb": loaded}
 
 
 def perform(task: str, file: Path, picture: np.ndarray | None, size: int) -> None:

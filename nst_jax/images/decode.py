@@ -162,7 +162,7 @@ def _to_srgb(mode: str, profile: bytes | None, notices: list[str]) -> ImageCms.I
 
 def _open_deep_tiff(data: bytes, notices: list[str]) -> _Source | None:
     """A gray or RGB TIFF of more than 8 bits a sample, which Pillow would cut to 8 or refuse; None for any other."""
-    with tifffile.TiffFile(io.BytesIO(data)) as tiff:
+    with io.BytesIO(data) as stream, tifffile.TiffFile(stream) as tiff:  # closed, the stream lets go of the data
         page = tiff.pages.first
         if page.dtype is None or page.dtype.itemsize == 1 or page.photometric not in (0, 1, 2):
             return None
