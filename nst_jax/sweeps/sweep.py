@@ -13,7 +13,7 @@ from hydra.types import HydraContext
 
 from nst_jax.cache import use_compilation_cache
 from nst_jax.errors import InputError
-from nst_jax.perform import specify
+from nst_jax.perform import PREVIOUS, specify
 from nst_jax.sweeps.folder import SweepFolder, create_sweep
 from nst_jax.sweeps.grid import Grid, product
 from nst_jax.sweeps.member import Member, compose_member
@@ -43,7 +43,17 @@ class Sweep:
         members = [compose_member(self.context, self.master, line, first + i) for i, line in enumerate(grid.members)]
         for member in members:
             specify(member.config)
+            self._check_order(member)
         return members
+
+    def _check_order(self, member: Member) -> None:
+        """Only one launcher makes sure that the picture of the member before is there."""
+        launcher = self.master.hydra.runtime.choices["hydra/launcher"]
+        if member.config.init == PREVIOUS and launcher != "basic":
+            raise InputError(
+                f"init={PREVIOUS} must be in a sweep that runs its members one by one, got hydra/launcher={launcher};"
+                " leave hydra/launcher out"
+            )
 
     def launch(self, overrides: Sequence[Sequence[str]], first: int = 0) -> None:
         """Runs members; what Hydra could not even begin is noted as failed."""
