@@ -1,10 +1,11 @@
 """Members of a sweep as tasks of Ray: on this machine, or on a cluster whose machines see the same files at the same paths.
 
 Ray hands out the tasks, and hands one out again whose process was killed; its member then goes on from its last checkpoint.
-What has become of each member stands in the sweep's folder, as with any launcher: a task gets a few words and gives nothing back.
+What has become of each member stands in the sweep's folder, as with any launcher; a task gets a few words and gives none back.
 """
 
 import os
+import socket
 import sys
 import warnings
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ from nst_jax.sweeps.member import Member, compose_member, failed, perform
 
 # Bytes that a head of our own keeps for what tasks give each other, which is nothing: about the least that Ray takes.
 _STORE = 100 << 20
+_SECONDS = 5.0  # in which a cluster answers
 
 
 class Cluster:
@@ -41,18 +43,20 @@ class Cluster:
             self.connect()
 
     def connect(self) -> None:
-        """Connects to the cluster; without an address to one of its own, which no other machine reaches, and which ends with it."""
+        """Connects to the cluster; without an address to one of its own, which no other machine reaches."""
         if self.ray.is_initialized():
             return
         own = {"include_dashboard": False, "object_store_memory": _STORE} if self._address is None else {}
         try:
+            if self._address not in (None, "auto"):
+                _check_that_it_answers(self._address)
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "os.fork", RuntimeWarning)  # JAX's: the children are other programs
                 self.ray.init(self._address or "local", log_to_driver=False, logging_level="ERROR", **own)
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError) as error:
             raise InputError(
-                f"hydra.launcher.address must be that of a Ray cluster, got {self._address} and {_line(error)!r};"
-                " null begins one on this machine"
+                "hydra.launcher.address must be HOST:PORT of a Ray cluster, or null for one on this machine,"
+                f" got {self._address} ({_first_sentence(error)}); check it"
             ) from error
 
     def begin(self, sweep: SweepFolder, member: Member) -> Any:
@@ -132,5 +136,11 @@ def _import_ray(alone: bool) -> Any:
     return ray
 
 
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:120]
+def _check_that_it_answers(address: str) -> None:
+    """Ray itself would try for minutes. Raises an OSError or a ValueError."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    socket.create_connection((host.strip("[]"), int(port)), timeout=_SECONDS).close()
+
+
+def _first_sentence(error: Exception) -> str:
+    return " ".join(str(error).split()).split(". ")[0].rstrip(".").lower()

@@ -48,18 +48,34 @@ class Sweep:
 
     def _check_order(self, member: Member) -> None:
         """Only one launcher makes sure that the picture of the member before is there."""
-        launcher = self.master.hydra.runtime.choices["hydra/launcher"]
-        if member.config.init == PREVIOUS and launcher != "basic":
+        if member.config.init == PREVIOUS and self._launcher_name != "basic":
             raise InputError(
-                f"init={PREVIOUS} must be in a sweep that runs its members one by one, got hydra/launcher={launcher};"
-                " leave hydra/launcher out"
+                f"init={PREVIOUS} must be in a sweep that runs its members one by one,"
+                f" got hydra/launcher={self._launcher_name}; leave hydra/launcher out"
             )
+
+    @property
+    def _launcher_name(self) -> str:
+        return self.master.hydra.runtime.choices["hydra/launcher"]
 
     def launch(self, overrides: Sequence[Sequence[str]], first: int = 0) -> None:
         """Runs members; what Hydra could not even begin is noted as failed."""
-        for number, ended in enumerate(self.launcher.launch(overrides, initial_job_idx=first), first):
+        for number, ended in enumerate(self._launched(overrides, first), first):
             if ended.status == JobStatus.FAILED:
                 self.folder.note(number, "failed", " ".join(str(ended._return_value).split()))
+
+    def _launched(self, overrides: Sequence[Sequence[str]], first: int) -> Sequence[JobReturn]:
+        """What the launcher gives back. Published ones raise where there is no such cluster, or where they lose a job."""
+        try:
+            return self.launcher.launch(overrides, initial_job_idx=first)
+        except Exception as error:
+            if not type(self.launcher).__module__.startswith("hydra_plugins.hydra_"):
+                raise
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(
+                f"hydra/launcher={self._launcher_name} must bring every job to its end, got {type(error).__name__}: {reason};"
+                f" then python -m nst_jax.run --resume {self.folder.path} goes on"
+            ) from error
 
 
 def run_sweep(
