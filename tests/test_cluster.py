@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,14 @@ from tests.test_sweeps import TINY, here, statuses, table
 
 __all__ = ["here"]  # a fixture
 
-LONG = ["init=noise", "steps=400", "run.checkpoint_every_s=0.01"]
+LONG = ["init=noise", "steps=2000", "run.checkpoint_every_s=0.01"]
 LOOPBACK = {"0100007F", "00000000000000000000000001000000", "0000000000000000FFFF00000100007F"}  # as /proc/net writes it
+
+
+def skip_without(module: str) -> None:
+    """As `pytest.importorskip`, without importing: submitit's logging, once set up, closes the streams that pytest captures."""
+    if not find_spec(module):
+        pytest.skip(f"{module} is not installed")
 
 
 def sweep(*arguments: str) -> "subprocess.Popen[str]":
@@ -30,9 +37,9 @@ def sweep(*arguments: str) -> "subprocess.Popen[str]":
 
 
 def worker_of(member: int, process: "subprocess.Popen[str]") -> int:
-    """The process that runs a member, once it has made some steps."""
-    lock, rows = Path(f"all/{member}/.lock"), Path(f"all/{member}/metrics.jsonl")
-    wait_for(lambda: rows.exists() and rows.stat().st_size > 0, process)
+    """The process that runs a member, once there is a checkpoint of it."""
+    lock, checkpoints = Path(f"all/{member}/.lock"), Path(f"all/{member}/checkpoints")
+    wait_for(lambda: any(checkpoints.glob("0*")), process)
     return next(pid for pid in processes() if str(lock.absolute()) in opened(pid))
 
 
@@ -71,7 +78,7 @@ def family(pid: int) -> set[int]:
 
 
 def test_on_ray_a_killed_worker_changes_nothing(main):
-    pytest.importorskip("ray")
+    skip_without("ray")
     arguments = [*LONG, "content.path=content.png,missing.png", "seed=1,2"]
     with sweep(*arguments, "hydra/launcher=ray") as process:
         worker = worker_of(1, process)
@@ -90,7 +97,7 @@ def test_on_ray_a_killed_worker_changes_nothing(main):
 
 
 def test_on_ray_a_member_that_is_lost_for_good_has_failed_and_ctrl_c_leaves_pictures(main):
-    pytest.importorskip("ray")
+    skip_without("ray")
     with sweep(*LONG, "steps=1000000", "seed=1,2,3", "hydra/launcher=ray", "hydra.launcher.retries=0") as process:
         os.kill(worker_of(0, process), signal.SIGKILL)
         wait_for(lambda: statuses()[0] == "failed", process)
@@ -112,7 +119,7 @@ def test_without_ray_or_a_cluster_is_one_line(main, monkeypatch: pytest.MonkeyPa
         code, out, err = main("-m", *TINY, "seed=1,2", "hydra/launcher=ray")
     assert (code, out) == (2, "")
     assert err == 'error: hydra/launcher=ray must have Ray installed, got no such package; pip install -e ".[cluster]"\n'
-    pytest.importorskip("ray")
+    skip_without("ray")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{taken.getsockname()[1]}"  # where nobody listens
@@ -124,7 +131,7 @@ def test_without_ray_or_a_cluster_is_one_line(main, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_job_that_slurm_runs_again_goes_on_and_a_lost_one_is_one_line(main):
-    pytest.importorskip("submitit")
+    skip_without("hydra_plugins.hydra_submitit_launcher")
     with sweep(*LONG, "seed=1,2", "hydra/launcher=submitit_local") as process:
         job = worker_of(0, process)
         again = Path(f"/proc/{job}/cmdline").read_text().split("\0")[:-1]

@@ -1,8 +1,9 @@
 """A sweep on a Ray head of this machine, one of whose workers is killed half-way, against the same sweep one after the other.
 
-    python experiments/006-scale/cluster.py FOLDER --jobs 32 --size 64 --steps 8
+    python experiments/006-scale/cluster.py FOLDER --jobs 32 --size 64 --steps 24
 
-The worker is killed (SIGKILL) while it runs a member, as soon as half of them are done. The results are compared byte for byte.
+The worker is killed (SIGKILL) in the midst of a member that has a checkpoint, once half of them are done. The results are
+compared byte for byte.
 """
 
 import argparse
@@ -21,7 +22,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="a new folder for both sweeps")
     parser.add_argument("--jobs", type=int, default=32)
     parser.add_argument("--size", type=int, default=64)
-    parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--steps", type=int, default=24)
     options = parser.parse_args()
     options.folder.mkdir()
     members = [f"size={options.size}", f"steps={options.steps}", f"seed={','.join(map(str, range(options.jobs)))}"]
@@ -53,11 +54,10 @@ def kill_one(folder: Path, after: int) -> str:
     while True:
         done = [*folder.glob("*/report.html")]
         for lock in sorted(folder.glob("*/.lock")) if len(done) >= after else []:
-            rows = lock.with_name("metrics.jsonl")
-            if rows.exists() and not lock.with_name("result.png").exists() and (found := holders(lock)):
+            kept = sorted(path.name for path in lock.with_name("checkpoints").glob("0*"))
+            if kept and not lock.with_name("result.png").exists() and (found := holders(lock)):
                 os.kill(found[0], signal.SIGKILL)
-                left = sorted(path.name for path in lock.parent.iterdir())
-                return f"killed process {found[0]} at member {lock.parent.name}, {len(done)} being done; it left {left}"
+                return f"killed the process of member {lock.parent.name}, {len(done)} being done; it left checkpoints {kept}"
         time.sleep(0.002)
 
 

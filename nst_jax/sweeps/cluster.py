@@ -77,8 +77,9 @@ def launch_on(
     try:
         _follow(cluster, sweep, tasks)
     except KeyboardInterrupt:
+        print("stopping: the members that run end with their pictures so far", file=sys.stderr, flush=True)
         for task in tasks:
-            cluster.ray.cancel(task)  # which is a Ctrl-C there: those that run end with the picture so far
+            cluster.ray.cancel(task)  # which is a Ctrl-C there
         cluster.ray.wait([*tasks], num_returns=len(tasks))
         raise
     return [JobReturn(overrides=line, status=JobStatus.COMPLETED) for line in overrides]
