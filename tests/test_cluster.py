@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from tests.test_sweeps import TINY, here, statuses, table
 
 __all__ = ["here"]  # a fixture
 
-LONG = ["init=noise", "steps=2000", "run.checkpoint_every_s=0.01"]
+LONG = ["init=noise", "optimizer=adam", "steps=3000", "run.log_every=100", "run.checkpoint_every_s=0.01"]
 LOOPBACK = {"0100007F", "00000000000000000000000001000000", "0000000000000000FFFF00000100007F"}  # as /proc/net writes it
 
 
@@ -29,17 +30,22 @@ def skip_without(module: str) -> None:
         pytest.skip(f"{module} is not installed")
 
 
-def sweep(*arguments: str) -> "subprocess.Popen[str]":
-    """A sweep that begins, in a process of its own."""
+@contextmanager
+def sweep(*arguments: str) -> Iterator["subprocess.Popen[str]"]:
+    """A sweep in a process of its own, which ends with the block."""
     own = {"JAX_COMPILATION_CACHE_DIR": str(Path("cache").absolute()), "RAY_worker_niceness": "0"}
     command = [sys.executable, "-m", "nst_jax.run", "-m", *TINY, *arguments]
-    return subprocess.Popen(command, env=os.environ | own, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with subprocess.Popen(command, env=os.environ | own, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def worker_of(member: int, process: "subprocess.Popen[str]") -> int:
     """The process that runs a member, once there is a checkpoint of it."""
     lock, checkpoints = Path(f"all/{member}/.lock"), Path(f"all/{member}/checkpoints")
-    wait_for(lambda: any(checkpoints.glob("0*")), process)
+    wait_for(lambda: any(checkpoints.glob("[0-9]" * 8)), process)
     return next(pid for pid in processes() if str(lock.absolute()) in opened(pid))
 
 
@@ -58,10 +64,11 @@ def processes() -> Iterator[int]:
 
 def opened(pid: int) -> set[str]:
     """What a process has open: files by their paths, sockets as `socket:[INODE]`."""
-    try:
-        return {os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir()}
-    except OSError:  # it has ended, or a file has been closed
-        return set()
+    found = set()
+    for link in Path("/proc").glob(f"{pid}/fd/*"):
+        with suppress(OSError):  # closed since
+            found.add(os.readlink(link))
+    return found
 
 
 def listening(pids: set[int]) -> set[str]:
