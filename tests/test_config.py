@@ -169,6 +169,12 @@ def test_given_scales_take_the_steps_as_they_are():
     assert spec_of(size=192, steps=[7, 8]).scales == (Scale(96, 7), Scale(192, 8))
 
 
+def test_scales_may_be_how_many_and_follow_the_size():
+    assert spec_of(size=256, scales=1, steps=9).scales == (Scale(256, 9),)
+    assert spec_of(size=100, scales=3, steps=5).scales == (Scale(25, 20), Scale(50, 10), Scale(100, 5))
+    assert spec_of(size=512, scales=2, steps=[30, 15]).scales == (Scale(256, 30), Scale(512, 15))
+
+
 @pytest.mark.parametrize(
     ("options", "what"),
     [
@@ -176,10 +182,15 @@ def test_given_scales_take_the_steps_as_they_are():
         ({"scales": [64, 64]}, "scales must grow, got [64, 64]"),
         ({"scales": [32, 64], "steps": [1]}, "steps must have one number for each of the scales [32, 64], got [1]"),
         ({"size": 64, "steps": [1, 2]}, "steps must have one number for each of the scales [64], got [1, 2]"),
-        ({"scales": []}, "scales must be a whole number or a list of them, got []"),
-        ({"scales": "fine"}, "scales must be a whole number or a list of them, got 'fine'"),
-        ({"scales": None}, "scales must be a whole number or a list of them, got None"),
-        ({"scales": [32.5]}, "scales must be a whole number or a list of them, got [32.5]"),
+        ({"size": 64, "scales": 2, "steps": [1]}, "steps must have one number for each of the scales [32, 64], got [1]"),
+        ({"size": 64, "scales": 4}, "size of the smallest scale must be at least 16, got 8"),
+        ({"scales": 0}, "scales must be at least 1, got 0"),
+        ({"size": 512, "scales": [128, 256]}, "size must be the last of scales=[128, 256], got 512; set size=256, or"),
+        ({"scales": True}, "scales must be auto, how many there are, or a list of their sizes, got True"),
+        ({"scales": []}, "scales must be auto, how many there are, or a list of their sizes, got []"),
+        ({"scales": "fine"}, "scales must be auto, how many there are, or a list of their sizes, got 'fine'"),
+        ({"scales": None}, "scales must be auto, how many there are, or a list of their sizes, got None"),
+        ({"scales": [32.5]}, "scales must be auto, how many there are, or a list of their sizes, got [32.5]"),
         ({"steps": 1.5}, "steps must be a whole number or a list of them, got 1.5"),
         ({"steps": True}, "steps must be a whole number or a list of them, got True"),
         ({"steps": "many"}, "steps must be a whole number or a list of them, got 'many'"),
