@@ -85,7 +85,8 @@ def _speaks(layers_of_styles: Any, style_layers: Sequence[str], num_styles: int)
         raise InputError(f"style.layers must be a list of layers for each of the {num_styles} styles, got {given}")
     unknown = [name for layers in given for name in layers if name not in style_layers]
     if unknown:
-        raise InputError(f"style.layers must be among loss.style_layers, {', '.join(style_layers)}; got {unknown[0]!r}")
+        known = ", ".join(style_layers) or "none"
+        raise InputError(f"style.layers must be among loss.style_layers, {known}; got {unknown[0]!r}")
     return {layer: [layer in layers for layers in given] for layer in style_layers}
 
 
