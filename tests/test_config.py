@@ -37,7 +37,7 @@ def message_of(**options: Any) -> str:
 def test_the_defaults_are_the_main_job():
     spec = spec_of()
     assert spec.objective.network.architecture == "vgg19"
-    assert objective_of().content_layers == ("relu3_2", "relu4_2")
+    assert objective_of().content_layers == ("relu2_2", "relu3_2", "relu4_2")
     assert objective_of().style_layers == ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
     assert (spec.init, spec.seed, spec.style_scales) == ("content", 0, (1.0,))
     assert [scale.size for scale in spec.scales] == sorted({scale.size for scale in spec.scales})
@@ -133,7 +133,7 @@ def test_layer_weights_are_shares_of_the_term():
         loss={"style_layers": ["relu1_1", "relu2_1"], "style_layer_weights": [1, 3], "style_weight": 10, "content_weight": 7}
     ).loss_weights
     assert weights.style == {"relu1_1": 10.0, "relu2_1": 30.0}
-    assert weights.content == {"relu3_2": 3.5, "relu4_2": 3.5}
+    assert weights.content == {"relu2_2": 7 / 12, "relu3_2": 35 / 12, "relu4_2": 3.5}
     equal = spec_of(loss={"style_weight": 10, "style_layer_weights": None}).loss_weights.style
     assert list(equal.values()) == [2.0] * 5
     middle = spec_of(loss={"style_layers": ["relu1_2", "pool1", "relu3_1", "relu5_3"]}).loss_weights.style
@@ -147,7 +147,7 @@ def test_layer_weights_are_shares_of_the_term():
 @pytest.mark.parametrize("given", ["doubling", 3, ["much"]])
 def test_layer_weights_are_numbers_or_a_rule(given: Any):
     assert message_of(loss={"style_layer_weights": given}).startswith(
-        "loss.style_layer_weights must be null, middle, halving, or a list"
+        "loss.style_layer_weights must be null, middle, deep, halving, or a list"
     )
 
 
