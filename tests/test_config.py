@@ -133,7 +133,7 @@ def test_layer_weights_are_shares_of_the_term():
         loss={"style_layers": ["relu1_1", "relu2_1"], "style_layer_weights": [1, 3], "style_weight": 10, "content_weight": 7}
     ).loss_weights
     assert weights.style == {"relu1_1": 10.0, "relu2_1": 30.0}
-    assert weights.content == {"relu2_2": 7 / 12, "relu3_2": 35 / 12, "relu4_2": 3.5}
+    assert weights.content == pytest.approx({"relu2_2": 7 / 12, "relu3_2": 35 / 12, "relu4_2": 3.5})
     equal = spec_of(loss={"style_weight": 10, "style_layer_weights": None}).loss_weights.style
     assert list(equal.values()) == [2.0] * 5
     middle = spec_of(loss={"style_layers": ["relu1_2", "pool1", "relu3_1", "relu5_3"]}).loss_weights.style
