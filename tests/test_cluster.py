@@ -51,7 +51,7 @@ def worker_of(member: int, process: "subprocess.Popen[str]") -> int:
 
 def wait_for(condition: Callable[[], bool], process: "subprocess.Popen[str] | None" = None) -> None:
     """Waits, as long as a process lives."""
-    until = time.monotonic() + 120
+    until = time.monotonic() + 400  # on a busy machine
     while not condition():
         assert process is None or process.poll() is None, process.communicate()
         assert time.monotonic() < until
