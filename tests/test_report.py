@@ -134,7 +134,7 @@ def test_values_without_a_logarithm_leave_a_gap_and_empty_terms_go():
     assert np.isnan(drawn["content"]).tolist() == [True, True, False]
     assert json.loads(json.dumps(loss_chart([{**rows(1)[0], "loss": None}])))
     nothing = {term: 0.0 for term in ("loss", "content", "style", "tv")}
-    assert json.loads(json.dumps(loss_chart([{**rows(1)[0], **nothing}])))
+    assert loss_chart([{**rows(1)[0], **nothing}]) is None
 
 
 def test_terms_that_others_add_are_drawn():

@@ -36,30 +36,32 @@ def bokeh_script() -> str:
     return base64.b64encode(gzip.compress(code.encode(), 9, mtime=0)).decode()
 
 
-def loss_chart(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def loss_chart(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     """The loss and its weighted terms against the step: zoomed by dragging, read by pointing, terms hidden by a click.
 
     Args:
         rows: as `RunFolder.read_metrics` gives them.
 
     Returns:
-        What `Bokeh.embed.embed_item` takes. Its data source is named "rows".
+        What `Bokeh.embed.embed_item` takes. Its data source is named "rows". None if there is nothing to draw: a loss of 0.
     """
     from bokeh.models import ColumnDataSource, HoverTool, Span
 
+    terms = _term_colors(rows)
+    if not terms:
+        return None
     plot = _figure(x_axis_label="step", y_axis_label="loss (weighted terms)", y_axis_type="log", height=380)
     source = ColumnDataSource(columns(rows), name="rows")
     lines: list[Any] = [
         plot.line("step", term, source=source, color=color, line_width=3 if term == "loss" else 2, legend_label=term)
-        for term, color in _term_colors(rows)
+        for term, color in terms
     ]
-    shown = [("step", "@step of scale @size px"), *((term, f"@{{{term}}}{{0.000e}}") for term, _ in _term_colors(rows))]
+    shown = [("step", "@step of scale @size px"), *((term, f"@{{{term}}}{{0.000e}}") for term, _ in terms)]
     plot.add_tools(HoverTool(renderers=lines[:1], mode="vline", tooltips=[*shown, ("seconds", "@seconds{0.0}")]))
     for before, after in pairwise(rows):
         if before["scale"] != after["scale"]:
             plot.add_layout(Span(location=before["step"], dimension="height", line_color="#8a8f98", line_dash="dashed"))
-    if lines:  # a loss that is 0 from the first step on has none
-        _put_legend_above(plot)
+    _put_legend_above(plot)
     return _embedded(plot)
 
 
