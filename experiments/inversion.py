@@ -37,7 +37,7 @@ from nst_jax.types import Params
 FOLDER = Path(__file__).parent / "005-inversion"
 SCALES = Path(__file__).parents[1] / "nst_jax" / "invert" / "scales.json"
 LAYERS = ("relu1", "relu2", "relu3", "relu4", "relu5")
-STEPS = 100
+STEPS = 200
 
 
 def scales() -> None:
