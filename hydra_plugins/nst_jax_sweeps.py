@@ -1,4 +1,4 @@
-"""What nst_jax adds to Hydra, which looks for plugins in `hydra_plugins`: a sweeper that keeps a record, and a launcher.
+"""What nst_jax adds to Hydra, which looks for plugins in `hydra_plugins`: a sweeper that keeps a record, and launchers.
 
 Hydra imports this file at the start of every program that uses it: nothing else is imported before it is needed.
 """
@@ -48,8 +48,27 @@ class BatchedLauncherConf:
     members: int | None = None
 
 
+@dataclass
+class RayLauncherConf:
+    """`hydra/launcher=ray`.
+
+    Attributes:
+        address: HOST:PORT of a cluster, or auto for the one that this machine belongs to; null begins one on this machine.
+        cpus: of a member, of those that the machines have: so many members run at once.
+        gpus: likewise; a member with 0 sees none.
+        retries: how often a member whose process was killed is taken up again.
+    """
+
+    _target_: str = "hydra_plugins.nst_jax_sweeps.RayLauncher"
+    address: str | None = None
+    cpus: float = 1.0
+    gpus: float = 0.0
+    retries: int = 3
+
+
 ConfigStore.instance().store(group="hydra/sweeper", name="recorded", node=RecordedSweeperConf, provider="nst_jax")
 ConfigStore.instance().store(group="hydra/launcher", name="batched", node=BatchedLauncherConf, provider="nst_jax")
+ConfigStore.instance().store(group="hydra/launcher", name="ray", node=RayLauncherConf, provider="nst_jax")
 
 
 class RecordedSweeper(Sweeper):
@@ -85,3 +104,22 @@ class BatchedLauncher(Launcher):
         from nst_jax.sweeps.sweep import launch_together
 
         return launch_together(self._context, self._master, job_overrides, initial_job_idx, self.members)
+
+
+class RayLauncher(Launcher):
+    """Runs each member as a task of Ray, on this machine or on a cluster."""
+
+    def __init__(self, **options: Any) -> None:
+        self.options = options
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Called by Hydra before anything else."""
+        from nst_jax.sweeps.cluster import Cluster
+
+        self._context, self._master, self._cluster = hydra_context, config, Cluster(**self.options)
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Runs members, the first of which has the number `initial_job_idx`."""
+        from nst_jax.sweeps.cluster import launch_on
+
+        return launch_on(self._cluster, self._context, self._master, job_overrides, initial_job_idx)

@@ -40,7 +40,7 @@ def transfer(
     )
     network = load(config.network.name, convolution=spec.objective.network.convolution, taps=spec.objective.taps)
     if spec.init == "adain":
-        inputs = inputs._replace(init=preview(inputs.content, inputs.styles[0], size=config.size, color=spec.color))
+        inputs = inputs._replace(init=preview(inputs.content, inputs.styles[0], size=spec.scales[-1].size, color=spec.color))
     outcome = job.transfer(network.params, inputs, spec)
     record = {"metrics": outcome.rows, "seconds": outcome.seconds, "recoveries": outcome.recoveries}
     return outcome.pixels[0], record | {"config": to_yaml(config, record=False)}

@@ -34,6 +34,7 @@ _HINTS = {
     "content": "; for a file of your own, content.path=FILE",
     "style": "; for a file of your own, style.path=FILE",
     "network": "; for parameters that you have converted, network.name=NAME",
+    "hydra/launcher": '; submitit_slurm and submitit_local come with pip install -e ".[cluster]", joblib with ".[sweeps]"',
 }
 
 
@@ -107,7 +108,7 @@ def to_yaml(config: Any, *, record: bool = True) -> str:
 def explain(error: Exception, schema: type[Any] = Config) -> str:
     """What an error of composing means for the one who wrote the command line, on one line."""
     text, cause = str(error), error.__cause__
-    if missing := re.search(r"Could not find '(\w+)/([^']*)'", text):
+    if missing := re.search(r"Could not find '((?:hydra/)?\w+)/([^']*)'", text):
         group, name = missing.groups()
         options = re.findall(r"^\t(\w+)$", text, re.MULTILINE)
         return f"{group} must be one of {', '.join(options)}; got {name!r}{_HINTS.get(group, '')}"

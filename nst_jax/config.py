@@ -81,14 +81,14 @@ class LossConfig:
 
     convention: str = "mean"
     tv: str = ObjectiveSpec.tv
-    content_layers: list[str] = field(default_factory=lambda: ["relu3_2", "relu4_2"])
+    content_layers: list[str] = field(default_factory=lambda: ["relu2_2", "relu3_2", "relu4_2"])
     style_layers: list[str] = field(default_factory=lambda: [f"relu{i}_1" for i in range(1, 6)])
     style_distance: str = "wasserstein"
     epsilon: float = ObjectiveSpec.epsilon
-    content_weight: float = 0.21
+    content_weight: float = 0.19
     style_weight: float = 1.0
     tv_weight: float = 2.0
-    content_layer_weights: Any = None
+    content_layer_weights: Any = "deep"
     style_layer_weights: Any = "middle"
 
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from nst_jax.errors import InputError
 
@@ -21,17 +22,29 @@ def disk_errors(path: Path) -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file to write into, which is put under `path` in one step at the end: until then it has a name of its own beside it.
+
+    Raises:
+        InputError: the disk refuses; nothing is left behind then or after any other error, and an older file at `path` is kept.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with disk_errors(path):
+        try:
+            with temporary.open("wb") as stream:
+                yield stream
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
 def replace_file(path: Path, data: bytes) -> None:
     """Put `data` under `path` in one step: a temporary name in the same folder, then a rename.
 
     Raises:
         InputError: the disk refuses; nothing is left behind, and an older file at `path` is kept.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with disk_errors(path):
-        try:
-            temporary.write_bytes(data)
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+    with replacing(path) as stream:
+        stream.write(data)

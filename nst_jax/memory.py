@@ -1,4 +1,4 @@
-"""What a job will need and what there is: chooses, before anything is compiled, what is computed anew, and the tiles and devices.
+"""What a job will need and what there is: chooses, before anything is compiled, what is computed anew, tiles and devices.
 
 The bytes for each pixel were measured as the temporary memory of the compiled gradient of VGG-19 to relu5_1 by Winograd's
 convolution, and of its targets; the network's parameters, the L-BFGS pairs and the pictures are added to them.

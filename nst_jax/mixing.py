@@ -85,7 +85,8 @@ def _speaks(layers_of_styles: Any, style_layers: Sequence[str], num_styles: int)
         raise InputError(f"style.layers must be a list of layers for each of the {num_styles} styles, got {given}")
     unknown = [name for layers in given for name in layers if name not in style_layers]
     if unknown:
-        raise InputError(f"style.layers must be among loss.style_layers, {', '.join(style_layers)}; got {unknown[0]!r}")
+        known = ", ".join(style_layers) or "none"
+        raise InputError(f"style.layers must be among loss.style_layers, {known}; got {unknown[0]!r}")
     return {layer: [layer in layers for layers in given] for layer in style_layers}
 
 
@@ -96,9 +97,10 @@ def _row(layer: str, shares: list[float], speaks: list[bool]) -> tuple[float, ..
     return tuple(share / sum(kept) for share in kept)
 
 
-# The blocks of a network between two poolings, from the first, and how much their layers count by the rule "middle": found by
-# what networks that were not optimized say of the pictures (see experiments/003-quality).
-MIDDLE = (6, 25, 36, 29, 4)
+# The blocks of a network between two poolings, from the first, and how much their layers count by a rule: "middle" for style,
+# "deep" for content, found by what networks that were not optimized say of the pictures (see experiments/003-quality). The
+# first and the last number of "deep" are guesses.
+BLOCKS = {"middle": (6, 25, 36, 29, 4), "deep": (0.2, 1, 5, 6, 6)}
 
 
 def layer_shares(what: str, given: Any, channels: dict[str, int]) -> dict[str, float]:
@@ -106,9 +108,9 @@ def layer_shares(what: str, given: Any, channels: dict[str, int]) -> dict[str, f
 
     Args:
         what: the setting, for messages.
-        given: null or "equal"; "middle", the layers of blocks 1 to 5 as 6:25:36:29:4; "halving", each counts half of the one
-            before; "1/C2", as the inverse square of the number of channels; a ratio such as "256:64:16:4:1": these are 1 in
-            all; or a list of the weights themselves.
+        given: null or "equal"; "middle", the layers of blocks 1 to 5 as 6:25:36:29:4; "deep", as 0.2:1:5:6:6; "halving", each
+            counts half of the one before; "1/C2", as the inverse square of the number of channels; a ratio such as
+            "256:64:16:4:1": these are 1 in all; or a list of the weights themselves.
         channels: of each layer, by name, in order.
 
     Raises:
@@ -122,15 +124,15 @@ def layer_shares(what: str, given: Any, channels: dict[str, int]) -> dict[str, f
     """
     if given is None or given == "equal":
         ratio = [1.0] * len(channels)
-    elif given == "middle":
-        ratio = [float(MIDDLE[_block(name) - 1]) for name in channels]
+    elif isinstance(given, str) and given in BLOCKS:
+        ratio = [float(BLOCKS[given][_block(name) - 1]) for name in channels]
     elif given == "halving":
         ratio = [2.0**-i for i in range(len(channels))]
     elif given == "1/C2":
         ratio = [1 / c**2 for c in channels.values()]
     elif ":" not in given if isinstance(given, str) else not all(type(w) in (int, float) for w in _list(given)):
         raise InputError(
-            f"{what} must be null, middle, halving, or a list such as [1,0.5], or equal, 1/C2, 4:2:1; got {given!r}"
+            f"{what} must be null, middle, deep, halving, or a list such as [1,0.5], or equal, 1/C2, 4:2:1; got {given!r}"
         )
     elif isinstance(given, str):
         ratio = numbers(what, [_number(part) for part in given.split(":")], len(channels), "layer")
@@ -143,8 +145,8 @@ def layer_shares(what: str, given: Any, channels: dict[str, int]) -> dict[str, f
 
 
 def _block(layer: str) -> int:
-    """Which block a layer is in, by the first digit of its name; the last one for what comes after."""
-    return min(next((int(character) for character in layer if character.isdigit()), len(MIDDLE)), len(MIDDLE))
+    """Which of five blocks a layer is in, by the first digit of its name; the last one for what comes after."""
+    return min(next((int(character) for character in layer if character.isdigit()), 5), 5)
 
 
 def _list(value: Any) -> list[Any]:

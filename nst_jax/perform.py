@@ -246,7 +246,7 @@ def _mask_source(path: str | None) -> PictureConfig | None:
 
 
 def _preview(config: Config, spec: job.JobSpec, pictures: dict[str, Picture]) -> job.Pixels:
-    return preview(pictures["content"].pixels, pictures["style"].pixels, size=config.size, color=spec.color)
+    return preview(pictures["content"].pixels, pictures["style"].pixels, size=spec.scales[-1].size, color=spec.color)
 
 
 def read_picture(config: PictureConfig, tell: Callable[[str], None]) -> Picture:

@@ -9,7 +9,9 @@ from nst_jax.memory import available_bytes, needed_bytes
 from nst_jax.perform import prepare
 from nst_jax.programs import compile_ahead
 
-_COLUMNS = ("scale", "picture", "steps", "devices", "tiles", "computed anew", "a step takes", "the job", "of")
+_COLUMNS = ("scale", "picture", "steps", "devices", "tiles", "anew", "a step", "in all", "free")
+_LEGEND = """anew: what is computed a second time, to save memory
+a step, in all, free: memory on each device, of the compiled step beside its arrays, expected of the job, and there now"""
 
 
 def show_plan(config: Config) -> None:
@@ -36,7 +38,9 @@ def show_plan(config: Config) -> None:
                     _gigabytes(available_bytes(devices)),
                 ),
             )
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    console.print(_LEGEND, style="dim")
 
 
 def _gigabytes(number: int | None) -> str:

@@ -8,6 +8,7 @@ import jax
 from nst_jax.config import Config, LossConfig, OptimizerConfig
 from nst_jax.errors import InputError, above, at_least, below, one_of
 from nst_jax.images.color import COLORS
+from nst_jax.images.files import MIN_SIDE
 from nst_jax.job import INITS, JobSpec, Scale
 from nst_jax.mixing import layer_shares, numbers, style_shares
 from nst_jax.networks import choose_convolution
@@ -20,7 +21,7 @@ from nst_jax.objective.priors import TOTAL_VARIATIONS
 from nst_jax.objective.style import STYLE_DISTANCES
 from nst_jax.optimize.solvers import SOLVERS, SolverSpec
 
-# `scales=auto` halves the size down to this many pixels, and doubles the steps each time.
+# `scales=auto` halves the size down to this many pixels.
 COARSEST = 96
 # Below so many pixels a tile is next to nothing but its margin, which other tiles compute as well.
 SMALLEST_TILE = 64
@@ -151,22 +152,36 @@ def _solver(optimizer: OptimizerConfig) -> SolverSpec:
 
 
 def _scales(config: Config) -> tuple[Scale, ...]:
-    if config.scales == "auto":
-        sizes = _halvings(at_least("size", config.size, 16))
-    else:
-        sizes = _integers("scales", config.scales, 16)
-        if sizes != sorted(set(sizes)):
-            raise InputError(f"scales must grow, got {sizes}; give each size once, the smallest first")
+    sizes, given = _sizes(config), not (config.scales == "auto" or type(config.scales) is int)
     if type(config.steps) is int:
         last = at_least("steps", config.steps, 1)
-        steps = [last * 2**i for i in reversed(range(len(sizes)))] if config.scales == "auto" else [last] * len(sizes)
+        steps = [last if given else last * 2**i for i in reversed(range(len(sizes)))]
     else:
-        steps = _integers("steps", config.steps, 1)
+        steps = _integers("steps", config.steps, 1, "a whole number or a list of them")
     if len(steps) != len(sizes):
         raise InputError(
             f"steps must have one number for each of the scales {sizes}, got {steps}; give as many, or one for all"
         )
     return tuple(Scale(size, count) for size, count in zip(sizes, steps, strict=True))
+
+
+def _sizes(config: Config) -> list[int]:
+    """The sizes of the scales, coarse to fine."""
+    if config.scales == "auto":
+        return _halvings(at_least("size", config.size, MIN_SIDE))
+    if type(config.scales) is int:
+        at_least("size", config.size, MIN_SIDE)
+        sizes = [config.size // 2**i for i in reversed(range(at_least("scales", config.scales, 1)))]
+        at_least("size of the smallest scale", sizes[0], MIN_SIDE)
+        return sizes
+    sizes = _integers("scales", config.scales, MIN_SIDE, "auto, how many there are, or a list of their sizes")
+    if sizes != sorted(set(sizes)):
+        raise InputError(f"scales must grow, got {sizes}; give each size once, the smallest first")
+    if config.size not in (sizes[-1], Config.size):
+        raise InputError(
+            f"size must be the last of scales={sizes}, got {config.size}; set size={sizes[-1]}, or leave scales out"
+        )
+    return sizes
 
 
 def _halvings(size: int) -> list[int]:
@@ -182,7 +197,7 @@ def _halvings(size: int) -> list[int]:
     return sizes
 
 
-def _integers(what: str, value: Any, least: int) -> list[int]:
+def _integers(what: str, value: Any, least: int, rule: str) -> list[int]:
     if not isinstance(value, Sequence) or isinstance(value, str) or not value or not all(type(v) is int for v in value):
-        raise InputError(f"{what} must be a whole number or a list of them, got {value!r}; for example {what}=[128,256]")
+        raise InputError(f"{what} must be {rule}, got {value!r}; for example {what}=[128,256]")
     return [at_least(what, v, least) for v in value]

@@ -19,7 +19,7 @@ from nst_jax.programs import compile_programs
 
 jax.config.update("jax_enable_compilation_cache", False)
 SHALLOW, DEEP = ("relu1_1", "relu2_1"), ("relu1_1", "relu3_1", "relu5_1")
-KEPT: dict[str, Any] = {}
+KEPT: dict[tuple[str, str], Any] = {}
 
 
 def picture(seed: int, height: int, width: int) -> np.ndarray:
@@ -43,10 +43,12 @@ def compare(name: str, devices: int, size: tuple[int, int], *, masks: bool = Fal
     """The loss and the gradient of one objective on one device and on several."""
     layers = {"content_layers": options.pop("content", ("relu2_1",)), "style_layers": options.pop("style", SHALLOW)}
     distance = options.pop("distance", "gram")
-    network = NetworkSpec(**{"pooling": "average", "convolution": "winograd"} | options)
-    image, content, styles = picture(0, *size), picture(1, *size), (picture(2, 60, 90), picture(3, 40, 33))[: 2 if masks else 1]
+    settings: dict[str, Any] = {"pooling": "average", "convolution": "winograd"} | options
+    network = NetworkSpec(**settings)
+    image, content = picture(0, *size), picture(1, *size)
+    styles: Any = (picture(2, 60, 90), picture(3, 40, 33))[: 2 if masks else 1]
     left = (np.arange(size[1]) < 23)[None, None, :, None] * np.ones((1, *size, 1), np.float32)
-    regions = np.concatenate([left, 1 - left]).astype(np.float32) if masks else None
+    regions: Any = np.concatenate([left, 1 - left]).astype(np.float32) if masks else None
     params = params_of(network, ("relu5",) if network.architecture == "alexnet" else ("relu5_1",))
     found = []
     for number in (1, devices):
@@ -72,7 +74,8 @@ def whole_job(name: str, devices: int, size: tuple[int, int], solver: SolverSpec
         network = NetworkSpec(pooling="average", convolution="winograd")
         objective = ObjectiveSpec(network, ("relu2_1",), SHALLOW, devices=number, convention="mean")
         scales = (job.Scale(max(size) // 2, 3), job.Scale(max(size), 4))
-        spec = job.JobSpec(objective, LossWeights({"relu2_1": 0.3}, dict.fromkeys(SHALLOW, 0.5), 1.0), solver, scales)
+        weights: Any = LossWeights({"relu2_1": 0.3}, dict.fromkeys(SHALLOW, 0.5), 1.0)  # pyright: ignore[reportArgumentType]
+        spec = job.JobSpec(objective, weights, solver, scales)
         results.append(job.transfer(params_of(network, ("relu5_1",)), pictures, spec).pixels)
         stage = job.plan(pictures, spec)[-1]
         programs = compile_programs(job.needs(params_of(network, ("relu5_1",)), stage, spec)).programs
@@ -94,13 +97,14 @@ def exchanged(name: str, devices: int, size: tuple[int, int]) -> None:
     """How often neighbors send each other rows in the compiled gradient."""
     spec = ObjectiveSpec(NetworkSpec(convolution="winograd"), (), SHALLOW, devices=devices)
     params = params_of(spec.network, ("relu5_1",))
-    targets = jax.jit(make_targets, static_argnames="spec")(params, picture(1, *size), Styles((picture(2, *size),)), spec=spec)
+    style: Any = Styles((picture(2, *size),))  # pyright: ignore[reportArgumentType]
+    targets = jax.jit(make_targets, static_argnames="spec")(params, picture(1, *size), style, spec=spec)
     gradient = jax.jit(jax.grad(lambda x: loss(params, x, targets, weights_for(spec), spec=spec)[0]))
     text = gradient.lower(picture(0, *size)).compile().as_text() or ""
     tell(name, sends=len(re.findall(r"= \S+ collective-permute(?:-start)?\(", text)))
 
 
-def tell(name: str, **numbers: float) -> None:
+def tell(name: str, **numbers: Any) -> None:
     print(json.dumps({"case": name} | {key: float(value) for key, value in numbers.items()}), flush=True)
 
 

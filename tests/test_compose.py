@@ -99,6 +99,17 @@ def test_an_experiment_gives_way_to_the_command_line():
     assert config.loss.convention == "paper"
 
 
+PRESETS = [name for group, name in CHOICES if group == "experiment"]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_takes_another_size(name: str):
+    given, larger = (to_spec(composed(f"experiment={name}", *size), architecture="vgg19") for size in ([], ["size=512"]))
+    assert larger.scales[-1].size == 512
+    if "scales" in (yaml.safe_load((data_folder("configs") / "experiment" / f"{name}.yaml").read_text()) or {}):
+        assert [scale.steps for scale in larger.scales] == [scale.steps for scale in given.scales]
+
+
 def manual() -> list[str]:
     text = yaml.safe_load((data_folder("configs") / "config.yaml").read_text())["hydra"]["help"]["template"]
     words = [line.split()[0] for line in text.splitlines() if line.startswith("  ")]

@@ -4,6 +4,7 @@ import dataclasses
 import math
 from typing import Any
 
+import jax
 import pytest
 
 from nst_jax.compose import make_config
@@ -37,7 +38,7 @@ def message_of(**options: Any) -> str:
 def test_the_defaults_are_the_main_job():
     spec = spec_of()
     assert spec.objective.network.architecture == "vgg19"
-    assert objective_of().content_layers == ("relu3_2", "relu4_2")
+    assert objective_of().content_layers == ("relu2_2", "relu3_2", "relu4_2")
     assert objective_of().style_layers == ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
     assert (spec.init, spec.seed, spec.style_scales) == ("content", 0, (1.0,))
     assert [scale.size for scale in spec.scales] == sorted({scale.size for scale in spec.scales})
@@ -133,7 +134,7 @@ def test_layer_weights_are_shares_of_the_term():
         loss={"style_layers": ["relu1_1", "relu2_1"], "style_layer_weights": [1, 3], "style_weight": 10, "content_weight": 7}
     ).loss_weights
     assert weights.style == {"relu1_1": 10.0, "relu2_1": 30.0}
-    assert weights.content == {"relu3_2": 3.5, "relu4_2": 3.5}
+    assert weights.content == pytest.approx({"relu2_2": 7 / 12, "relu3_2": 35 / 12, "relu4_2": 3.5})
     equal = spec_of(loss={"style_weight": 10, "style_layer_weights": None}).loss_weights.style
     assert list(equal.values()) == [2.0] * 5
     middle = spec_of(loss={"style_layers": ["relu1_2", "pool1", "relu3_1", "relu5_3"]}).loss_weights.style
@@ -147,7 +148,7 @@ def test_layer_weights_are_shares_of_the_term():
 @pytest.mark.parametrize("given", ["doubling", 3, ["much"]])
 def test_layer_weights_are_numbers_or_a_rule(given: Any):
     assert message_of(loss={"style_layer_weights": given}).startswith(
-        "loss.style_layer_weights must be null, middle, halving, or a list"
+        "loss.style_layer_weights must be null, middle, deep, halving, or a list"
     )
 
 
@@ -169,6 +170,12 @@ def test_given_scales_take_the_steps_as_they_are():
     assert spec_of(size=192, steps=[7, 8]).scales == (Scale(96, 7), Scale(192, 8))
 
 
+def test_scales_may_be_how_many_and_follow_the_size():
+    assert spec_of(size=256, scales=1, steps=9).scales == (Scale(256, 9),)
+    assert spec_of(size=100, scales=3, steps=5).scales == (Scale(25, 20), Scale(50, 10), Scale(100, 5))
+    assert spec_of(size=512, scales=2, steps=[30, 15]).scales == (Scale(256, 30), Scale(512, 15))
+
+
 @pytest.mark.parametrize(
     ("options", "what"),
     [
@@ -176,10 +183,15 @@ def test_given_scales_take_the_steps_as_they_are():
         ({"scales": [64, 64]}, "scales must grow, got [64, 64]"),
         ({"scales": [32, 64], "steps": [1]}, "steps must have one number for each of the scales [32, 64], got [1]"),
         ({"size": 64, "steps": [1, 2]}, "steps must have one number for each of the scales [64], got [1, 2]"),
-        ({"scales": []}, "scales must be a whole number or a list of them, got []"),
-        ({"scales": "fine"}, "scales must be a whole number or a list of them, got 'fine'"),
-        ({"scales": None}, "scales must be a whole number or a list of them, got None"),
-        ({"scales": [32.5]}, "scales must be a whole number or a list of them, got [32.5]"),
+        ({"size": 64, "scales": 2, "steps": [1]}, "steps must have one number for each of the scales [32, 64], got [1]"),
+        ({"size": 64, "scales": 4}, "size of the smallest scale must be at least 16, got 8"),
+        ({"scales": 0}, "scales must be at least 1, got 0"),
+        ({"size": 512, "scales": [128, 256]}, "size must be the last of scales=[128, 256], got 512; set size=256, or"),
+        ({"scales": True}, "scales must be auto, how many there are, or a list of their sizes, got True"),
+        ({"scales": []}, "scales must be auto, how many there are, or a list of their sizes, got []"),
+        ({"scales": "fine"}, "scales must be auto, how many there are, or a list of their sizes, got 'fine'"),
+        ({"scales": None}, "scales must be auto, how many there are, or a list of their sizes, got None"),
+        ({"scales": [32.5]}, "scales must be auto, how many there are, or a list of their sizes, got [32.5]"),
         ({"steps": 1.5}, "steps must be a whole number or a list of them, got 1.5"),
         ({"steps": True}, "steps must be a whole number or a list of them, got True"),
         ({"steps": "many"}, "steps must be a whole number or a list of them, got 'many'"),
@@ -221,9 +233,22 @@ def test_configs_are_not_shared():
             {"scale": {"tile": 512}, "loss": {"style_distance": "sliced_wasserstein"}},
             "scale.tile must be off or auto with sliced_wasserstein, which needs whole maps, got 512",
         ),
+        ({"scale": {"devices": 0}}, "scale.devices must be at least 1, got 0"),
+        (
+            {"scale": {"devices": "all"}},
+            "scale.devices must be auto or a number of devices, got 'all'; for example scale.devices=2",
+        ),
+        (
+            {"scale": {"devices": 500}},
+            f"scale.devices must be at most {jax.device_count()}, the devices that there are, got 500; use scale.devices=auto",
+        ),
+        (
+            {"scale": {"devices": 2}, "loss": {"style_distance": "sliced_wasserstein"}},
+            "scale.devices must be 1 or auto with sliced_wasserstein, which needs whole maps, got 2",
+        ),
     ],
 )
-def test_tiles_that_cannot_be(settings: dict[str, Any], message: str):
+def test_tiles_and_devices_that_cannot_be(settings: dict[str, Any], message: str):
     with pytest.raises(InputError) as caught:
         to_spec(make_config(settings), architecture="vgg19")
     assert str(caught.value) == message

@@ -91,7 +91,7 @@ def test_a_file_in_the_way_is_one_clear_line(tmp_path: Path, below: str):
 
 
 def test_a_config_that_cannot_be_written_gives_the_claim_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(Path, "write_bytes", _disk_full)
+    monkeypatch.setattr(Path, "open", _disk_full)
     with pytest.raises(InputError, match="no space left on device"):
         create_run_folder(tmp_path, "seed: 0\n")
     assert list(tmp_path.iterdir()) == []

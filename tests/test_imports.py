@@ -76,6 +76,7 @@ GATES = {
     "orbax": ["nst_jax.runs.checkpoint"],
     "filelock": ["nst_jax.runs.claim", "nst_jax.sweeps.folder"],
     "torch": ["nst_jax.networks.convert_torch"],
+    "ray": ["nst_jax.sweeps.cluster"],
 }
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -208,6 +209,15 @@ def test_matched_colors_change_the_style_that_is_seen(vgg):
     plain, matched = (run(vgg, spec_of(steps=1, scales=[16], color=color)) for color in ("style", "match"))
     assert plain.rows[0]["style"] != matched.rows[0]["style"]
     assert plain.rows[0]["content"] == matched.rows[0]["content"]
+
+
+def test_a_stage_keeps_each_of_its_pictures_once():
+    inputs = job.Inputs(CONTENT, (STYLE,))
+    first, second = stages = job.plan(inputs, spec_of(scales=[16, 32], steps=[1, 1]))
+    assert second.coarser is first.content
+    np.testing.assert_array_equal(second.detail, resize(CONTENT, (19, 32)) - resize(resize(CONTENT, (10, 16)), (19, 32)))
+    kept = [job.needs({}, stage, spec_of()).arrays[1] for stage in stages]
+    assert not [leaf for leaf in jax.tree.leaves(kept) if isinstance(leaf, jax.Array | np.ndarray)]
 
 
 @pytest.mark.parametrize("options", [{"content_weight": 0}, {"content_layers": []}])

@@ -172,6 +172,10 @@ def test_masks_become_regions_that_add_up():
         ({"style": {"blend": [1]}}, "style.blend must be a list of one number for each of the 2 styles, got [1]"),
         ({"style": {"scale": [1, 0]}}, "style.scale must be above 0, got 0.0"),
         ({"style": {"layers": [["relu9_1"], []]}}, "style.layers must be among loss.style_layers, relu1_1; got 'relu9_1'"),
+        (
+            {"loss": SHALLOW | {"style_layers": []}, "style": {"layers": [["relu1_1"], []]}},
+            "style.layers must be among loss.style_layers, none; got 'relu1_1'",
+        ),
         ({"style": {"layers": [[], []]}}, "every layer must have a style in each region, got none for relu1_1"),
         ({"mask": {"weights": [1, 2]}}, "mask.weights must be a list of one number for each of the 1 regions, got [1.0, 2.0]"),
         ({"mask": {"regions": ["a", "b", "rest"]}}, "styles must be one, or one for each of the 3 regions, got 2"),

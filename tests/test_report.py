@@ -133,6 +133,8 @@ def test_values_without_a_logarithm_leave_a_gap_and_empty_terms_go():
     assert list(drawn) == ["step", "size", "seconds", "loss", "content", "style"]
     assert np.isnan(drawn["content"]).tolist() == [True, True, False]
     assert json.loads(json.dumps(loss_chart([{**rows(1)[0], "loss": None}])))
+    nothing = {term: 0.0 for term in ("loss", "content", "style", "tv")}
+    assert json.loads(json.dumps(loss_chart([{**rows(1)[0], **nothing}])))
 
 
 def test_terms_that_others_add_are_drawn():

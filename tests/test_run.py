@@ -85,6 +85,16 @@ def test_without_run_dir_the_folder_is_named_after_the_time(main):
     assert Path(out.split(":")[0]).is_file()
 
 
+def test_a_plan_says_what_each_scale_takes_and_runs_nothing(main):
+    code, out, _ = main(*TINY, "style.path=style.png", "scales=[24,32]", "steps=[3,2]", "--plan", "scale.tile=64")
+    rows = [line.split() for line in out.splitlines()[:3]]
+    assert code == 0
+    assert [row[0] for row in rows] == ["scale", "24", "32"]
+    assert [(row[2], row[3]) for row in rows[1:]] == [("3", "1"), ("2", "1")]
+    assert all("GiB" in row for row in rows[1:])
+    assert not Path("runs").exists()
+
+
 def test_a_notice_is_said_once_and_kept(main, monkeypatch: pytest.MonkeyPatch):
     notice = "a drawing takes the photograph's place"
 
@@ -117,6 +127,8 @@ def test_a_notice_is_said_once_and_kept(main, monkeypatch: pytest.MonkeyPatch):
         (["network.name=vgg9"], "parameters must be one of "),
         (["-m", "size=24,8"], "size must be at least 16, got 8"),
         (["-m", "run.dir=x", "seed=1,2"], "run.dir must not be set with -m"),
+        (["-m", "scale.hosts=auto", "seed=1,2"], "scale.hosts must be off with -m, got 'auto'"),
+        (["scale.hosts=auto"], "scale.hosts=auto must be started by srun, or with MASTER_ADDR"),
     ],
 )
 def test_a_mistake_is_one_line_and_leaves_nothing(main, arguments: list[str], message: str):

@@ -53,6 +53,16 @@ def test_a_badly_scaled_quadratic_is_minimized(name, steps):
     assert int(last.recoveries) == 0
 
 
+def test_momentum_comes_back_from_a_leap_of_the_loss():
+    def steep(x):
+        return jnp.sum((4 * (x - GOAL)) ** 6)
+
+    states = course("momentum", steep, jnp.full(SHAPE, 1.0), 200, learning_rate=0.02)
+    assert float(steep(jnp.full(SHAPE, 1.0) - 0.02 * jax.grad(steep)(jnp.full(SHAPE, 1.0)))) > 1e6
+    assert int(states[-1].recoveries) > 0
+    assert float(states[-1].loss) < 1e-2 * float(states[1].loss)
+
+
 def test_lbfgs_needs_far_fewer_evaluations_than_steepest_descent():
     slow = jnp.full(SHAPE, 0.5)
     for _ in range(40):

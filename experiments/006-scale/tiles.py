@@ -4,14 +4,15 @@
     python experiments/006-scale/tiles.py --size 4096 --tiles 512 --repeats 1
 
 A picture of noise of 4:3 at the longer side `--size`; Gram matrices of relu1_1 ... relu5_1, content of relu4_2. "blocks" is the
-whole picture with `network.remat=blocks`. Peak memory is that of the process so far, so that one tile a process tells it.
+whole picture with `network.remat=blocks`. Peak memory is the process's during the evaluations, after compiling (Linux).
 """
 
 import argparse
 import json
-import resource
 import statistics
+import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -20,6 +21,7 @@ import numpy as np
 
 from nst_jax import networks
 from nst_jax.cache import use_compilation_cache
+from nst_jax.memory import give_back
 from nst_jax.objective.objective import LossWeights, ObjectiveSpec, Styles, loss, make_targets
 
 STYLE = tuple(f"relu{i}_1" for i in range(1, 6))
@@ -36,7 +38,13 @@ def main() -> None:
     use_compilation_cache()
     found = {tile: evaluation(options.size, tile, options.pooling) for tile in options.tiles.split(",")}
     image = jnp.asarray(np.random.default_rng(0).random((1, options.size * 3 // 4, options.size, 3), np.float32))
-    results = {tile: run(image) for tile, (run, _) in found.items()}
+    peaks, results = {}, {}
+    for tile, (run, _) in found.items():
+        forget_peak()
+        before = peak_gib()
+        results[tile] = jax.block_until_ready(run(image))
+        peaks[tile] = peak_gib()
+        print(f"resident before: {before:.2f} GiB", file=sys.stderr)
     seconds: dict[str, list[float]] = {tile: [] for tile in found}
     for _ in range(options.repeats):
         for tile, (run, _) in found.items():
@@ -49,7 +57,7 @@ def main() -> None:
         row |= {"compile_s": round(found[tile][1], 1), "seconds": round(statistics.median(seconds[tile] or [0]), 3)}
         row |= {"loss_error": abs(float(value / first[0]) - 1)}
         row |= {"gradient_error": float(jnp.linalg.norm(gradient - first[1]) / jnp.linalg.norm(first[1]))}
-        row |= {"peak_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2)}
+        row |= {"peak_gib": round(peaks[tile], 2)}
         print(json.dumps(row), flush=True)
 
 
@@ -62,9 +70,22 @@ def evaluation(size: int, tile: str, pooling: str) -> tuple[Any, float]:
     targets = jax.jit(make_targets, static_argnames="spec")(net.params, content, Styles((style,)), spec=spec)
     weights = LossWeights({"relu4_2": jnp.float32(1e-3)}, {name: jnp.float32(0.2) for name in STYLE}, jnp.float32(0))
     began = time.perf_counter()
-    evaluate: Any = jax.jit(jax.value_and_grad(lambda x, *rest: loss(net.params, x, *rest, spec=spec)[0]))
-    compiled = evaluate.lower(content, targets, weights).compile()
-    return lambda image: compiled(image, targets, weights), time.perf_counter() - began
+    evaluate: Any = jax.jit(jax.value_and_grad(lambda x, params, *rest: loss(params, x, *rest, spec=spec)[0]))
+    compiled = evaluate.lower(content, net.params, targets, weights).compile()
+    give_back()
+    print(f"temporary memory of {tile}: {compiled.memory_analysis().temp_size_in_bytes / 2**30:.2f} GiB", file=sys.stderr)
+    return lambda image: compiled(image, net.params, targets, weights), time.perf_counter() - began
+
+
+def forget_peak() -> None:
+    """From here on the peak of the process's memory is measured anew."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_gib() -> float:
+    """The largest resident memory of the process since then."""
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 2**20
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float
 
+from nst_jax.images.strips import strips
+
 Pixels = Float[np.ndarray, "1 _h _w 3"]
 Matrix = Float[np.ndarray, "3 3"]
 
@@ -59,24 +61,45 @@ def from_oklab(lab: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 3"]:
 
 def luminance(pixels: Pixels) -> Pixels:
     """The picture in shades of grey, of the same lightness everywhere."""
-    lab = to_oklab(pixels)
-    lab[..., 1:] = 0
-    return from_oklab(lab)
+    return _by_strips(lambda strip: _gray(_lightness(strip)), pixels)
+
+
+def _lightness(pixels: Pixels) -> Float[np.ndarray, "1 _h _w"]:
+    return to_oklab(pixels)[..., 0].copy()  # a view would keep the axes of color
+
+
+def _gray(lightness: Float[np.ndarray, "1 _h _w"]) -> Pixels:
+    return from_oklab(np.stack([lightness, np.zeros_like(lightness), np.zeros_like(lightness)], -1))
+
+
+def _by_strips(make: Callable[..., Pixels], *pictures: Float[np.ndarray, "1 h w *c"]) -> Pixels:
+    """What is made of each pixel of pictures of one size; of large ones the float64 arrays on the way would fill the memory."""
+    height, width = pictures[0].shape[1:3]
+    made = np.empty((1, height, width, 3), np.float32)
+    for rows in strips(height, width):
+        made[:, rows] = make(*(picture[:, rows] for picture in pictures))
+    return made
 
 
 def match_luminance(style: Pixels, content: Pixels) -> Pixels:
     """The style in shades of grey, its lightness moved and stretched to mean and deviation of the content's."""
-    lab, goal = to_oklab(style), to_oklab(content)[..., 0]
-    light = lab[..., 0]
-    light = (light - light.mean()) * (goal.std() / max(light.std(), EPSILON)) + goal.mean()
-    return from_oklab(np.stack([np.clip(light, 0, 1), np.zeros_like(light), np.zeros_like(light)], -1))
+    light, goal = (
+        np.concatenate([_lightness(pixels[:, rows]) for rows in strips(pixels.shape[1], pixels.shape[2])], axis=1)
+        for pixels in (style, content)
+    )
+    mean, stretch, shift = light.mean(), goal.std() / max(light.std(), EPSILON), goal.mean()
+    return _by_strips(lambda strip: _gray(np.clip((strip - mean) * stretch + shift, 0, 1)), light)
 
 
 def with_colors(painted: Pixels, content: Pixels) -> Pixels:
     """The lightness of one picture with the colors, a and b, of another of the same size."""
-    lab = to_oklab(content)
-    lab[..., 0] = to_oklab(painted)[..., 0]
-    return from_oklab(lab)
+
+    def strip(painted: Pixels, content: Pixels) -> Pixels:
+        lab = to_oklab(content)
+        lab[..., 0] = _lightness(painted)
+        return from_oklab(lab)
+
+    return _by_strips(strip, painted, content)
 
 
 def match_covariance(style: Pixels, content: Pixels, root: Callable[[Matrix, Matrix], Matrix]) -> Pixels:

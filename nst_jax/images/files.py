@@ -3,20 +3,22 @@
 import hashlib
 import io
 import json
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import tifffile
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, UInt16
 from PIL import Image, ImageCms, PngImagePlugin
 
-from nst_jax.disk import replace_file
+from nst_jax.disk import replacing
 from nst_jax.errors import InputError, one_of
 from nst_jax.images.decode import decode
+from nst_jax.images.strips import strips
 
 MIN_SIDE = 16  # the network halves the sides four times
 _DESCRIPTION = 0x010E  # ImageDescription: the text tag that TIFF and EXIF share
@@ -97,12 +99,18 @@ def resize(pixels: Float[np.ndarray, "1 h w c"], height_width: tuple[int, int]) 
     height, width = height_width
     if pixels.shape[1:3] == height_width:
         return pixels
-    channels = [
-        Image.fromarray(np.ascontiguousarray(pixels[0, :, :, channel], np.float32))
-        .resize((width, height), Image.Resampling.LANCZOS)
-        for channel in range(pixels.shape[3])
-    ]  # fmt: skip
-    return np.clip(np.stack([np.asarray(channel) for channel in channels], axis=-1)[None], 0, 1)
+    resized = np.empty((1, height, width, pixels.shape[3]), np.float32)
+    for channel in range(pixels.shape[3]):
+        found = _as_image(pixels[0, :, :, channel]).resize((width, height), Image.Resampling.LANCZOS)
+        resized[0, :, :, channel] = np.clip(np.asarray(found), 0, 1)
+    return resized
+
+
+def _as_image(channel: Float[np.ndarray, "h w"]) -> Image.Image:
+    image = Image.new("F", (channel.shape[1], channel.shape[0]))
+    for rows in strips(*channel.shape):
+        image.paste(Image.fromarray(np.ascontiguousarray(channel[rows], np.float32)), (0, rows.start))
+    return image
 
 
 def write_image(path: str | Path, pixels: Float[np.ndarray, "1 h w 3"], *, text: Mapping[str, str] | None = None) -> None:
@@ -121,13 +129,13 @@ def write_image(path: str | Path, pixels: Float[np.ndarray, "1 h w 3"], *, text:
     """
     path = Path(path)
     encode = _ENCODERS[one_of("extension of an image to write", path.suffix.lower(), tuple(_ENCODERS))]
-    if not np.isfinite(pixels).all():
+    if not np.isfinite([pixels.min(), pixels.max()]).all():
         raise InputError(f"pixels to write to {path} must be finite, got NaN or infinity")
-    try:
-        data = encode(np.clip(pixels[0], 0, 1), dict(text or {}))
-    except ValueError as error:
-        raise InputError(f"image {path} must fit its format, got {error}; write a .png") from error
-    replace_file(path, data)
+    with replacing(path) as stream:
+        try:
+            encode(stream, pixels[0], dict(text or {}))
+        except ValueError as error:
+            raise InputError(f"image {path} must fit its format, got {error}; write a .png") from error
 
 
 def read_text(path: str | Path) -> dict[str, str]:
@@ -150,38 +158,44 @@ def _srgb_profile() -> bytes:
     return bytes(profile)
 
 
-def _to_8_bits(pixels: Float[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
-    return np.round(pixels * 255).astype(np.uint8)
+def _in_8_bits(pixels: Float[np.ndarray, "h w 3"]) -> Image.Image:
+    height, width, _ = pixels.shape
+    image = Image.new("RGB", (width, height))
+    for rows in strips(height, width):
+        samples = np.round(np.clip(pixels[rows], 0, 1) * 255).astype(np.uint8)
+        image.paste(Image.fromarray(samples), (0, rows.start))
+    return image
 
 
-def _encode_png(pixels: Float[np.ndarray, "h w 3"], text: dict[str, str]) -> bytes:
+def _encode_png(stream: BinaryIO, pixels: Float[np.ndarray, "h w 3"], text: dict[str, str]) -> None:
     entries = PngImagePlugin.PngInfo()
     for key, value in text.items():
         entries.add_itxt(key, value)
-    return _encode_with_pillow(pixels, format="PNG", pnginfo=entries)
+    _in_8_bits(pixels).save(stream, format="PNG", icc_profile=_srgb_profile(), pnginfo=entries)
 
 
-def _encode_jpeg(pixels: Float[np.ndarray, "h w 3"], text: dict[str, str]) -> bytes:
-    return _encode_with_pillow(pixels, format="JPEG", quality=95, subsampling=0, exif=_exif(text))
+def _encode_jpeg(stream: BinaryIO, pixels: Float[np.ndarray, "h w 3"], text: dict[str, str]) -> None:
+    out = io.BytesIO()  # into a file on disk Pillow would write by itself, and overlook a disk that takes only a part
+    form = {"format": "JPEG", "quality": 95, "subsampling": 0}
+    _in_8_bits(pixels).save(out, icc_profile=_srgb_profile(), exif=_exif(text), **form)
+    stream.write(out.getbuffer())
 
 
-def _encode_webp(pixels: Float[np.ndarray, "h w 3"], text: dict[str, str]) -> bytes:
-    return _encode_with_pillow(pixels, format="WEBP", quality=95, exif=_exif(text))
+def _encode_webp(stream: BinaryIO, pixels: Float[np.ndarray, "h w 3"], text: dict[str, str]) -> None:
+    _in_8_bits(pixels).save(stream, format="WEBP", quality=95, icc_profile=_srgb_profile(), exif=_exif(text))
 
 
-def _encode_tiff(pixels: Float[np.ndarray, "h w 3"], text: dict[str, str]) -> bytes:
-    out = io.BytesIO()
-    description = json.dumps(text) if text else None
-    form = {"byteorder": "<", "photometric": "rgb", "compression": "zlib", "metadata": None, "software": False}
-    samples = np.round(pixels.astype(np.float64) * 65535).astype(np.uint16)
-    tifffile.imwrite(out, samples, description=description, iccprofile=_srgb_profile(), **form)
-    return out.getvalue()
+def _to_16_bits(pixels: Float[np.ndarray, "r w 3"]) -> UInt16[np.ndarray, "r w 3"]:
+    return np.round(np.clip(pixels, 0, 1).astype(np.float64) * 65535).astype("<u2")
 
 
-def _encode_with_pillow(pixels: Float[np.ndarray, "h w 3"], **options: Any) -> bytes:
-    out = io.BytesIO()
-    Image.fromarray(_to_8_bits(pixels)).save(out, icc_profile=_srgb_profile(), **options)
-    return out.getvalue()
+def _encode_tiff(stream: BinaryIO, pixels: Float[np.ndarray, "h w 3"], text: dict[str, str]) -> None:
+    height, width, _ = pixels.shape
+    rows = min(height, max(1, 2**18 // (6 * width)))  # strips of 256 KB
+    packed = (zlib.compress(_to_16_bits(pixels[top : top + rows]).tobytes()) for top in range(0, height, rows))
+    form: dict[str, Any] = {"byteorder": "<", "photometric": "rgb", "compression": "zlib", "metadata": None, "software": False}
+    form |= {"shape": pixels.shape, "dtype": np.uint16, "rowsperstrip": rows, "iccprofile": _srgb_profile()}
+    tifffile.imwrite(stream, packed, description=json.dumps(text) if text else None, **form)
 
 
 def _exif(text: dict[str, str]) -> bytes:
@@ -191,7 +205,7 @@ def _exif(text: dict[str, str]) -> bytes:
     return exif.tobytes() if text else b""
 
 
-_ENCODERS: dict[str, Callable[[Float[np.ndarray, "h w 3"], dict[str, str]], bytes]] = {
+_ENCODERS: dict[str, Callable[[BinaryIO, Float[np.ndarray, "h w 3"], dict[str, str]], None]] = {
     ".png": _encode_png,
     ".jpg": _encode_jpeg,
     ".jpeg": _encode_jpeg,

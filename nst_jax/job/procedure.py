@@ -64,7 +64,8 @@ def transfer(
 def needs(params: Params, stage: Stage, spec: JobSpec, jobs: int = 0) -> Needs:
     """What decides the programs of a stage, of one job alone or of several together."""
     objective = fit(spec.objective, (stage.content.shape[1], stage.content.shape[2]), jobs)
-    return Needs(objective, spec.solver, stage.before, (params, _pictures(stage), _weights(spec)), jobs)
+    pictures = jax.tree.map(lambda array: jax.ShapeDtypeStruct(array.shape, jnp.float32), (stage.content, stage.styles))
+    return Needs(objective, spec.solver, stage.before, (params, pictures, _weights(spec)), jobs)
 
 
 def state_shapes(stage: Stage, spec: JobSpec) -> State:

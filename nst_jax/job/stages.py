@@ -23,7 +23,7 @@ class Stage(NamedTuple):
         styles: likewise, and how they are mixed.
         colors: the picture, at this size, whose colors the result gets; None if it keeps its own.
         before: height and width of the scale before.
-        detail: what the content has at this size and not at the one before; 0 where the loss asks for no content.
+        coarser: the content at the scale before; None where there is none, or the loss asks for no content.
         is_last: the finest one.
     """
 
@@ -33,8 +33,15 @@ class Stage(NamedTuple):
     styles: Styles
     colors: Pixels | None
     before: tuple[int, int] | None
-    detail: Pixels
+    coarser: Pixels | None
     is_last: bool
+
+    @property
+    def detail(self) -> Pixels:
+        """What the content has at this size and not at the one before, made anew each time; 0 if nobody asks for it."""
+        if self.coarser is None:
+            return np.zeros_like(self.content)
+        return self.content - resize(self.coarser, (self.content.shape[1], self.content.shape[2]))
 
 
 def plan(inputs: Inputs, spec: JobSpec) -> list[Stage]:
@@ -43,7 +50,10 @@ def plan(inputs: Inputs, spec: JobSpec) -> list[Stage]:
     recolored = [recolor(inputs.content, style, spec.color) for style in inputs.styles]
     content = recolored[0][0] if recolored else inputs.content
     seen = inputs._replace(content=content, styles=tuple(style for _, style in recolored))
-    return [_stage(i, seen, colors, spec) for i in range(len(spec.scales))]
+    stages: list[Stage] = []
+    for number in range(len(spec.scales)):
+        stages.append(_stage(number, seen, colors, spec, stages[-1].content if stages else None))
+    return stages
 
 
 def check_pictures(inputs: Inputs, spec: JobSpec) -> None:
@@ -87,17 +97,16 @@ def initial_image(stage: Stage, spec: JobSpec, init: Pixels | None) -> Pixels:
     return resize(source, (stage.content.shape[1], stage.content.shape[2]))
 
 
-def _stage(index: int, inputs: Inputs, colors: Pixels | None, spec: JobSpec) -> Stage:
+def _stage(index: int, inputs: Inputs, colors: Pixels | None, spec: JobSpec, coarser: Pixels | None) -> Stage:
     scale = spec.scales[index]
     height_width = _content_size(inputs.content, scale)
     content = resize(inputs.content, height_width)
     colors = None if colors is None else resize(colors, height_width)
-    before = _content_size(inputs.content, spec.scales[index - 1]) if index else None
-    detail = np.zeros_like(content)
-    if before and isinstance(spec.loss_weights, LossWeights) and any(spec.loss_weights.content.values()):
-        detail = content - resize(resize(inputs.content, before), height_width)
+    before = None if coarser is None else (coarser.shape[1], coarser.shape[2])
+    if not (isinstance(spec.loss_weights, LossWeights) and any(spec.loss_weights.content.values())):
+        coarser = None
     last = index == len(spec.scales) - 1
-    return Stage(index, scale, content, _styles_at(inputs, scale, spec), colors, before, detail, is_last=last)
+    return Stage(index, scale, content, _styles_at(inputs, scale, spec), colors, before, coarser, is_last=last)
 
 
 def _styles_at(inputs: Inputs, scale: Scale, spec: JobSpec) -> Styles:

@@ -217,19 +217,20 @@ def _add_sums(sums: Sums, spec: NetworkSpec, work: Work, params: Params, image: 
 
 
 def _over_tiles(work: Work, add: Callable[[Tiles, Array, Any], Any], start: Any) -> Any:
-    """What `add` makes, tile after tile, of `start`; the devices take turns."""
+    """What `add` makes, tile after tile, of `start`; the devices take turns.
+
+    One loop for all groups: of a loop each, those of one round are none, and XLA then holds the maps of several tiles.
+    """
     groups, devices = work
-    begun = 0
-    for group in groups:
-        first = (jax.lax.axis_index(AXIS) - begun) % devices if devices > 1 else 0
-        places, number = jnp.asarray(group.places), len(group.places)
+    kinds = jnp.asarray([kind for kind, group in enumerate(groups) for _ in group.places])
+    places = jnp.asarray([place for group in groups for place in group.places])
+    first = jax.lax.axis_index(AXIS) if devices > 1 else 0
 
-        def step(i: Array, so_far: Any, group: Tiles = group, places: Array = places, first: Any = first) -> Any:
-            return add(group, places[first + i * devices], so_far)
+    def step(i: Array, so_far: Any) -> Any:
+        number = first + i * devices
+        return jax.lax.switch(kinds[number], [functools.partial(add, group) for group in groups], places[number], so_far)
 
-        start = jax.lax.fori_loop(0, (number - first + devices - 1) // devices, step, start)
-        begun += number
-    return start
+    return jax.lax.fori_loop(0, (len(kinds) - first + devices - 1) // devices, step, start)
 
 
 def _share_out(work: Work, function: Callable[..., Any], *arguments: Any) -> Any:

@@ -28,6 +28,8 @@ Evaluate = Callable[[Image], tuple[tuple[Scalar, Terms], Image]]
 SUFFICIENT_DECREASE = 1e-4
 # Root mean square change of the image in the first step along a bare gradient, in units of [0, 1].
 FIRST_CHANGE = 0.02
+# A loss so many times that of the step before is the beginning of the end, with momentum.
+LEAP = 10
 # A direction is given up for the bare gradient after so many refusals in a row.
 MAX_REFUSALS = 8
 
@@ -177,7 +179,8 @@ def lbfgs(spec: SolverSpec) -> Solver:
         norm = jnp.sqrt(jnp.sum(gradient**2))
         length = FIRST_CHANGE * jnp.sqrt(1.0 * gradient.size) / jnp.maximum(norm, jnp.finfo(norm.dtype).tiny)
         begun = gradient, -gradient, length, jnp.zeros((), jnp.int32)
-        return _LbfgsState(*_choose(when, begun, tuple(inner[:4])), forget(inner.pairs, when))
+        gradient, direction, length, refusals = _choose(when, begun, tuple(inner[:4]))
+        return _LbfgsState(gradient, direction, length, refusals, forget(inner.pairs, when))
 
     def init(image: Image) -> State:
         zero = jnp.zeros_like(image)
@@ -197,8 +200,9 @@ def lbfgs(spec: SolverSpec) -> Solver:
         direction = descent(pairs, gradient)
         usable = curved & (jnp.sum(gradient * direction) < 0) & jnp.isfinite(jnp.sum(direction))
         following = gradient, direction, jnp.ones(()), jnp.zeros((), jnp.int32)
-        after = _LbfgsState(*_choose(usable, following, tuple(shorter[:4])), pairs)
+        new, direction, length, refusals = _choose(usable, following, tuple(shorter[:4]))
         given_up = shorter.refusals >= MAX_REFUSALS
+        after = _LbfgsState(new, direction, length, refusals, pairs)
         return fresh(after, jnp.where(enough, gradient, inner.gradient), jnp.where(enough, ~usable, given_up))
 
     def step(evaluate: Evaluate, state: State) -> State:
@@ -240,7 +244,7 @@ def momentum(spec: SolverSpec) -> Solver:
     """Gradient descent with momentum 0.9, v ← 0.9 v − rate · ∇, x ← x + v, as Mahendran and Vedaldi 2015 (sec. 2.2) have it.
 
     The rate falls by the steps of `spec.schedule`, and v is 0 again wherever it does. After a step to where the loss is not
-    finite: back to the last good image, with half the rate and v = 0.
+    finite, or has leapt (`LEAP`): back to the image before, with half the rate and v = 0.
     """
     factors, counts = zip(*(spec.schedule or ((1.0, 1),)), strict=True)
     starts = (0, *itertools.accumulate(counts[:-1]))
@@ -260,7 +264,7 @@ def momentum(spec: SolverSpec) -> Solver:
         after = state._replace(image=state.image + velocity, loss=loss, terms=terms, inner=moved)
         slower = _MomentumState(jnp.zeros_like(velocity), inner.good, inner.factor / 2, inner.steps + 1)
         back = state._replace(image=inner.good, recoveries=state.recoveries + 1, inner=slower)
-        return _choose(_finite(loss, gradient), after, back)
+        return _choose(_finite(loss, gradient) & (loss <= LEAP * state.loss), after, back)
 
     def carry(state: State, image: Image) -> State:
         del state

@@ -58,7 +58,8 @@ def loss_chart(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     for before, after in pairwise(rows):
         if before["scale"] != after["scale"]:
             plot.add_layout(Span(location=before["step"], dimension="height", line_color="#8a8f98", line_dash="dashed"))
-    _put_legend_above(plot)
+    if lines:  # a loss that is 0 from the first step on has none
+        _put_legend_above(plot)
     return _embedded(plot)
 
 

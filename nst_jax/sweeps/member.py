@@ -12,11 +12,12 @@ from hydra.types import HydraContext
 from omegaconf import open_dict
 
 from nst_jax.cache import use_compilation_cache
-from nst_jax.compose import as_config
+from nst_jax.compose import as_config, to_yaml
 from nst_jax.config import Config
 from nst_jax.errors import InputError
 from nst_jax.job import Outcome
 from nst_jax.perform import PREVIOUS, run, tell
+from nst_jax.resume import resume
 from nst_jax.runs.folder import RunFolder
 from nst_jax.sweeps.folder import SweepFolder
 
@@ -51,6 +52,8 @@ def in_folder(config: Config, path: Path | str) -> Config:
         raise InputError(
             f"run.dir must not be set with -m, got {config.run.dir!r}; set hydra.sweep.dir, the folder of them all"
         )
+    if config.scale.hosts == "auto":
+        raise InputError("scale.hosts must be off with -m, got 'auto'; start each run with its own processes, or sweep on one")
     return replace(config, run=replace(config.run, dir=str(path)))
 
 
@@ -64,23 +67,35 @@ def warm_started(config: Config, sweep: SweepFolder, number: int) -> Config:
 def perform_member(composed: Any) -> None:
     """Runs the member that Hydra is at, wherever its launcher has brought it. A failure is noted, not raised."""
     hydra = HydraConfig.get()
-    sweep, number = SweepFolder(Path(hydra.sweep.dir)), int(hydra.job.num)
+    config = in_folder(as_config(composed), hydra.runtime.output_dir)
+    perform(SweepFolder(Path(hydra.sweep.dir)), int(hydra.job.num), config)
+
+
+def perform(sweep: SweepFolder, number: int, config: Config) -> None:
+    """Runs a member, or goes on with it where a process that was killed has left it. A failure is noted, not raised."""
     use_compilation_cache()
     try:
-        config = warm_started(in_folder(as_config(composed), hydra.runtime.output_dir), sweep, number)
-        folder, outcome = run(config)
+        config = warm_started(config, sweep, number)
+        folder = RunFolder(Path(str(config.run.dir)))
+        folder, outcome = resume(folder.path) if _was_begun(folder, config) else run(config)
     except Exception as error:
         failed(sweep, number, error)
     else:
         ended(sweep, number, config, folder, outcome)
-        if outcome.stopped:
+        if outcome and outcome.stopped:
             raise KeyboardInterrupt  # and with it the sweep
 
 
-def ended(sweep: SweepFolder, number: int, config: Config, folder: RunFolder, outcome: Outcome) -> None:
-    """Notes that a member has its picture, and says so."""
-    sweep.note(number, "interrupted" if outcome.stopped else "done")
-    tell(folder, outcome, config.run.quiet)
+def _was_begun(folder: RunFolder, config: Config) -> bool:
+    """Whether the folder holds this very run: a launcher has begun it before, in a process that was killed since."""
+    return (folder.path / "config.yaml").exists() and folder.read_config() == to_yaml(config)
+
+
+def ended(sweep: SweepFolder, number: int, config: Config, folder: RunFolder, outcome: Outcome | None) -> None:
+    """Notes that a member has its picture, and says so if it has it only now."""
+    sweep.note(number, "interrupted" if outcome and outcome.stopped else "done")
+    if outcome:
+        tell(folder, outcome, config.run.quiet)
 
 
 def failed(sweep: SweepFolder, number: int, error: Exception) -> None:

@@ -69,11 +69,8 @@ def _go_on(sweep: SweepFolder, number: int, overrides: Sequence[str]) -> None:
     except Exception as error:
         failed(sweep, number, error)
         return
-    if outcome is None:
-        sweep.note(number, "done")
-        return
     ended(sweep, number, config, folder, outcome)
-    if outcome.stopped:
+    if outcome and outcome.stopped:
         raise KeyboardInterrupt
 
 

@@ -10,7 +10,7 @@ from nst_jax.errors import InputError, one_of
 from nst_jax.evaluate import scores
 from nst_jax.images.files import fit_long_side, read_image, resize
 from nst_jax.job import Pixels
-from nst_jax.perform import read_picture
+from nst_jax.perform import read_picture, specify
 from nst_jax.runs.folder import RunFolder
 from nst_jax.sweeps.folder import SweepFolder
 
@@ -47,7 +47,7 @@ def check_score(config: Config, score: str) -> None:
     if not score:
         return
     content, style = _pictures(config)
-    size = fit_long_side(content.shape[1], content.shape[2], config.size)
+    size = fit_long_side(content.shape[1], content.shape[2], specify(config).scales[-1].size)
     _total(scores(content, style, np.clip(resize(content, size), 0, 1)), score)
 
 

@@ -13,7 +13,7 @@ from hydra.types import HydraContext
 
 from nst_jax.cache import use_compilation_cache
 from nst_jax.errors import InputError
-from nst_jax.perform import specify
+from nst_jax.perform import PREVIOUS, specify
 from nst_jax.sweeps.folder import SweepFolder, create_sweep
 from nst_jax.sweeps.grid import Grid, product
 from nst_jax.sweeps.member import Member, compose_member
@@ -43,13 +43,39 @@ class Sweep:
         members = [compose_member(self.context, self.master, line, first + i) for i, line in enumerate(grid.members)]
         for member in members:
             specify(member.config)
+            self._check_order(member)
         return members
+
+    def _check_order(self, member: Member) -> None:
+        """Only one launcher makes sure that the picture of the member before is there."""
+        if member.config.init == PREVIOUS and self._launcher_name != "basic":
+            raise InputError(
+                f"init={PREVIOUS} must be in a sweep that runs its members one by one,"
+                f" got hydra/launcher={self._launcher_name}; leave hydra/launcher out"
+            )
+
+    @property
+    def _launcher_name(self) -> str:
+        return self.master.hydra.runtime.choices["hydra/launcher"]
 
     def launch(self, overrides: Sequence[Sequence[str]], first: int = 0) -> None:
         """Runs members; what Hydra could not even begin is noted as failed."""
-        for number, ended in enumerate(self.launcher.launch(overrides, initial_job_idx=first), first):
+        for number, ended in enumerate(self._launched(overrides, first), first):
             if ended.status == JobStatus.FAILED:
                 self.folder.note(number, "failed", " ".join(str(ended._return_value).split()))
+
+    def _launched(self, overrides: Sequence[Sequence[str]], first: int) -> Sequence[JobReturn]:
+        """What the launcher gives back. Published ones raise where there is no such cluster, or where they lose a job."""
+        try:
+            return self.launcher.launch(overrides, initial_job_idx=first)
+        except Exception as error:
+            if not type(self.launcher).__module__.startswith("hydra_plugins.hydra_"):
+                raise
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(
+                f"hydra/launcher={self._launcher_name} must bring every job to its end, got {type(error).__name__}: {reason};"
+                f" then python -m nst_jax.run --resume {self.folder.path} goes on"
+            ) from error
 
 
 def run_sweep(

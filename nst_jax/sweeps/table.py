@@ -66,7 +66,8 @@ def _results(folder: RunFolder, status: str) -> dict[str, Any]:
         return {}
     terms = {term: last[term] for term in TERMS}
     bare = {f"{term}_loss": _bare(last[term], config["loss"][f"{term}_weight"]) for term in ("content", "style")}
-    seconds = {"steps": last["step"], "seconds": round(manifest["seconds"]["total"], 2)}
+    total = manifest.get("seconds", {}).get("total")  # not of a run whose process was killed
+    seconds = {"steps": last["step"], "seconds": None if total is None else round(total, 2)}
     scores = _flat(manifest.get("scores") or {})
     first = {"score": scores["score"]} if "score" in scores else {}
     return first | terms | bare | seconds | scores
