@@ -26,6 +26,7 @@ from nst_jax.images.files import write_image
 FOLDER = Path(__file__).parent / "005-alexnet"
 RUNS = Path("runs") / "alexnet"
 SEEDS = (0, 1)
+LONG = 2400  # four times the steps
 TRAINED, TESTED = 2048, 1600
 GOAL, WINDOW = 0.25, 20  # a training error of 25 %, on average over 20 steps
 PLAIN = Recipe(dropout=False, crops=False, color=False)
@@ -39,6 +40,8 @@ RECIPES = {
     "no-crops": Recipe(crops=False),
     "no-color": Recipe(color=False),
     "tanh": Recipe(activation="tanh"),
+    "all-long": Recipe(steps=LONG),
+    "no-dropout-long": Recipe(steps=LONG, dropout=False),
 }
 
 

@@ -2,7 +2,7 @@
 
     pip install -e ".[inversion,lpips]"
     python -m experiments.inversion scales     # writes nst_jax/invert/scales.json
-    python -m experiments.inversion lbfgs momentum table3 restarts fields layers
+    python -m experiments.inversion lbfgs momentum table3 longer restarts fields layers
 
 Results grow in experiments/005-inversion/results.jsonl, a line for each layer, λ_V and solver; what is there is not done again.
 """
@@ -37,7 +37,9 @@ from nst_jax.types import Params
 FOLDER = Path(__file__).parent / "005-inversion"
 SCALES = Path(__file__).parents[1] / "nst_jax" / "invert" / "scales.json"
 LAYERS = ("relu1", "relu2", "relu3", "relu4", "relu5")
-STEPS = 100
+# Of L-BFGS: half of what the paper's schedule has, for networks and for descriptors.
+STEPS, DESCRIPTOR_STEPS = 200, 400
+LONGER = 350
 
 
 def scales() -> None:
@@ -86,6 +88,12 @@ def table3() -> None:
             _errors("alexnet", layer, tv, "lbfgs")
 
 
+def longer() -> None:
+    """The deeper layers again, with as many steps of L-BFGS as take the time of the paper's schedule."""
+    for layer in LAYERS[2:]:
+        _errors("alexnet", layer, usual_tv_weight(layer), "lbfgs", LONGER)
+
+
 def restarts() -> None:
     """Six starts of one picture at three depths, as in Fig. 7."""
     for layer, tv in (("relu2", 0.5), ("relu4", 5.0), ("relu5", 50.0)):
@@ -113,15 +121,16 @@ def _shape(name: str, layer: str) -> tuple[int, ...]:
     return features(network.params, jnp.asarray(picture("coffee")), (layer,), spec=network.spec)[layer].shape
 
 
-def _errors(name: str, layer: str, tv: float, solver: str) -> None:
+def _errors(name: str, layer: str, tv: float, solver: str, steps: int | None = None) -> None:
     """One line of results: the paper's error of each of the ten pictures, in percent."""
     file = FOLDER / "results.jsonl"
     key = {"representation": name, "layer": layer, "tv_weight": tv, "solver": solver}
     done = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
-    if any(key.items() <= line.items() for line in done):
+    wanted = key | ({} if steps is None else {"steps": steps})
+    if any(wanted.items() <= line.items() for line in done):
         return
     contents = [gray(picture(one)) if name in DESCRIPTORS else picture(one) for one in INVERTED]
-    found = _invert(name, layer, tv, solver, contents, Neurons())
+    found = _invert(name, layer, tv, solver, contents, Neurons(), steps)
     write_image(FOLDER / f"{layer}-{tv:g}-{solver}.jpg", row([found["pictures"][i] for i in (0, 1, 2, 8, 9)]))
     line = key | {name: found[name] for name in ("errors", "losses", "steps", "seconds")}
     with file.open("a") as stream:
@@ -129,32 +138,35 @@ def _errors(name: str, layer: str, tv: float, solver: str) -> None:
     print(key, f"{np.mean(found['errors']):.2f}", found["seconds"], flush=True)
 
 
-def _invert(name: str, layer: str, tv: float, solver: str, contents: list[Pixels], neurons: Neurons) -> dict[str, Any]:
+def _invert(
+    name: str, layer: str, tv: float, solver: str, contents: list[Pixels], neurons: Neurons, steps: int | None = None
+) -> dict[str, Any]:
     """Inverts the codes of several pictures in one program, each from noise of its own."""
     network = None if name in DESCRIPTORS else load(name, taps=(layer,))
     params, spec = (network.params, network.spec) if network else ({}, NetworkSpec())
-    config = InvertConfig(tv_weight=tv, solver=solver, steps=STEPS if solver == "lbfgs" else None)
+    given = steps or (DESCRIPTOR_STEPS if network is None else STEPS)
+    config = InvertConfig(tv_weight=tv, solver=solver, steps=given if solver == "lbfgs" else None)
     job = to_job(config, layer, spec, neurons, contents[0].size)
-    steps, objective = job.scales[0].steps, job.objective
+    count, objective = job.scales[0].steps, job.objective
     priors = PriorWeights(*(jnp.float32(weight) for weight in job.loss_weights))
     targets = jnp.stack([jax.jit(objective.targets)(params, jnp.asarray(content)) for content in contents])
     starts = jnp.stack(
         [jnp.asarray(start) for start in noise(0, contents[0].shape, mean_color(params), len(contents), gray=network is None)]
     )
     states = jax.jit(jax.vmap(functools.partial(init_state, solver=job.solver)))(starts)
-    one = functools.partial(run_chunk, spec=objective, solver=job.solver, capacity=steps)
+    one = functools.partial(run_chunk, spec=objective, solver=job.solver, capacity=count)
     several = jax.jit(jax.vmap(one, in_axes=(None, 0, 0, None, None)))
-    compiled = several.lower(params, states, targets, priors, jnp.int32(steps)).compile()
+    compiled = several.lower(params, states, targets, priors, jnp.int32(count)).compile()
     began = time.process_time()
-    states, metrics, _ = jax.block_until_ready(compiled(params, states, targets, priors, jnp.int32(steps)))
+    states, metrics, _ = jax.block_until_ready(compiled(params, states, targets, priors, jnp.int32(count)))
     seconds = time.process_time() - began  # of the processor: other programs may have a share of it
     scale = scale_of(weights.file_sha256(name) if network else None, layer)
     energies = jnp.mean(targets.reshape(len(contents), -1) ** 2, axis=1)
     errors = 100 * states.terms.content * energies / (scale or np.nan)
     return {
         "errors": np.round(errors, 3).tolist(),
-        "losses": np.asarray(metrics.loss).mean(0)[:: max(1, steps // 40)].round(5).tolist(),
-        "steps": steps,
+        "losses": np.asarray(metrics.loss).mean(0)[:: max(1, count // 40)].round(5).tolist(),
+        "steps": count,
         "seconds": round(seconds, 1),
         "pictures": [np.clip(np.asarray(image), 0, 1) for image in states.image],
     }
@@ -162,7 +174,7 @@ def _invert(name: str, layer: str, tv: float, solver: str, contents: list[Pixels
 
 def main() -> None:
     """Runs the parts that are named."""
-    parts = {part.__name__: part for part in (scales, lbfgs, restarts, fields, momentum, layers, table3)}
+    parts = {part.__name__: part for part in (scales, lbfgs, restarts, fields, momentum, layers, table3, longer)}
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="+", choices=parts)
     use_compilation_cache()
