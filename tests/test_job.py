@@ -10,7 +10,7 @@ import pytest
 from nst_jax import job
 from nst_jax.compose import make_config
 from nst_jax.errors import InputError
-from nst_jax.images.color import to_oklab
+from nst_jax.images.color import match_covariance, to_oklab, transport
 from nst_jax.images.files import resize
 from nst_jax.job import course
 from nst_jax.networks import Network, load
@@ -137,6 +137,7 @@ def test_every_start_is_where_the_first_step_is_taken(vgg):
     starts = {
         "content": resize(CONTENT, size),
         "style": resize(resize(STYLE, (16, 16)), size),
+        "recolored": match_covariance(resize(CONTENT, size), resize(STYLE, (16, 16)), transport),
         "mine.png": resize(waves(20, 30, 3.0), size),
     }
     for init, start in starts.items():

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from nst_jax.errors import InputError
-from nst_jax.images.color import recolor
+from nst_jax.images.color import match_covariance, recolor, transport
 from nst_jax.images.files import fit_long_side, resize
 from nst_jax.images.masks import check_aspect, check_regions, regions_at
 from nst_jax.job.description import Inputs, JobSpec, Pixels, Scale
@@ -90,9 +90,10 @@ def initial_image(stage: Stage, spec: JobSpec, init: Pixels | None) -> Pixels:
     """What the job starts from, at the size of its first stage; `init` is the picture for "file" and "adain"."""
     if spec.init == "noise":
         return np.asarray(jax.random.uniform(jax.random.key(spec.seed), stage.content.shape))
-    source = {"content": stage.content, "style": next(iter(stage.styles.pictures), None), "adain": init, "file": init}[
-        spec.init
-    ]
+    style = next(iter(stage.styles.pictures), stage.content)
+    if spec.init == "recolored":
+        return match_covariance(stage.content, style, transport)
+    source = {"content": stage.content, "style": style, "adain": init, "file": init}[spec.init]
     assert source is not None, "init='file' and init='adain' come with a picture"
     return resize(source, (stage.content.shape[1], stage.content.shape[2]))
 
