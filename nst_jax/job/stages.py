@@ -90,7 +90,7 @@ def initial_image(stage: Stage, spec: JobSpec, init: Pixels | None) -> Pixels:
     """What the job starts from, at the size of its first stage; `init` is the picture for "file" and "adain"."""
     if spec.init == "noise":
         return np.asarray(jax.random.uniform(jax.random.key(spec.seed), stage.content.shape))
-    style = next(iter(stage.styles.pictures), stage.content)
+    style = np.asarray(next(iter(stage.styles.pictures), stage.content))
     if spec.init == "recolored":
         return match_covariance(stage.content, style, transport)
     source = {"content": stage.content, "style": style, "adain": init, "file": init}[spec.init]
