@@ -68,7 +68,7 @@ GATES = {
         "nst_jax.images.drawing",
         "nst_jax.evaluate.__main__",
     ],
-    "rich": ["nst_jax.evaluate.__main__", "nst_jax.runs.__main__"],
+    "rich": ["nst_jax.evaluate.__main__", "nst_jax.plan", "nst_jax.runs.__main__"],
     "safetensors": ["nst_jax.networks"],
     "google": ["nst_jax.networks.convert_caffe"],
     "pickle": ["nst_jax.networks.convert_lpips", "nst_jax.networks.convert_torch"],

@@ -86,7 +86,7 @@ def test_without_run_dir_the_folder_is_named_after_the_time(main):
 
 
 def test_a_plan_says_what_each_scale_takes_and_runs_nothing(main):
-    code, out, _ = main(*TINY, "style.path=style.png", "scales=[24,32]", "steps=[3,2]", "--plan", "scale.tile=64")
+    code, out, _ = main(*OWN[:2], *TINY[2:], "scales=[24,32]", "steps=[3,2]", "--plan", "scale.tile=64")
     rows = [line.split() for line in out.splitlines()[:3]]
     assert code == 0
     assert [row[0] for row in rows] == ["scale", "24", "32"]
