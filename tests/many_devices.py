@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nst_jax import job, networks
-from nst_jax.networks.convnet import NetworkSpec
+from nst_jax.networks.convnet import ConvNet, NetworkSpec
 from nst_jax.objective.objective import LossWeights, ObjectiveSpec, Styles, loss, make_targets
 from nst_jax.optimize.solvers import SolverSpec
 from nst_jax.programs import compile_programs
@@ -29,8 +29,10 @@ def picture(seed: int, height: int, width: int) -> np.ndarray:
 
 def params_of(network: NetworkSpec, layers: tuple[str, ...]) -> Any:
     key = network.architecture, network.convolution
-    if key not in KEPT:
-        KEPT[key] = networks.load(network.architecture, convolution=network.convolution, taps=layers).params
+    if key not in KEPT and network.architecture == "vgg19":
+        KEPT[key] = networks.load("vgg19", convolution=network.convolution, taps=layers).params
+    elif key not in KEPT:  # drawn
+        KEPT[key] = ConvNet(network, layers).init(jax.random.key(0), jnp.zeros((1, 99, 99, 3)))["params"]
     return KEPT[key]
 
 
@@ -50,7 +52,7 @@ def compare(name: str, devices: int, size: tuple[int, int], *, masks: bool = Fal
     styles: Any = (picture(2, 60, 90), picture(3, 40, 33))[: 2 if masks else 1]
     left = (np.arange(size[1]) < 23)[None, None, :, None] * np.ones((1, *size, 1), np.float32)
     regions: Any = np.concatenate([left, 1 - left]).astype(np.float32) if masks else None
-    params = params_of(network, ("relu5",) if network.architecture == "alexnet" else ("relu5_1",))
+    params = params_of(network, ("relu5_1",) if network.architecture == "vgg19" else ("relu5",))
     found = []
     for number in (1, devices):
         spec = ObjectiveSpec(network, **layers, style_distance=distance, tile=tile if number > 1 else 0, devices=number)
@@ -118,7 +120,7 @@ if __name__ == "__main__":
     compare("by XLA", 3, (75, 40), convolution="xla")
     compare("masks, two styles", 3, (71, 50), masks=True, distance="wasserstein")
     compare("computed anew", 4, (64, 40), remat="blocks", content=("relu3_1",))
-    compare("alexnet", 3, (131, 100), architecture="alexnet", style=("relu1", "relu4"), content=("relu2",))
+    compare("alexnet", 3, (131, 100), architecture="alexnet2012", style=("relu1", "relu4"), content=("relu2",))
     compare("tiles", 3, (71, 90), tile=32, masks=True)
     whole_job("rows", 4, (64, 50), SolverSpec("adam"))
     whole_job("columns", 4, (50, 64), SolverSpec())
