@@ -14,6 +14,7 @@ import jax
 from nst_jax.agreement import agreed
 from nst_jax.errors import InputError
 from nst_jax.objective.objective import Objective
+from nst_jax.optimize import placement
 
 # Temporary bytes per pixel of one gradient in float32, and what a job holds beside it whatever its size.
 BYTES_PER_PIXEL = {"none": 2300, "blocks": 1800}
@@ -42,7 +43,8 @@ def fit(objective: Objective, height_width: tuple[int, int], jobs: int = 0) -> O
     tiles = TILES if objective.tile == "auto" else (int(objective.tile),)
     ways = [(remat, tile) for tile in tiles for remat in remats if remat == remats[0] or not tile]
     free, pixels = available_bytes(devices), height_width[0] * height_width[1] * max(jobs, 1)
-    fitting = [way for way in ways if free is None or needed_bytes(*way, pixels, devices) <= SHARE * free]
+    shared = devices, placement.parts(height_width, devices)
+    fitting = [way for way in ways if free is None or needed_bytes(*way, pixels, *shared) <= SHARE * free]
     remat, tile = (fitting or ways[-1:])[0]
     found = {"tile": tile, "devices": devices}
     changes = {name: value for name, value in found.items() if getattr(objective, name) != value}
@@ -51,28 +53,39 @@ def fit(objective: Objective, height_width: tuple[int, int], jobs: int = 0) -> O
 
 
 def _devices(objective: Objective, height: int) -> int:
-    """How many devices are kept busy by a picture: no more than it has parts of `LEAST_ROWS` rows."""
+    """How many devices are kept busy by a picture: no more than it has parts of `LEAST_ROWS` rows.
+
+    Several processes share all devices or none, when each does the same: none may be left with nothing to do.
+    """
     if objective.devices != "auto":
         return int(objective.devices)
-    return max(1, min(jax.device_count(), height // LEAST_ROWS))
+    busy = max(1, min(jax.device_count(), height // LEAST_ROWS))
+    return jax.device_count() if busy > 1 and jax.process_count() > 1 else busy
 
 
-def needed_bytes(remat: str, tile: int, pixels: int, devices: int = 1) -> int:
+def needed_bytes(remat: str, tile: int, pixels: int, devices: int = 1, parts: int = 1) -> int:
     """The memory that a job is expected to need at its peak, on each of its devices.
+
+    Args:
+        remat: see `nst_jax.networks.convnet.REMAT`.
+        tile: the longest side of a tile, in pixels; 0 is none.
+        pixels: of the image.
+        devices: that share its maps.
+        parts: that the solver's state is cut into: see `nst_jax.optimize.placement.parts`.
 
     Example:
         >>> [round(needed_bytes(*way, 4096 * 3072) / 2**30, 1) for way in (("none", 0), ("blocks", 0), ("none", 512))]
         [33.5, 27.6, 7.5]
-        >>> round(needed_bytes("none", 0, 4096 * 3072, 8) / 2**30, 1)
-        5.0
+        >>> [round(needed_bytes("none", 0, 4096 * 3072, 8, parts) / 2**30, 1) for parts in (8, 1)]
+        [5.0, 9.9]
     """
     maps = min(pixels, (tile + MARGIN) ** 2) if tile else pixels // devices
-    return FIXED_BYTES + maps * BYTES_PER_PIXEL[remat] + pixels * 12 * PICTURES // devices
+    return FIXED_BYTES + maps * BYTES_PER_PIXEL[remat] + pixels * 12 * PICTURES // parts
 
 
-def check_room(temporary: int, size: int) -> None:
-    """Raises InputError if the compiled programs of a scale take more memory, beside the arrays, than there is."""
-    free = available_bytes()
+def check_room(temporary: int, size: int, devices: int = 1) -> None:
+    """Raises InputError if the programs of a scale take more memory on each device, beside the arrays, than is free."""
+    free = available_bytes(devices)
     if free is not None and temporary > free:
         raise InputError(
             f"the scale {size} must fit into memory, but a step takes {temporary / 2**30:.1f} GiB of the"

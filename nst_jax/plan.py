@@ -6,6 +6,7 @@ from rich.table import Table
 from nst_jax import job
 from nst_jax.config import Config
 from nst_jax.memory import available_bytes, needed_bytes
+from nst_jax.optimize.placement import parts
 from nst_jax.perform import prepare
 from nst_jax.programs import compile_ahead
 
@@ -28,7 +29,7 @@ def show_plan(config: Config) -> None:
         for stage, need, compiled in zip(stages, needs, pending, strict=True):
             objective, (height, width) = need.objective, stage.content.shape[1:3]
             tile, devices = int(objective.tile), int(objective.devices)
-            expected = needed_bytes(objective.network.remat, tile, height * width, devices)
+            expected = needed_bytes(objective.network.remat, tile, height * width, devices, parts((height, width), devices))
             table.add_row(
                 *(str(stage.scale.size), f"{width}x{height}", str(stage.scale.steps), str(devices)),
                 *(f"{tile} px" if tile else "whole", objective.network.remat.replace("none", "nothing")),

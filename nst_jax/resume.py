@@ -31,9 +31,7 @@ def resume(path: Path) -> tuple[RunFolder, job.Outcome | None]:
     config = _recorded_config(folder)
     join(config.scale.hosts, needed=False)
     if not leads():
-        prepared = prepare(quiet(config))
-        accompany(prepared, _shared_place(prepared, None))
-        return folder, None
+        return folder, _accompany(config, folder)
     with sole_writer(path):
         before = folder.read_manifest() if folder.manifest.exists() else None
         if before and before["status"] == "finished":
@@ -45,6 +43,14 @@ def resume(path: Path) -> tuple[RunFolder, job.Outcome | None]:
             prepared = _same_run(prepared, before)
         with failure_kept(prepared, folder):
             return folder, perform(prepared, folder, _shared_place(prepared, _place(prepared, folder)))
+
+
+def _accompany(config: Config, folder: RunFolder) -> None:
+    """What all processes but the first do, unless there is nothing to do."""
+    if folder.manifest.exists() and folder.read_manifest()["status"] == "finished":
+        return
+    prepared = prepare(quiet(config))
+    accompany(prepared, _shared_place(prepared, None))
 
 
 def _recorded_config(folder: RunFolder) -> Config:

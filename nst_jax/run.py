@@ -26,7 +26,6 @@ from nst_jax.errors import InputError
 from nst_jax.job import Outcome
 from nst_jax.paths import data_folder
 from nst_jax.perform import accompany, prepare, quiet, run, tell
-from nst_jax.plan import show_plan
 from nst_jax.processes import ProcessLost, join, leads, together
 from nst_jax.resume import resume
 from nst_jax.runs.folder import RunFolder
@@ -79,10 +78,9 @@ def _go_on(path: Path) -> int:
         resume_sweep(path)
         return 0
     folder, outcome = resume(path)
-    if outcome is None and not leads():
-        return 0
     if outcome is None:
-        print(f"{folder.result}: the run has finished already; nothing to do")
+        if leads():
+            print(f"{folder.result}: the run has finished already; nothing to do")
         return 0
     return _conclude(folder, outcome, quiet=False)
 
@@ -114,6 +112,8 @@ def _act() -> int:
             return 0
         use_compilation_cache()
         if plan_only:
+            from nst_jax.plan import show_plan  # which runs have no need of
+
             show_plan(config)
             return 0
         join(config.scale.hosts)

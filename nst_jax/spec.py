@@ -126,6 +126,8 @@ def _devices(value: Any, style_distance: str) -> int | str:
         raise InputError(
             f"scale.devices must be at most {most}, the devices that there are, got {value}; use scale.devices=auto"
         )
+    if value not in (1, most) and jax.process_count() > 1:
+        raise InputError(f"scale.devices must be auto, or all {most} of several processes, got {value}; use scale.devices=auto")
     return value
 
 

@@ -1,5 +1,6 @@
 """Rematerialization: equal values and gradients, less memory; its choice from what is free."""
 
+import dataclasses
 import functools
 import platform
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from nst_jax import memory, networks
+from nst_jax.errors import InputError
 from nst_jax.networks.convnet import REMAT, NetworkSpec, features
 from nst_jax.objective.objective import ObjectiveSpec
 
@@ -67,6 +69,33 @@ def test_auto_computes_anew_or_by_tiles_only_where_memory_is_short(monkeypatch, 
     assert memory.fit(spec_with("auto", "auto"), (2048, 1024)) == spec_with(*chosen)
     for remat in sorted(set(REMAT) - {"auto"}):
         assert memory.fit(spec_with(remat, 320), (2048, 1024)) == spec_with(remat, 320)
+
+
+@pytest.mark.parametrize(
+    ("height", "processes", "chosen"),
+    [(64, 1, 1), (300, 1, 2), (4096, 1, 8), (64, 2, 1), (300, 2, 8)],  # of several processes none is left out
+)
+def test_auto_takes_the_devices_that_a_picture_keeps_busy(monkeypatch, height, processes, chosen):
+    monkeypatch.setattr(jax, "device_count", lambda: 8)
+    monkeypatch.setattr(jax, "process_count", lambda: processes)
+    monkeypatch.setattr(memory, "available_bytes", lambda devices: None)
+    objective = dataclasses.replace(spec_with("none", 0), devices="auto")
+    assert memory.fit(objective, (height, 400)).devices == chosen
+    assert memory.fit(objective, (height, 400), jobs=3).devices == 1
+
+
+def test_a_state_that_cannot_be_cut_counts_whole(monkeypatch):
+    monkeypatch.setattr(memory, "available_bytes", lambda devices: 4 * 2**30)
+    objective = dataclasses.replace(spec_with("none", "auto"), devices=8)
+    assert memory.fit(objective, (2048, 2048)).tile == 0
+    assert memory.fit(objective, (2047, 2049)).tile != 0
+
+
+def test_a_step_that_takes_more_than_is_free_is_not_begun(monkeypatch):
+    monkeypatch.setattr(memory, "available_bytes", lambda devices: 8 * 2**30 // devices)
+    memory.check_room(7 * 2**30, 512)
+    with pytest.raises(InputError, match=r"the scale 512 must fit into memory, but a step takes 7.0 GiB of the 4.0 that are"):
+        memory.check_room(7 * 2**30, 512, 2)
 
 
 def test_free_memory_is_the_smaller_of_the_machine_s_and_the_group_s(monkeypatch, tmp_path):

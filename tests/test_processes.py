@@ -23,7 +23,7 @@ JOB = ["content=tubingen", "style=starry", "loss=gatys", "loss.content_layers=[r
 
 
 def command(folder: Path, *settings: str) -> list[str]:
-    return [sys.executable, "-m", "nst_jax.run", *JOB, f"run.dir={folder}", "scales=[48,64]", "scale.devices=4", *settings]
+    return [sys.executable, "-m", "nst_jax.run", *JOB, f"run.dir={folder}", *settings]
 
 
 BEGUN: list[subprocess.Popen[str]] = []
@@ -64,12 +64,13 @@ def wait_for(event: Callable[[], Any], processes: list[subprocess.Popen[str]]) -
 
 
 def test_two_processes_paint_the_picture_of_one_and_the_first_keeps_the_record(tmp_path: Path):
+    job = ["scales=[48,352]", "steps=[3,4]"]  # the first scale is made by each process for itself, the second by both
     alone = subprocess.run(
-        command(tmp_path / "alone", "steps=[3,4]"),
+        command(tmp_path / "alone", *job),
         env=os.environ | {"JAX_NUM_CPU_DEVICES": "4"}, cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert alone.returncode == 0, alone.stderr
-    both = start(command(tmp_path / "both", "steps=[3,4]", "scale.hosts=auto"), 2)
+    both = start(command(tmp_path / "both", *job, "scale.hosts=auto"), 2)
     ends = [process.communicate() for process in both]
     assert [process.returncode for process in both] == [0, 0], ends
     assert "loss" in ends[0][0]
@@ -83,7 +84,8 @@ def test_two_processes_paint_the_picture_of_one_and_the_first_keeps_the_record(t
 @pytest.mark.parametrize("victim", [0, 1])
 def test_when_one_dies_the_others_end_and_the_run_goes_on_from_its_checkpoint(tmp_path: Path, victim: int):
     folder = RunFolder(tmp_path / "run")
-    both = start(command(folder.path, "steps=[2,100000]", "run.checkpoint_every_s=0.5", "scale.hosts=auto"), 2)
+    job = ["scales=[48,64]", "steps=[2,100000]", "scale.devices=4"]
+    both = start(command(folder.path, *job, "run.checkpoint_every_s=0.5", "scale.hosts=auto"), 2)
     wait_for(lambda: [path for path in folder.checkpoints.glob("0*") if path.name.isdigit()], both)
     both[victim].send_signal(signal.SIGKILL)
     _, said = both[1 - victim].communicate(timeout=60)

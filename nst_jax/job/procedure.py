@@ -47,13 +47,16 @@ def transfer(
     stages = plan(inputs, spec)[resume.stage if resume else 0 :]
     compile_seconds, reply = 0.0, None
     procedure = steps_of(params, stages, spec, init=inputs.init, observe=observe, chunk_at=chunk_at, resume=resume)
-    with compile_ahead([needs(params, stage, spec) for stage in stages]) as pending:
+    wanted = [needs(params, stage, spec) for stage in stages]
+    with compile_ahead(wanted) as pending:
         try:
             while True:
                 call = procedure.send(reply)
-                compiled = pending[call.stage - stages[0].number].result()
+                index = call.stage - stages[0].number
+                compiled = pending[index].result()
                 if call.program == "targets":
-                    check_room(compiled.programs.step_bytes, stages[call.stage - stages[0].number].scale.size)
+                    devices = int(wanted[index].objective.devices)
+                    check_room(compiled.programs.step_bytes, stages[index].scale.size, devices)
                 reply = getattr(compiled.programs, call.program)(*call.arguments)
                 compile_seconds += compiled.seconds if call.program == "targets" else 0.0
         except StopIteration as end:

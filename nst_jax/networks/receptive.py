@@ -1,5 +1,6 @@
 """Receptive fields, computed from the table of an architecture alone."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from nst_jax.networks.architectures import ARCHITECTURES, extent, names_of
@@ -28,6 +29,16 @@ class Field(NamedTuple):
         """
         start = self.start + first * self.stride
         return start, start + (number - 1) * self.stride + self.size
+
+
+def deepest_stride(architecture: str, taps: Sequence[str]) -> int:
+    """How many pixels the positions of the deepest of some maps are apart.
+
+    Example:
+        >>> deepest_stride("vgg19", ("relu1_1", "relu3_1"))
+        4
+    """
+    return max(receptive_field(architecture, tap).stride for tap in taps)
 
 
 def receptive_field(architecture: str, layer: str) -> Field:

@@ -18,9 +18,12 @@ from jaxtyping import Array, Bool, Shaped
 from nst_jax.networks.architectures import ARCHITECTURES, extent, names_of
 from nst_jax.networks.convnet import NetworkSpec, features
 from nst_jax.networks.halo import AXIS, Rows, halo
-from nst_jax.networks.receptive import receptive_field
+from nst_jax.networks.receptive import deepest_stride, receptive_field
 from nst_jax.networks.windows import lengths
 from nst_jax.types import Features, Image, Params
+
+# Maps, what lies beside them cut to the same positions, and the rest -> sums over positions.
+Sums = Callable[[Features, Any, Any], Any]
 
 
 @functools.cache
@@ -36,7 +39,7 @@ def shares_rows(architecture: str, taps: tuple[str, ...]) -> bool:
         >>> shares_rows("vgg19", ("relu5_4",)), shares_rows("alexnet", ("relu5",)), shares_rows("caffenet", ("relu6",))
         (True, True, False)
     """
-    stride = _stride(architecture, taps)
+    stride = deepest_stride(architecture, taps)
     passed, rows = lengths(architecture, taps, 1024), stride
     for layer in ARCHITECTURES[architecture]:
         if names_of(layer)[0] not in passed:
@@ -54,12 +57,12 @@ def rows_each(architecture: str, taps: tuple[str, ...], height: int, devices: in
         >>> rows_each("vgg19", ("relu5_1",), 768, 8), rows_each("vgg19", ("relu5_1",), 683, 2)
         (96, 352)
     """
-    stride = _stride(architecture, taps)
+    stride = deepest_stride(architecture, taps)
     return -(-height // (stride * devices)) * stride
 
 
 def sums_over_devices(
-    sums: Callable[[Features, Any, Any], Any],
+    sums: Sums,
     params: Params,
     image: Image,
     beside: Any,
@@ -104,10 +107,6 @@ def _shares(spec: NetworkSpec, taps: tuple[str, ...], image: Image, devices: int
     return rows_each(spec.architecture, taps, image.shape[1], devices), Rows(devices, heights)
 
 
-def _stride(architecture: str, taps: tuple[str, ...]) -> int:
-    return max(receptive_field(architecture, tap).stride for tap in taps)
-
-
 def _maps(params: Params, image: Image, taps: tuple[str, ...], spec: NetworkSpec, rows: Rows) -> Features:
     """A device's rows of the maps, with zeros where they lie beyond the picture."""
     maps = features(params, image, taps, spec=spec, rows=rows)
@@ -125,7 +124,7 @@ def _fill(array: Shaped[Array, "n h *rest"], rows: int) -> Shaped[Array, "n h2 *
 
 def _without_excess(
     total: Any,
-    sums: Callable[[Features, Any, Any], Any],
+    sums: Sums,
     params: Params,
     image: Image,
     beside: Any,

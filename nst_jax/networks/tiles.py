@@ -17,13 +17,10 @@ from jaxtyping import Array, Float
 
 from nst_jax.networks.convnet import NetworkSpec, apply_segment, features
 from nst_jax.networks.halo import AXIS
-from nst_jax.networks.receptive import receptive_field
-from nst_jax.networks.shards import maps_over_devices, mesh_of, shares_rows, sums_over_devices
+from nst_jax.networks.receptive import deepest_stride, receptive_field
+from nst_jax.networks.shards import Sums, maps_over_devices, mesh_of, shares_rows, sums_over_devices
 from nst_jax.networks.windows import Span, Window, cores, lengths, window
 from nst_jax.types import Features, Image, Params
-
-# Maps, what lies beside them cut to the same positions, and the rest -> sums over positions.
-Sums = Callable[[Features, Any, Any], Any]
 
 
 class Tiles(NamedTuple):
@@ -135,7 +132,7 @@ def tiles(architecture: str, taps: tuple[str, ...], height_width: tuple[int, int
 
 def _spans(architecture: str, taps: tuple[str, ...], length: int, tile: int) -> list[Span]:
     """Spans of at most about `tile` pixels that cover a side, none without a position of the deepest tap."""
-    stride = max(receptive_field(architecture, tap).stride for tap in taps)
+    stride = deepest_stride(architecture, taps)
     whole = math.ceil(length / math.ceil(length / tile) / stride) * stride
     starts = [start for start in range(0, length, whole) if start // stride < min(lengths(architecture, taps, length).values())]
     return list(zip(starts, [*starts[1:], length], strict=True))

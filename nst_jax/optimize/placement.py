@@ -21,7 +21,7 @@ def placement(tree: Any, height_width: tuple[int, int], devices: int) -> Any:
         height_width: of the image.
         devices: how many there are.
     """
-    cut = next((axis for axis, side in enumerate(height_width) if side % devices == 0), None)
+    cut = _cut(height_width, devices)
 
     def of_one(array: Any) -> NamedSharding:
         spec: list[str | None] = [None] * len(array.shape)
@@ -30,6 +30,20 @@ def placement(tree: Any, height_width: tuple[int, int], devices: int) -> Any:
         return NamedSharding(mesh_of(devices), P(*spec))
 
     return jax.tree.map(of_one, tree)
+
+
+def parts(height_width: tuple[int, int], devices: int) -> int:
+    """Into how many parts an image of this size is cut: one for each device, or 1.
+
+    Example:
+        >>> parts((683, 1024), 8), parts((683, 1023), 8)
+        (8, 1)
+    """
+    return 1 if _cut(height_width, devices) is None else devices
+
+
+def _cut(height_width: tuple[int, int], devices: int) -> int | None:
+    return next((axis for axis, side in enumerate(height_width) if side % devices == 0), None)
 
 
 def with_placement(tree: Any, places: Any) -> Any:
