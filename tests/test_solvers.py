@@ -124,6 +124,21 @@ def test_lbfgs_says_that_it_has_stalled_where_no_step_descends():
     np.testing.assert_array_equal(last.image, 0.5)
 
 
+def test_lbfgs_drops_its_memory_for_the_bare_gradient():
+    solver = SOLVERS["lbfgs"](SolverSpec("lbfgs"))
+    before = course("lbfgs", quadratic, jnp.full(SHAPE, 0.5), 10)[-1]
+    assert np.asarray(before.inner.pairs.inverse).any()
+    refuse = jax.jit(lambda state: solver.step(evaluate_with(lambda x: jnp.inf * jnp.sum(x**2)), state))
+    state = before
+    for _ in range(MAX_REFUSALS):
+        assert int(state.recoveries) == 0
+        state = refuse(state)
+    assert int(state.recoveries) == 1
+    assert not np.asarray(state.inner.pairs.inverse).any()
+    np.testing.assert_array_equal(state.inner.direction, -before.inner.gradient)
+    np.testing.assert_array_equal(state.image, before.image)
+
+
 def test_a_start_that_is_not_a_number_is_kept_and_stalls():
     last = course("lbfgs", lambda x: jnp.nan * jnp.sum(x), jnp.full(SHAPE, 0.5), 3 * MAX_REFUSALS)[-1]
     np.testing.assert_array_equal(last.image, 0.5)
