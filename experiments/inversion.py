@@ -2,7 +2,7 @@
 
     pip install -e ".[inversion,lpips]"
     python -m experiments.inversion scales     # writes nst_jax/invert/scales.json
-    python -m experiments.inversion lbfgs momentum table3 longer restarts fields layers
+    python -m experiments.inversion ours momentum lbfgs table3 restarts fields layers
 
 Results grow in experiments/005-inversion/results.jsonl, a line for each layer, λ_V and solver; what is there is not done again.
 """
@@ -37,9 +37,8 @@ from nst_jax.types import Params
 FOLDER = Path(__file__).parent / "005-inversion"
 SCALES = Path(__file__).parents[1] / "nst_jax" / "invert" / "scales.json"
 LAYERS = ("relu1", "relu2", "relu3", "relu4", "relu5")
-# Of L-BFGS: half of what the paper's schedule has, for networks and for descriptors.
-STEPS, DESCRIPTOR_STEPS = 200, 400
-LONGER = 350
+# Of L-BFGS, for networks and for descriptors.
+LBFGS_STEPS, LBFGS_DESCRIPTOR_STEPS = 200, 400
 
 
 def scales() -> None:
@@ -59,45 +58,45 @@ def _distance(params: Params, layer: str, network: NetworkSpec) -> float:
     return float(f"{mean_pairwise_distance([encode(gray(picture(one))) for one in REFERENCE]):.6g}")
 
 
-def lbfgs() -> None:
-    """The descriptors, and AlexNet's layers at the usual λ_V, with L-BFGS."""
-    for name in DESCRIPTORS:
-        _errors(name, name, 0.5, "lbfgs")
-    for layer in LAYERS:
-        _errors("alexnet", layer, usual_tv_weight(layer), "lbfgs")
+def ours() -> None:
+    """The descriptors, and AlexNet's layers at the usual λ_V, with the default solver."""
+    _usual("adam")
 
 
 def momentum() -> None:
     """The same with the paper's schedule."""
-    for layer in LAYERS:
-        _errors("alexnet", layer, usual_tv_weight(layer), "momentum")
+    _usual("momentum")
+
+
+def lbfgs() -> None:
+    """The same with L-BFGS."""
+    _usual("lbfgs")
+
+
+def _usual(solver: str) -> None:
     for name in DESCRIPTORS:
-        _errors(name, name, 0.5, "momentum")
+        _errors(name, name, 0.5, solver)
+    for layer in LAYERS:
+        _errors("alexnet", layer, usual_tv_weight(layer), solver)
 
 
 def layers() -> None:
-    """The other layers of AlexNet, at the usual λ_V, with L-BFGS."""
+    """The other layers of AlexNet, at the usual λ_V."""
     for layer in layer_names("alexnet"):
-        _errors("alexnet", layer, usual_tv_weight(layer), "lbfgs")
+        _errors("alexnet", layer, usual_tv_weight(layer), "adam")
 
 
 def table3() -> None:
-    """AlexNet's layers at the three λ_V of the paper, with L-BFGS."""
+    """AlexNet's layers at the three λ_V of the paper."""
     for layer in LAYERS:
         for tv in (0.5, 5.0, 50.0):
-            _errors("alexnet", layer, tv, "lbfgs")
-
-
-def longer() -> None:
-    """The deeper layers again, with as many steps of L-BFGS as take the time of the paper's schedule."""
-    for layer in LAYERS[2:]:
-        _errors("alexnet", layer, usual_tv_weight(layer), "lbfgs", LONGER)
+            _errors("alexnet", layer, tv, "adam")
 
 
 def restarts() -> None:
     """Six starts of one picture at three depths, as in Fig. 7."""
     for layer, tv in (("relu2", 0.5), ("relu4", 5.0), ("relu5", 50.0)):
-        found = _invert("alexnet", layer, tv, "lbfgs", [picture("astronaut")] * 6, Neurons())
+        found = _invert("alexnet", layer, tv, "adam", [picture("astronaut")] * 6, Neurons())
         write_image(FOLDER / f"restarts-{layer}.jpg", row([picture("astronaut"), *found["pictures"]]))
 
 
@@ -107,12 +106,12 @@ def fields() -> None:
     for layer, tv in (("relu2", 5.0), ("relu4", 5.0)):
         shape = _shape("alexnet", layer)
         center = choose(shape, 5, None, None)
-        found = _invert("alexnet", layer, tv, "lbfgs", [content], center)
+        found = _invert("alexnet", layer, tv, "adam", [content], center)
         drawn = outline(content, field_of(layer, "alexnet"), center)
         write_image(FOLDER / f"field-{layer}.jpg", row([drawn, *found["pictures"]]))
     for layer, tv in (("relu1", 0.5), ("relu2", 0.5)):
         halves = [choose(_shape("alexnet", layer), None, None, half) for half in ("first_half", "last_half")]
-        shown = [_invert("alexnet", layer, tv, "lbfgs", [content], half)["pictures"][0] for half in halves]
+        shown = [_invert("alexnet", layer, tv, "adam", [content], half)["pictures"][0] for half in halves]
         write_image(FOLDER / f"channels-{layer}.jpg", row([content, *shown]))
 
 
@@ -121,16 +120,15 @@ def _shape(name: str, layer: str) -> tuple[int, ...]:
     return features(network.params, jnp.asarray(picture("coffee")), (layer,), spec=network.spec)[layer].shape
 
 
-def _errors(name: str, layer: str, tv: float, solver: str, steps: int | None = None) -> None:
+def _errors(name: str, layer: str, tv: float, solver: str) -> None:
     """One line of results: the paper's error of each of the ten pictures, in percent."""
     file = FOLDER / "results.jsonl"
     key = {"representation": name, "layer": layer, "tv_weight": tv, "solver": solver}
     done = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
-    wanted = key | ({} if steps is None else {"steps": steps})
-    if any(wanted.items() <= line.items() for line in done):
+    if any(key.items() <= line.items() for line in done):
         return
     contents = [gray(picture(one)) if name in DESCRIPTORS else picture(one) for one in INVERTED]
-    found = _invert(name, layer, tv, solver, contents, Neurons(), steps)
+    found = _invert(name, layer, tv, solver, contents, Neurons())
     write_image(FOLDER / f"{layer}-{tv:g}-{solver}.jpg", row([found["pictures"][i] for i in (0, 1, 2, 8, 9)]))
     line = key | {name: found[name] for name in ("errors", "losses", "steps", "seconds")}
     with file.open("a") as stream:
@@ -138,14 +136,12 @@ def _errors(name: str, layer: str, tv: float, solver: str, steps: int | None = N
     print(key, f"{np.mean(found['errors']):.2f}", found["seconds"], flush=True)
 
 
-def _invert(
-    name: str, layer: str, tv: float, solver: str, contents: list[Pixels], neurons: Neurons, steps: int | None = None
-) -> dict[str, Any]:
+def _invert(name: str, layer: str, tv: float, solver: str, contents: list[Pixels], neurons: Neurons) -> dict[str, Any]:
     """Inverts the codes of several pictures in one program, each from noise of its own."""
     network = None if name in DESCRIPTORS else load(name, taps=(layer,))
     params, spec = (network.params, network.spec) if network else ({}, NetworkSpec())
-    given = steps or (DESCRIPTOR_STEPS if network is None else STEPS)
-    config = InvertConfig(tv_weight=tv, solver=solver, steps=given if solver == "lbfgs" else None)
+    steps = LBFGS_DESCRIPTOR_STEPS if network is None else LBFGS_STEPS
+    config = InvertConfig(tv_weight=tv, solver=solver, steps=steps if solver == "lbfgs" else None)
     job = to_job(config, layer, spec, neurons, contents[0].size)
     count, objective = job.scales[0].steps, job.objective
     priors = PriorWeights(*(jnp.float32(weight) for weight in job.loss_weights))
@@ -174,7 +170,7 @@ def _invert(
 
 def main() -> None:
     """Runs the parts that are named."""
-    parts = {part.__name__: part for part in (scales, lbfgs, restarts, fields, momentum, layers, table3, longer)}
+    parts = {part.__name__: part for part in (scales, ours, momentum, lbfgs, table3, restarts, fields, layers)}
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="+", choices=parts)
     use_compilation_cache()

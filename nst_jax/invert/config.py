@@ -18,8 +18,10 @@ from nst_jax.optimize.solvers import SOLVERS, SolverSpec
 RATE = 0.004
 NETWORK_SCHEDULE = ((1.0, 100), (0.1, 200), (0.01, 100))
 DESCRIPTOR_SCHEDULE = ((1.0, 200), (0.1, 200), (0.01, 200), (0.001, 200))
-# Steps of the other solvers.
-STEPS = 200
+# Ours: Adam in waves (`nst_jax.optimize.waves`), its rate falling to 0; rate and steps for networks and for descriptors.
+WAVES = 0.01
+NETWORK_RATE, NETWORK_STEPS = 0.05, 250
+DESCRIPTOR_RATE, DESCRIPTOR_STEPS = 0.01, 600
 # λ_V by depth: of descriptors and of the layers up to conv1 ... relu2, up to relu4, and beyond (the paper's λ1, λ2, λ3).
 TV_WEIGHTS = {"1": 0.5, "2": 0.5, "3": 5.0, "4": 5.0}
 DEEP_TV_WEIGHT = 50.0
@@ -47,7 +49,7 @@ class InvertConfig:
     beta: float = InversionSpec.beta
     alpha_weight: float = 2.16e8
     tv_weight: float | None = None
-    solver: str = SolverSpec.name
+    solver: str = "adam"
     steps: int | None = None
     restarts: int = 1
     seed: int = JobSpec.seed
@@ -105,18 +107,28 @@ def to_job(config: InvertConfig, layer: str, network: NetworkSpec, neurons: Neur
     weights = {"alpha_weight": config.alpha_weight, "tv_weight": tv_weight}
     for name, value in weights.items():
         at_least(name, value, 0)
-    schedule = DESCRIPTOR_SCHEDULE if layer in DESCRIPTORS else NETWORK_SCHEDULE
-    steps = sum(count for _, count in schedule) if config.solver == "momentum" else STEPS
-    momentum = config.solver == "momentum"
-    rate = RATE * entries * (RMS / 255) ** 2 if momentum else SolverSpec.learning_rate
+    solver, steps = _solver(config, descriptor=layer in DESCRIPTORS, entries=entries)
     return JobSpec(
         objective=InversionSpec(layer, network, neurons, above("alpha", config.alpha, 1), above("beta", config.beta, 0)),
         loss_weights=PriorWeights(weights["alpha_weight"], weights["tv_weight"]),  # pyright: ignore[reportArgumentType]
-        solver=SolverSpec(one_of("solver", config.solver, tuple(SOLVERS)), rate, schedule=schedule if momentum else ()),
-        scales=(Scale(config.size, steps if config.steps is None else config.steps),),
+        solver=solver,
+        scales=(Scale(config.size, steps),),
         init="file",
         seed=config.seed,
     )
+
+
+def _solver(config: InvertConfig, *, descriptor: bool, entries: int) -> tuple[SolverSpec, int]:
+    """The solver and its steps: as set, as many as the paper's schedule has, or ours."""
+    name = one_of("solver", config.solver, tuple(SOLVERS))
+    schedule = DESCRIPTOR_SCHEDULE if descriptor else NETWORK_SCHEDULE
+    usual = sum(count for _, count in schedule) if name == "momentum" else DESCRIPTOR_STEPS if descriptor else NETWORK_STEPS
+    steps = usual if config.steps is None else config.steps
+    if name == "momentum":
+        return SolverSpec(name, RATE * entries * (RMS / 255) ** 2, schedule=schedule), steps
+    if name == "adam":
+        return SolverSpec(name, DESCRIPTOR_RATE if descriptor else NETWORK_RATE, waves=WAVES, falling=steps), steps
+    return SolverSpec(name), steps
 
 
 def check_counts(config: InvertConfig) -> None:

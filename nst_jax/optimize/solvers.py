@@ -18,6 +18,7 @@ from nst_jax.objective.objective import Terms
 from nst_jax.optimize.averaging import Average, mean, no_average
 from nst_jax.optimize.carry import resized
 from nst_jax.optimize.pairs import Pairs, descent, forget, no_pairs, remember
+from nst_jax.optimize.waves import to_pixels, to_waves
 from nst_jax.types import Image
 
 Scalar = Float[Array, ""]
@@ -45,6 +46,8 @@ class SolverSpec:
         averaging: the picture is an average of the images so far, in which each counts for this power of its age in steps; 0 is
             the newest alone.
         schedule: of momentum: factors on its rate, each with a number of steps; the last one lasts. () is 1.
+        waves: of Adam: the floor of the coordinates of `nst_jax.optimize.waves`; 0 is pixels.
+        falling: of Adam: in so many steps its rate falls to 0, as half a wave of the cosine; 0 is never.
     """
 
     name: str = "lbfgs"
@@ -52,6 +55,8 @@ class SolverSpec:
     memory: int = 10
     averaging: float = 0.0
     schedule: tuple[tuple[float, int], ...] = ()
+    waves: float = 0.0
+    falling: int = 0
 
 
 class State(NamedTuple):
@@ -117,11 +122,12 @@ class _AdamState(NamedTuple):
 
 
 def adam(spec: SolverSpec) -> Solver:
-    """Adam (Kingma and Ba 2015) with β = (0.9, 0.99), the image kept within [0, 1].
+    """Adam (Kingma and Ba 2015) with β = (0.9, 0.99), in pixels or in waves, the image kept within [0, 1].
 
     After a step to where the loss is not finite: back to the last good image, with half the rate and fresh moments.
     """
     scale = optax.scale_by_adam(b1=0.9, b2=0.99)
+    fall = optax.cosine_decay_schedule(1.0, spec.falling) if spec.falling else optax.constant_schedule(1.0)
 
     def init(image: Image) -> State:
         return _start(image, _AdamState(scale.init(image), image, jnp.full((), spec.learning_rate)))
@@ -131,8 +137,9 @@ def adam(spec: SolverSpec) -> Solver:
         (loss, terms), gradient = evaluate(state.image)
         fine = _finite(loss, gradient)
         with jax.numpy_dtype_promotion("standard"):  # optax raises a float to the power of an integer
-            direction, moments = scale.update(gradient, inner.moments)
-        moved = jnp.clip(state.image - inner.rate * direction, 0, 1)  # pyright: ignore[reportOperatorIssue]
+            waves, moments = scale.update(to_waves(gradient, spec.waves), inner.moments)
+            rate = inner.rate * fall(inner.moments.count)  # pyright: ignore[reportAttributeAccessIssue]
+        moved = jnp.clip(state.image - rate * to_pixels(jnp.asarray(waves), spec.waves), 0, 1)
         after = state._replace(image=moved, loss=loss, terms=terms, inner=inner._replace(moments=moments, good=state.image))
         back = state._replace(
             image=inner.good,
@@ -143,7 +150,10 @@ def adam(spec: SolverSpec) -> Solver:
 
     def carry(state: State, image: Image) -> State:
         inner: _AdamState = state.inner
-        moments = _resize_moments(inner.moments, (image.shape[1], image.shape[2]))
+        size = image.shape[1], image.shape[2]
+        moments = (
+            scale.init(image) if spec.waves else _resize_moments(inner.moments, size)
+        )  # waves are not those of another size
         return _start(image, inner._replace(moments=moments, good=image))
 
     return Solver(init, step, carry)
