@@ -87,7 +87,7 @@ def test_what_is_no_picture_is_refused(array: np.ndarray, message: str):
     [
         ({"stepz": 3}, "did you mean steps"),
         ({"size": 8}, "size must be at least 16"),
-        ({"init": "me.jpg"}, "init must be one of content, recolored, style, noise, adain, or an array; got 'me.jpg'"),
+        ({"init": "me.jpg"}, "init must be one of recolored, content, style, noise, adain, or an array; got 'me.jpg'"),
         ({"network": {"name": "vgg9"}}, "parameters must be one of"),
         ({"style": {"name": "starry"}}, None),
     ],

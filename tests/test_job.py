@@ -13,6 +13,7 @@ from nst_jax.errors import InputError
 from nst_jax.images.color import match_covariance, to_oklab, transport
 from nst_jax.images.files import resize
 from nst_jax.job import course
+from nst_jax.job.stages import initial_image, plan
 from nst_jax.networks import Network, load
 from nst_jax.optimize.carry import enlarge
 from nst_jax.optimize.solvers import SOLVERS, Solver, SolverSpec, State, lbfgs
@@ -36,7 +37,7 @@ CONTENT, STYLE = waves(24, 40, 20.0), waves(32, 32, 7.0)
 
 
 def spec_of(**options: Any) -> job.JobSpec:
-    options = {"loss": SHALLOW, "scales": [16], "steps": 4} | options
+    options = {"loss": SHALLOW, "scales": [16], "steps": 4, "init": "content"} | options
     return to_spec(make_config(options), architecture="vgg19")
 
 
@@ -145,6 +146,26 @@ def test_every_start_is_where_the_first_step_is_taken(vgg):
         outcome = run(vgg, spec_of(init=init, steps=1), init=waves(20, 30, 3.0) if init == "mine.png" else None)
         np.testing.assert_array_equal(outcome.pixels, start)
         assert (outcome.rows[0]["content"] == 0) == (init == "content")
+
+
+def test_the_recolored_start_follows_regions_shares_and_style_masks():
+    """The left half in the first style's colors, the right one in equal parts of both; an unpainted region stays."""
+    left = np.zeros((1, *CONTENT.shape[1:3], 1), np.float32)
+    left[:, :, : CONTENT.shape[2] // 2] = 1
+    upper = np.zeros((1, *STYLE.shape[1:3], 1), np.float32)
+    upper[:, : STYLE.shape[1] // 2] = 1
+    other = np.ascontiguousarray(STYLE[..., ::-1] ** 2)
+    content, size = resize(CONTENT, (10, 16)), (16, 16)
+    first = resize(STYLE, size)[resize(upper, size)[..., 0] > 0.5][None, :, None]
+    reds, blues = (match_covariance(content, colors, transport) for colors in (first, resize(other, size)))
+    region = resize(left, (10, 16))
+    for weights, rest in (([1, 1], (reds + blues) / 2), ([1, 0], content)):
+        options = {"style": {"blend": [[1, 0], [0.5, 0.5]]}, "mask": {"regions": ["left.png", "rest"], "weights": weights}}
+        config = make_config({"loss": SHALLOW, "scales": [16], "steps": 1, **options})
+        spec = to_spec(config, architecture="vgg19", num_styles=2, num_regions=2)
+        inputs = job.Inputs(CONTENT, (STYLE, other), None, (left, None), (upper, None))
+        start = initial_image(plan(inputs, spec)[0], spec, None)
+        np.testing.assert_allclose(start, region * reds + (1 - region) * rest, atol=1e-5)
 
 
 def test_the_default_recipe_lowers_its_loss(vgg):

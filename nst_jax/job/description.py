@@ -12,7 +12,7 @@ from nst_jax.optimize.solvers import SolverSpec
 
 Pixels = Float[np.ndarray, "1 _h _w 3"]
 # Where a job may start from, besides a picture of its own ("file").
-INITS = ("content", "recolored", "style", "noise", "adain")
+INITS = ("recolored", "content", "style", "noise", "adain")
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class JobSpec:
         scales: coarse to fine; each goes on from the state at the end of the one before, enlarged.
         style_scales: each style's longer side over the content's; one for all, or one each. A style picture is never enlarged.
         style_shares: by layer, and there by region, the share of each style; see `nst_jax.objective.objective.Styles`.
-        init: what the first scale starts from: "content", "recolored" (the content in the colors of the first style), "style",
+        init: what the first scale starts from: "recolored" (the content in the colors of its styles), "content", "style",
             "noise", "adain" (see `nst_jax.preview`) or "file".
         seed: of the noise.
         color: whose colors the picture has, one of `nst_jax.images.color.COLORS`.
@@ -46,7 +46,7 @@ class JobSpec:
     scales: tuple[Scale, ...]
     style_scales: tuple[float, ...] = (1.0,)
     style_shares: dict[str, Any] = field(default_factory=dict)
-    init: str = "content"
+    init: str = "recolored"
     seed: int = 0
     color: str = "style"
 

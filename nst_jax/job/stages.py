@@ -8,7 +8,7 @@ import numpy as np
 from nst_jax.errors import InputError
 from nst_jax.images.color import match_covariance, recolor, transport
 from nst_jax.images.files import fit_long_side, resize
-from nst_jax.images.masks import check_aspect, check_regions, regions_at
+from nst_jax.images.masks import Mask, check_aspect, check_regions, regions_at
 from nst_jax.job.description import Inputs, JobSpec, Pixels, Scale
 from nst_jax.objective.objective import LossWeights, Styles
 
@@ -92,10 +92,36 @@ def initial_image(stage: Stage, spec: JobSpec, init: Pixels | None) -> Pixels:
         return np.asarray(jax.random.uniform(jax.random.key(spec.seed), stage.content.shape))
     style = np.asarray(next(iter(stage.styles.pictures), stage.content))
     if spec.init == "recolored":
-        return match_covariance(stage.content, style, transport)
+        return _recolored(stage, spec)
     source = {"content": stage.content, "style": style, "adain": init, "file": init}[spec.init]
     assert source is not None, "init='file' and init='adain' come with a picture"
     return resize(source, (stage.content.shape[1], stage.content.shape[2]))
+
+
+def _recolored(stage: Stage, spec: JobSpec) -> Pixels:
+    """The content in the colors of the styles: in each region by their shares at the first layer, unless left unpainted."""
+    content, styles = stage.content, stage.styles
+    count = len(styles.pictures)
+    if not count:
+        return content
+    masks = styles.masks or (None,) * count
+    seen = [
+        _within(np.asarray(style), None if mask is None else np.asarray(mask))
+        for style, mask in zip(styles.pictures, masks, strict=True)
+    ]
+    moved = [match_covariance(content, colors, transport) for colors in seen]
+    regions = np.ones((1, 1, 1, 1), np.float32) if styles.regions is None else np.asarray(styles.regions)
+    shares = next(iter(spec.style_shares.values()), ((1 / count,) * count,) * len(regions))
+    total = np.zeros_like(content)
+    for region, row, weight in zip(regions, shares, spec.loss_weights.regions, strict=True):
+        painted = sum((np.float32(share) * picture for share, picture in zip(row, moved, strict=True)), np.zeros_like(content))
+        total += region[None] * (painted if weight else content)
+    return total
+
+
+def _within(style: Pixels, mask: Mask | None) -> Pixels:
+    """The pixels of a style that count, as a column."""
+    return style if mask is None else style[mask[..., 0] >= mask.max() / 2][None, :, None]
 
 
 def _stage(index: int, inputs: Inputs, colors: Pixels | None, spec: JobSpec, coarser: Pixels | None) -> Stage:
