@@ -11,8 +11,9 @@ import argparse
 import functools
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -31,7 +32,8 @@ from nst_jax.invert.representation import DESCRIPTORS, code, mean_color
 from nst_jax.invert.restarts import noise
 from nst_jax.networks import load, weights
 from nst_jax.networks.convnet import NetworkSpec, features, layer_names
-from nst_jax.optimize.loop import init_state, run_chunk
+from nst_jax.optimize.loop import Metrics, init_state, run_chunk
+from nst_jax.optimize.solvers import State
 from nst_jax.types import Params
 
 FOLDER = Path(__file__).parent / "005-inversion"
@@ -115,6 +117,30 @@ def fields() -> None:
         write_image(FOLDER / f"channels-{layer}.jpg", row([content, *shown]))
 
 
+def seconds() -> None:
+    """Seconds a step of one picture by each solver, and of six in one program by ours; on a machine at rest."""
+    for name, layer in (*((one, one) for one in DESCRIPTORS), *(("alexnet", one) for one in LAYERS), ("vgg19", "relu4_2")):
+        found = {solver: _seconds_a_step(name, layer, solver, 1) for solver in ("adam", "momentum", "lbfgs")}
+        found["six"] = _seconds_a_step(name, layer, "adam", 6)
+        print(layer, {key: round(value, 4) for key, value in found.items()}, flush=True)
+
+
+def _seconds_a_step(name: str, layer: str, solver: str, count: int, steps: int = 20) -> float:
+    """The median of five, after one that does not count."""
+    inputs, run = _program(name, layer, usual_tv_weight(layer), solver, count * [_content(name, "astronaut")], Neurons(), steps)
+    spent = []
+    for _ in range(6):
+        states = jax.block_until_ready(inputs.start())
+        began = time.perf_counter()
+        jax.block_until_ready(run(states))
+        spent.append(time.perf_counter() - began)
+    return float(np.median(spent[1:])) / steps
+
+
+def _content(name: str, one: str) -> Pixels:
+    return gray(picture(one)) if name in DESCRIPTORS else picture(one)
+
+
 def _shape(name: str, layer: str) -> tuple[int, ...]:
     network = load(name, taps=(layer,))
     return features(network.params, jnp.asarray(picture("coffee")), (layer,), spec=network.spec)[layer].shape
@@ -127,7 +153,7 @@ def _errors(name: str, layer: str, tv: float, solver: str) -> None:
     done = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
     if any(key.items() <= line.items() for line in done):
         return
-    contents = [gray(picture(one)) if name in DESCRIPTORS else picture(one) for one in INVERTED]
+    contents = [_content(name, one) for one in INVERTED]
     found = _invert(name, layer, tv, solver, contents, Neurons())
     write_image(FOLDER / f"{layer}-{tv:g}-{solver}.jpg", row([found["pictures"][i] for i in (0, 1, 2, 8, 9)]))
     line = key | {name: found[name] for name in ("errors", "losses", "steps", "seconds")}
@@ -136,41 +162,59 @@ def _errors(name: str, layer: str, tv: float, solver: str) -> None:
     print(key, f"{np.mean(found['errors']):.2f}", found["seconds"], flush=True)
 
 
-def _invert(name: str, layer: str, tv: float, solver: str, contents: list[Pixels], neurons: Neurons) -> dict[str, Any]:
-    """Inverts the codes of several pictures in one program, each from noise of its own."""
+class _Program(NamedTuple):
+    """What a program is run with."""
+
+    targets: jax.Array
+    start: Callable[[], State]
+    sha256: str | None
+
+
+def _program(
+    name: str, layer: str, tv: float, solver: str, contents: list[Pixels], neurons: Neurons, steps: int | None = None
+) -> tuple[_Program, Callable[[State], tuple[State, Metrics, jax.Array]]]:
+    """The compiled inversion of several pictures, each from noise of its own."""
     network = None if name in DESCRIPTORS else load(name, taps=(layer,))
     params, spec = (network.params, network.spec) if network else ({}, NetworkSpec())
-    steps = LBFGS_DESCRIPTOR_STEPS if network is None else LBFGS_STEPS
-    config = InvertConfig(tv_weight=tv, solver=solver, steps=steps if solver == "lbfgs" else None)
-    job = to_job(config, layer, spec, neurons, contents[0].size)
+    if steps is None and solver == "lbfgs":
+        steps = LBFGS_DESCRIPTOR_STEPS if network is None else LBFGS_STEPS
+    job = to_job(InvertConfig(tv_weight=tv, solver=solver, steps=steps), layer, spec, neurons, contents[0].size)
     count, objective = job.scales[0].steps, job.objective
     priors = PriorWeights(*(jnp.float32(weight) for weight in job.loss_weights))
     targets = jnp.stack([jax.jit(objective.targets)(params, jnp.asarray(content)) for content in contents])
     starts = jnp.stack(
         [jnp.asarray(start) for start in noise(0, contents[0].shape, mean_color(params), len(contents), gray=network is None)]
     )
-    states = jax.jit(jax.vmap(functools.partial(init_state, solver=job.solver)))(starts)
+    begin = jax.jit(jax.vmap(functools.partial(init_state, solver=job.solver)))
     one = functools.partial(run_chunk, spec=objective, solver=job.solver, capacity=count)
     several = jax.jit(jax.vmap(one, in_axes=(None, 0, 0, None, None)))
-    compiled = several.lower(params, states, targets, priors, jnp.int32(count)).compile()
+    compiled = several.lower(params, begin(starts), targets, priors, jnp.int32(count)).compile()
+    inputs = _Program(targets, lambda: begin(starts), weights.file_sha256(name) if network else None)
+    return inputs, lambda states: compiled(params, states, targets, priors, jnp.int32(count))
+
+
+def _invert(name: str, layer: str, tv: float, solver: str, contents: list[Pixels], neurons: Neurons) -> dict[str, Any]:
+    """Inverts the codes of several pictures in one program."""
+    inputs, run = _program(name, layer, tv, solver, contents, neurons)
+    states = jax.block_until_ready(inputs.start())
     began = time.process_time()
-    states, metrics, _ = jax.block_until_ready(compiled(params, states, targets, priors, jnp.int32(count)))
-    seconds = time.process_time() - began  # of the processor: other programs may have a share of it
-    scale = scale_of(weights.file_sha256(name) if network else None, layer)
-    energies = jnp.mean(targets.reshape(len(contents), -1) ** 2, axis=1)
-    errors = 100 * states.terms.content * energies / (scale or np.nan)
+    states, metrics, made = jax.block_until_ready(run(states))
+    spent = time.process_time() - began  # of the processor: other programs may have a share of it
+    energies = jnp.mean(inputs.targets.reshape(len(contents), -1) ** 2, axis=1)
+    errors = 100 * states.terms.content * energies / (scale_of(inputs.sha256, layer) or np.nan)
+    count = int(made.max())
     return {
         "errors": np.round(errors, 3).tolist(),
         "losses": np.asarray(metrics.loss).mean(0)[:: max(1, count // 40)].round(5).tolist(),
         "steps": count,
-        "seconds": round(seconds, 1),
+        "seconds": round(spent, 1),
         "pictures": [np.clip(np.asarray(image), 0, 1) for image in states.image],
     }
 
 
 def main() -> None:
     """Runs the parts that are named."""
-    parts = {part.__name__: part for part in (scales, ours, momentum, lbfgs, table3, restarts, fields, layers)}
+    parts = {part.__name__: part for part in (scales, ours, momentum, lbfgs, table3, restarts, fields, layers, seconds)}
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="+", choices=parts)
     use_compilation_cache()

@@ -40,7 +40,7 @@ def test_the_defaults_are_the_main_job():
     assert spec.objective.network.architecture == "vgg19"
     assert objective_of().content_layers == ("relu2_2", "relu3_2", "relu4_2")
     assert objective_of().style_layers == ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
-    assert (spec.init, spec.seed, spec.style_scales) == ("content", 0, (1.0,))
+    assert (spec.init, spec.seed, spec.style_scales) == ("recolored", 0, (1.0,))
     assert [scale.size for scale in spec.scales] == sorted({scale.size for scale in spec.scales})
     assert spec.scales[-1].size == Config().size
 

@@ -52,7 +52,7 @@ def test_the_record_is_that_of_a_transfer_and_the_papers_error(tmp_path: Path):
     assert read_image(folder.path / "restarts.png").pixels.shape[1:3] == (height, 2 * width + 4)
 
 
-@pytest.mark.parametrize("solver", ["lbfgs", "momentum"])
+@pytest.mark.parametrize("solver", ["adam", "lbfgs", "momentum"])
 def test_a_descriptor_is_inverted_into_a_gray_picture(tmp_path: Path, solver: str):
     _, found = run(config(tmp_path, representation="hogb", layer=None, size=32, steps=8, solver=solver))
     pixels, losses = found.outcomes[0].pixels, [row["loss"] for row in found.outcomes[0].rows]
