@@ -181,7 +181,7 @@ def test_each_member_may_start_from_the_picture_of_the_one_before(main: Main):
     code, _, err = main("-m", *TINY, "init=previous", "style.path=[style.png,other.png]", "style.blend=[1,0],[0,1]")
     assert code == 0, err
     first, second = (SweepFolder(Path("all")).member(number) for number in (0, 1))
-    assert "init: content" in (first.path / "config.yaml").read_text()
+    assert "init: recolored" in (first.path / "config.yaml").read_text()
     assert f"init: {first.result}" in (second.path / "config.yaml").read_text()
     code, _, err = main(*TINY[:2], "init=previous")
     assert code == 2
