@@ -59,6 +59,19 @@ def test_adam_in_waves_finds_the_minimum_and_rests_when_its_rate_has_fallen():
     np.testing.assert_array_equal(step(state).image, state.image)
 
 
+def test_the_rate_goes_on_falling_after_a_step_back():
+    """Two steps to where the loss is not a number: half and half again of the rate, and no second beginning of its fall."""
+    solver = adam(SolverSpec("adam", 0.05, waves=0.01, falling=20))
+    bad = jax.jit(lambda state: solver.step(lambda x: evaluate(x * jnp.nan), state))
+    step = jax.jit(lambda state: solver.step(evaluate, state))
+    state = step(solver.init(jnp.full(SHAPE, 0.5)))
+    state = bad(bad(state))
+    assert float(state.inner.rate) == pytest.approx(0.05 / 4)
+    for _ in range(17):
+        state = step(state)
+    np.testing.assert_array_equal(step(state).image, state.image)
+
+
 def test_waves_of_one_size_are_not_carried_to_another():
     spec = SolverSpec("adam", waves=0.01)
     solver = SOLVERS["adam"](spec)

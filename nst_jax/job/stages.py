@@ -90,9 +90,9 @@ def initial_image(stage: Stage, spec: JobSpec, init: Pixels | None) -> Pixels:
     """What the job starts from, at the size of its first stage; `init` is the picture for "file" and "adain"."""
     if spec.init == "noise":
         return np.asarray(jax.random.uniform(jax.random.key(spec.seed), stage.content.shape))
-    style = np.asarray(next(iter(stage.styles.pictures), stage.content))
     if spec.init == "recolored":
         return _recolored(stage, spec)
+    style = np.asarray(next(iter(stage.styles.pictures), stage.content))
     source = {"content": stage.content, "style": style, "adain": init, "file": init}[spec.init]
     assert source is not None, "init='file' and init='adain' come with a picture"
     return resize(source, (stage.content.shape[1], stage.content.shape[2]))

@@ -119,6 +119,7 @@ class _AdamState(NamedTuple):
     moments: optax.OptState
     good: Image
     rate: Scalar
+    steps: Int[Array, ""]
 
 
 def adam(spec: SolverSpec) -> Solver:
@@ -130,30 +131,29 @@ def adam(spec: SolverSpec) -> Solver:
     fall = optax.cosine_decay_schedule(1.0, spec.falling) if spec.falling else optax.constant_schedule(1.0)
 
     def init(image: Image) -> State:
-        return _start(image, _AdamState(scale.init(image), image, jnp.full((), spec.learning_rate)))
+        return _start(image, _AdamState(scale.init(image), image, jnp.full((), spec.learning_rate), jnp.zeros((), jnp.int32)))
 
     def step(evaluate: Evaluate, state: State) -> State:
         inner: _AdamState = state.inner
         (loss, terms), gradient = evaluate(state.image)
-        fine = _finite(loss, gradient)
+        fine, steps = _finite(loss, gradient), inner.steps + 1
         with jax.numpy_dtype_promotion("standard"):  # optax raises a float to the power of an integer
             waves, moments = scale.update(to_waves(gradient, spec.waves), inner.moments)
-            rate = inner.rate * fall(inner.moments.count)  # pyright: ignore[reportAttributeAccessIssue]
+            rate = inner.rate * fall(inner.steps)
         moved = jnp.clip(state.image - rate * to_pixels(jnp.asarray(waves), spec.waves), 0, 1)
-        after = state._replace(image=moved, loss=loss, terms=terms, inner=inner._replace(moments=moments, good=state.image))
+        after = state._replace(image=moved, loss=loss, terms=terms, inner=_AdamState(moments, state.image, inner.rate, steps))
         back = state._replace(
             image=inner.good,
             recoveries=state.recoveries + 1,
-            inner=_AdamState(scale.init(inner.good), inner.good, inner.rate / 2),
+            inner=_AdamState(scale.init(inner.good), inner.good, inner.rate / 2, steps),
         )
         return _choose(fine, after, back)
 
     def carry(state: State, image: Image) -> State:
         inner: _AdamState = state.inner
         size = image.shape[1], image.shape[2]
-        moments = (
-            scale.init(image) if spec.waves else _resize_moments(inner.moments, size)
-        )  # waves are not those of another size
+        # The waves of one size are not those of another.
+        moments = scale.init(image) if spec.waves else _resize_moments(inner.moments, size)
         return _start(image, inner._replace(moments=moments, good=image))
 
     return Solver(init, step, carry)

@@ -15,7 +15,7 @@ from nst_jax.cache import use_compilation_cache
 from nst_jax.compose import as_config, to_yaml
 from nst_jax.config import Config
 from nst_jax.errors import InputError
-from nst_jax.job import JobSpec, Outcome
+from nst_jax.job import Outcome
 from nst_jax.perform import PREVIOUS, run, tell
 from nst_jax.resume import resume
 from nst_jax.runs.folder import RunFolder
@@ -61,7 +61,7 @@ def warm_started(config: Config, sweep: SweepFolder, number: int) -> Config:
     """With `init=previous` it starts from the picture of the member before; the first one of a sweep as by default."""
     if config.init != PREVIOUS:
         return config
-    return replace(config, init=str(sweep.member(number - 1).result) if number else JobSpec.init)
+    return replace(config, init=str(sweep.member(number - 1).result) if number else Config.init)
 
 
 def perform_member(composed: Any) -> None:
