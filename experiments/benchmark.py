@@ -24,7 +24,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from nst_jax.large_pages import use_large_pages
+from nst_jax.system.hugepages import use_large_pages
 
 if __name__ == "__main__":
     use_large_pages()
@@ -36,11 +36,11 @@ import numpy as np
 import nst_jax.images
 from nst_jax import networks
 from nst_jax.images.files import read_image, resize
-from nst_jax.memory import give_back
-from nst_jax.networks.weights import load_params
-from nst_jax.objective.objective import LossWeights, ObjectiveSpec, Styles, loss, make_targets
+from nst_jax.networks.params.store import load_params
+from nst_jax.objective.loss import LossWeights, ObjectiveSpec, Styles, loss, make_targets
 from nst_jax.optimize.loop import init_state, run_chunk
-from nst_jax.optimize.solvers import SolverSpec
+from nst_jax.optimize.solver import SolverSpec
+from nst_jax.system.memory import give_back
 
 CONTENT, STYLE = ("relu4_2",), tuple(f"relu{i}_1" for i in range(1, 6))
 # Floating-point operations per pixel of a forward pass to relu5_1 and its image gradient, by the direct convolution.

@@ -20,20 +20,21 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.inversion_pictures import INVERTED, REFERENCE, gray, picture
-from nst_jax.cache import use_compilation_cache
 from nst_jax.images.files import write_image
 from nst_jax.invert.config import InvertConfig, to_job, usual_tv_weight
 from nst_jax.invert.draw import field_of, outline, row
 from nst_jax.invert.error import mean_pairwise_distance, scale_of
 from nst_jax.invert.neurons import Neurons, choose
 from nst_jax.invert.objective import PriorWeights
-from nst_jax.invert.perform import Pixels
 from nst_jax.invert.representation import DESCRIPTORS, code, mean_color
 from nst_jax.invert.restarts import noise
-from nst_jax.networks import load, weights
+from nst_jax.invert.run import Pixels
+from nst_jax.networks import load
 from nst_jax.networks.convnet import NetworkSpec, features, layer_names
+from nst_jax.networks.params import store as weights
 from nst_jax.optimize.loop import Metrics, init_state, run_chunk
-from nst_jax.optimize.solvers import State
+from nst_jax.optimize.solver import State
+from nst_jax.system.compilation_cache import use_compilation_cache
 from nst_jax.types import Params
 
 FOLDER = Path(__file__).parent / "005-inversion"

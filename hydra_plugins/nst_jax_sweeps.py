@@ -101,7 +101,7 @@ class BatchedLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Runs members, the first of which has the number `initial_job_idx`."""
-        from nst_jax.sweeps.sweep import launch_together
+        from nst_jax.sweeps.launchers.batched import launch_together
 
         return launch_together(self._context, self._master, job_overrides, initial_job_idx, self.members)
 
@@ -114,12 +114,12 @@ class RayLauncher(Launcher):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Called by Hydra before anything else."""
-        from nst_jax.sweeps.cluster import Cluster
+        from nst_jax.sweeps.launchers.ray import Cluster
 
         self._context, self._master, self._cluster = hydra_context, config, Cluster(**self.options)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Runs members, the first of which has the number `initial_job_idx`."""
-        from nst_jax.sweeps.cluster import launch_on
+        from nst_jax.sweeps.launchers.ray import launch_on
 
         return launch_on(self._cluster, self._context, self._master, job_overrides, initial_job_idx)

@@ -20,7 +20,7 @@ from nst_jax.errors import InputError
 
 # Read by JAX when it is first imported. XLA:CPU takes two tuning hints of its own ("prefer-no-gather", "-scatter") for missing
 # instructions of the processor and says so at length for each program loaded from the cache. The cache's folder guards against
-# another processor (nst_jax.cache).
+# another processor (nst_jax.system.compilation_cache).
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Read by OpenBLAS, which solves the eigenproblems of the Wasserstein distance. Its threads wait for each other in busy loops:
 # where anything else runs on the processor, a matrix of 512 takes 30 ms with one thread and up to 3 s with two.

@@ -7,14 +7,15 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from nst_jax import job
-from nst_jax.cache import use_compilation_cache
-from nst_jax.compose import make_config, to_yaml
+from nst_jax.config.compose import make_config, to_yaml
+from nst_jax.config.to_spec import to_spec
 from nst_jax.errors import InputError
 from nst_jax.images.files import MIN_SIDE
 from nst_jax.images.masks import Mask, as_mask
-from nst_jax.networks import load, weights
-from nst_jax.preview import preview
-from nst_jax.spec import to_spec
+from nst_jax.networks import load
+from nst_jax.networks.params import store as weights
+from nst_jax.runner.preview import preview
+from nst_jax.system.compilation_cache import use_compilation_cache
 
 
 def transfer(

@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from nst_jax import job
-from nst_jax.cache import use_compilation_cache
-from nst_jax.command_line import Parser, exit_code
-from nst_jax.compose import from_yaml
-from nst_jax.config import Config
+from nst_jax.config.compose import from_yaml
+from nst_jax.config.schema import Config
 from nst_jax.errors import InputError
 from nst_jax.images.files import read_file, read_image, read_text, write_image
-from nst_jax.perform import Prepared, prepare
-from nst_jax.runs.compare import changes, difference, in_words
+from nst_jax.runner.prepare import Prepared, prepare
+from nst_jax.runs.diff import changes, difference, in_words
 from nst_jax.runs.folder import FORMAT, RunFolder
 from nst_jax.runs.manifest import CONFIG_TEXT, PROVENANCE_TEXT, end_manifest, provenance, where_it_began
+from nst_jax.system.cli import Parser, exit_code
+from nst_jax.system.compilation_cache import use_compilation_cache
 
 _ABOUT = """\
 Makes the picture again from the settings inside it, with the pictures and network parameters whose hashes are there,

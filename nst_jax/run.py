@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from nst_jax.command_line import INTERRUPTED, end_at_interrupt, exit_code
-from nst_jax.large_pages import use_large_pages
+from nst_jax.system.cli import INTERRUPTED, end_at_interrupt, exit_code
+from nst_jax.system.hugepages import use_large_pages
 
 if __name__ == "__main__":
     end_at_interrupt()
@@ -19,20 +19,21 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 
-from nst_jax.cache import use_compilation_cache
-from nst_jax.compose import as_config, explain, quote_paths
-from nst_jax.config import Config
+from nst_jax.config.compose import as_config, explain, quote_paths
+from nst_jax.config.schema import Config
+from nst_jax.distributed import ProcessLost, join, leads, together
 from nst_jax.errors import InputError
 from nst_jax.job import Outcome
-from nst_jax.paths import data_folder
-from nst_jax.perform import accompany, prepare, quiet, run, tell
-from nst_jax.processes import ProcessLost, join, leads, together
-from nst_jax.resume import resume
+from nst_jax.runner.prepare import prepare, quiet
+from nst_jax.runner.resume import resume
+from nst_jax.runner.run import accompany, run, tell
 from nst_jax.runs.folder import RunFolder
+from nst_jax.sweeps.finish import MembersFailed
 from nst_jax.sweeps.folder import is_sweep
 from nst_jax.sweeps.member import perform_member
 from nst_jax.sweeps.resume import resume_sweep
-from nst_jax.sweeps.sweep import MembersFailed
+from nst_jax.system.compilation_cache import use_compilation_cache
+from nst_jax.system.data_files import data_folder
 
 
 def compose() -> Config | None:
@@ -112,7 +113,7 @@ def _act() -> int:
             return 0
         use_compilation_cache()
         if plan_only:
-            from nst_jax.plan import show_plan  # which runs have no need of
+            from nst_jax.runner.plan import show_plan  # which runs have no need of
 
             show_plan(config)
             return 0

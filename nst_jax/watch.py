@@ -5,10 +5,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from nst_jax.command_line import Parser, exit_code
-from nst_jax.runs.server import live_page, serve
+from nst_jax.report.server import live_page, serve
+from nst_jax.sweeps.figures.page import render_sweep
 from nst_jax.sweeps.folder import SweepFolder, is_sweep
-from nst_jax.sweeps.report import render_sweep
+from nst_jax.system.cli import Parser, exit_code
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

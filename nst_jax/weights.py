@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from nst_jax.command_line import Parser, exit_code
 from nst_jax.errors import InputError
 from nst_jax.images.files import fit_long_side, read_image, resize
-from nst_jax.networks.convert import convert_file
-from nst_jax.networks.convert_bundled import READERS, rebuild
 from nst_jax.networks.convnet import ARCHITECTURES
-from nst_jax.networks.fetch import KNOWN, fetch
-from nst_jax.networks.weights import Entry, bundled, cache_folder, entry_of, names, path_of, read_verified
-from nst_jax.paths import data_folder
+from nst_jax.networks.params.convert import convert_file
+from nst_jax.networks.params.convert.rebuild import READERS, rebuild
+from nst_jax.networks.params.fetch import KNOWN, fetch
+from nst_jax.networks.params.store import Entry, bundled, cache_folder, entry_of, names, path_of, read_verified
+from nst_jax.system.cli import Parser, exit_code
+from nst_jax.system.data_files import data_folder
 
 NORMALIZE_SIDE = 512  # pixels: images for --normalize are shrunk to this, as memory is 1.2 KB for each pixel
 

@@ -13,10 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from nst_jax import job, networks
+from nst_jax.job.compile import compile_programs
 from nst_jax.networks.convnet import ConvNet, NetworkSpec
-from nst_jax.objective.objective import LossWeights, ObjectiveSpec, Styles, loss, make_targets
-from nst_jax.optimize.solvers import SolverSpec
-from nst_jax.programs import compile_programs
+from nst_jax.objective.loss import LossWeights, ObjectiveSpec, Styles, loss, make_targets
+from nst_jax.optimize.solver import SolverSpec
 
 jax.config.update("jax_enable_compilation_cache", False)
 SHALLOW, DEEP = ("relu1_1", "relu2_1"), ("relu1_1", "relu3_1", "relu5_1")

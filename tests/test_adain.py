@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from nst_jax.errors import InputError
-from nst_jax.networks import adain, weights
-from nst_jax.networks.convert_torch import read_decoder
+from nst_jax.networks import adain
 from nst_jax.networks.layers import prepare
-from nst_jax.preview import preview
+from nst_jax.networks.params import store as weights
+from nst_jax.networks.params.convert.torch import read_decoder
+from nst_jax.runner.preview import preview
 
 RANDOM = np.random.default_rng(1)
 

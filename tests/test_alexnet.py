@@ -11,8 +11,7 @@ from jax.test_util import check_grads
 
 from nst_jax.networks.architectures import ARCHITECTURES, Conv
 from nst_jax.networks.convnet import ConvNet, NetworkSpec, features, layer_names
-from nst_jax.networks.layers import Convolution, pool, prepare
-from nst_jax.networks.normalization import local_response
+from nst_jax.networks.layers import Convolution, local_response, pool, prepare
 from nst_jax.types import Params
 from tests.reference import network
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nst_jax.report.run_page import write_report
+from nst_jax.report.server import live_page, serve
 from nst_jax.runs.folder import FORMAT, RunFolder, create_run_folder
-from nst_jax.runs.report import write_report
-from nst_jax.runs.server import live_page, serve
 from tests.browser import chromium, complaints, deep_text, drawn, look, wait_for
 from tests.test_report import pixels, rows
 

@@ -17,7 +17,7 @@ import pytest
 from nst_jax.errors import InputError
 from nst_jax.job import Position
 from nst_jax.optimize.loop import init_state
-from nst_jax.optimize.solvers import SOLVERS, SolverSpec
+from nst_jax.optimize.solver import SOLVERS, SolverSpec
 from nst_jax.runs.checkpoint import _WRITER, Checkpoints, discard, latest
 
 

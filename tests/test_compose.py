@@ -11,15 +11,15 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from nst_jax.compose import as_config, explain, make_config, quote_paths, to_yaml
-from nst_jax.config import Config
+from nst_jax.config.compose import as_config, explain, make_config, quote_paths, to_yaml
+from nst_jax.config.schema import Config
+from nst_jax.config.to_spec import to_spec
 from nst_jax.errors import InputError
 from nst_jax.images.named import NAMED
-from nst_jax.networks import weights
-from nst_jax.networks.weights import ALIASES
-from nst_jax.paths import data_folder
-from nst_jax.spec import to_spec
+from nst_jax.networks.params import store as weights
+from nst_jax.networks.params.store import ALIASES
 from nst_jax.sweeps.sweep import as_grid
+from nst_jax.system.data_files import data_folder
 
 GROUPS = ("content", "style", "network", "loss", "optimizer", "experiment")
 CHOICES = [(group, file.stem) for group in GROUPS for file in sorted((data_folder("configs") / group).glob("*.yaml"))]

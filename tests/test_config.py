@@ -7,15 +7,15 @@ from typing import Any
 import jax
 import pytest
 
-from nst_jax.compose import make_config
-from nst_jax.config import Config
+from nst_jax.config.compose import make_config
+from nst_jax.config.schema import Config
+from nst_jax.config.to_spec import to_spec
 from nst_jax.errors import InputError
 from nst_jax.job import JobSpec, Scale
 from nst_jax.networks.convnet import layer_names
 from nst_jax.objective.conventions import CONVENTIONS
-from nst_jax.objective.objective import ObjectiveSpec
-from nst_jax.optimize.solvers import SOLVERS
-from nst_jax.spec import to_spec
+from nst_jax.objective.loss import ObjectiveSpec
+from nst_jax.optimize.solver import SOLVERS
 
 
 def spec_of(architecture: str = "vgg19", **options: Any) -> JobSpec:

@@ -11,11 +11,10 @@ import pytest
 from nst_jax.errors import InputError
 from nst_jax.evaluate import fitted, heldout, scores
 from nst_jax.evaluate.__main__ import main
-from nst_jax.evaluate.artifacts import border, checkerboard, grid, total_variation
-from nst_jax.evaluate.color import color_distance, oklab
 from nst_jax.evaluate.lpips import LAYERS, lpips
+from nst_jax.evaluate.pixels import border, checkerboard, color_distance, grid, oklab, total_variation
 from nst_jax.images.files import write_image
-from nst_jax.networks import weights
+from nst_jax.networks.params import store as weights
 from tests.golden.make_lpips import golden_pairs
 from tests.golden.make_vgg19_features import golden_image
 from tests.reference.lpips import lpips as reference

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from nst_jax.errors import InputError
 from nst_jax.images.files import read_image, read_text
-from nst_jax.runs.claim import is_being_written, sole_writer
 from nst_jax.runs.folder import FORMAT, METRIC_KEYS, RunFolder, create_run_folder
-from nst_jax.runs.writing import strict_json
+from nst_jax.runs.lock import is_being_written, sole_writer
+from nst_jax.runs.strict_json import strict_json
 
 
 def _row(step: int = 1, **changes: object) -> dict[str, object]:

@@ -9,9 +9,9 @@ from nst_jax.errors import InputError
 from nst_jax.invert.neurons import Neurons, choose, select
 from nst_jax.invert.objective import InversionSpec, PriorWeights
 from nst_jax.networks import load
-from nst_jax.objective.natural import alpha_norm, total_variation_power
-from nst_jax.objective.objective import Objective, Terms
-from nst_jax.optimize.solvers import SolverSpec, momentum
+from nst_jax.objective.loss import Objective, Terms
+from nst_jax.objective.natural_image import alpha_norm, total_variation_power
+from nst_jax.optimize.solver import SolverSpec, momentum
 from tests.reference import inversion
 
 IMAGE, CONTENT = np.random.default_rng(0).uniform(0, 1, (2, 1, 20, 17, 3)).astype(np.float32)

@@ -11,20 +11,20 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from nst_jax.config.schema import PictureConfig
 from nst_jax.errors import InputError
 from nst_jax.images.files import read_image, write_image
 from nst_jax.invert.config import InvertConfig, NeuronsConfig, layer_of, usual_tv_weight
 from nst_jax.invert.draw import field_of, outline, row
 from nst_jax.invert.error import mean_pairwise_distance, normalized_error
 from nst_jax.invert.neurons import Neurons
-from nst_jax.invert.perform import run
 from nst_jax.invert.representation import DESCRIPTORS, code
+from nst_jax.invert.run import run
 from nst_jax.networks.architectures import ARCHITECTURES, Conv
-from nst_jax.networks.convert_common import assemble, caffe_preprocess, kernel_shapes
 from nst_jax.networks.convnet import ConvNet, NetworkSpec, features
-from nst_jax.networks.receptive import Field
-from nst_jax.networks.saving import save_cached
-from nst_jax.perform import PictureConfig
+from nst_jax.networks.params.convert.layout import assemble, caffe_preprocess, kernel_shapes
+from nst_jax.networks.params.save import save_cached
+from nst_jax.partition.receptive_field import Field
 
 STARRY = PictureConfig("starry")
 

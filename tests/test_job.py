@@ -8,16 +8,15 @@ import numpy as np
 import pytest
 
 from nst_jax import job
-from nst_jax.compose import make_config
+from nst_jax.config.compose import make_config
+from nst_jax.config.to_spec import to_spec
 from nst_jax.errors import InputError
 from nst_jax.images.color import match_covariance, to_oklab, transport
 from nst_jax.images.files import resize
-from nst_jax.job import course
-from nst_jax.job.stages import initial_image, plan
+from nst_jax.job import history as course
+from nst_jax.job.pyramid import initial_image, plan
 from nst_jax.networks import Network, load
-from nst_jax.optimize.carry import enlarge
-from nst_jax.optimize.solvers import SOLVERS, Solver, SolverSpec, State, lbfgs
-from nst_jax.spec import to_spec
+from nst_jax.optimize.solver import SOLVERS, Solver, SolverSpec, State, enlarge, lbfgs
 
 SHALLOW = {"content_layers": ["relu2_1"], "style_layers": ["relu1_1", "relu2_1"]}
 

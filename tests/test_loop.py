@@ -9,9 +9,9 @@ import pytest
 
 from nst_jax import networks
 from nst_jax.networks.convnet import NetworkSpec
-from nst_jax.objective.objective import LossWeights, ObjectiveSpec, Styles, make_targets
+from nst_jax.objective.loss import LossWeights, ObjectiveSpec, Styles, make_targets
 from nst_jax.optimize.loop import init_state, run_chunk
-from nst_jax.optimize.solvers import SolverSpec
+from nst_jax.optimize.solver import SolverSpec
 
 TAPS = ("relu1_1", "relu2_1")
 STEPS = 4

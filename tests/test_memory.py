@@ -10,10 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nst_jax import memory, networks
+from nst_jax import networks
 from nst_jax.errors import InputError
+from nst_jax.job import memory_plan as memory
 from nst_jax.networks.convnet import REMAT, NetworkSpec, features
-from nst_jax.objective.objective import ObjectiveSpec
+from nst_jax.objective.loss import ObjectiveSpec
+from nst_jax.system import memory as free_memory
 
 TAPS = ("relu1_1", "relu2_1", "pool2", "relu3_1")
 
@@ -103,15 +105,15 @@ def test_free_memory_is_the_smaller_of_the_machine_s_and_the_group_s(monkeypatch
     meminfo.write_text("MemTotal:       24000 kB\nMemAvailable:    5000 kB\n")
     (tmp_path / "memory.max").write_text("4096000\n")
     (tmp_path / "memory.current").write_text("1096000\n")
-    assert memory._meminfo_available(meminfo) == 5000 * 1024
-    assert memory._group_available(tmp_path) == 3000000
+    assert free_memory._meminfo_available(meminfo) == 5000 * 1024
+    assert free_memory._group_available(tmp_path) == 3000000
     (tmp_path / "memory.max").write_text("max\n")
-    assert memory._group_available(tmp_path) is None
-    assert memory._meminfo_available(tmp_path / "missing") is None
+    assert free_memory._group_available(tmp_path) is None
+    assert free_memory._meminfo_available(tmp_path / "missing") is None
 
 
 def test_what_is_free_here_is_known_and_plausible():
-    free = memory.available_bytes()
+    free = free_memory.available_bytes()
     assert free is None or 2**20 < free < 2**50
 
 
@@ -125,6 +127,6 @@ def test_freed_memory_is_given_back_to_the_system():
 
     kept = [bytes(100_000) for _ in range(1000)][::100]  # 100 MB in small pieces, of which some in between stay
     before = resident()
-    memory.give_back()
+    free_memory.give_back()
     assert resident() < before
     assert len(kept) == 10

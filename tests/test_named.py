@@ -210,7 +210,7 @@ def test_unknown_names_list_the_known_ones():
 
 
 def test_the_drawing_is_made_again_from_its_seed(tmp_path: Path):
-    command = [sys.executable, "-m", "nst_jax.images.drawing", str(tmp_path / "made.jpg")]
+    command = [sys.executable, "-m", "tools.neckarfront", str(tmp_path / "made.jpg")]
     subprocess.run(command, check=True)  # a process of its own: type checks on each touch of the brush take minutes
     with Image.open(tmp_path / "made.jpg") as image:
         made = np.asarray(image, np.float32)

@@ -10,7 +10,7 @@ from jax.test_util import check_grads
 from nst_jax import networks
 from nst_jax.networks.convnet import NetworkSpec
 from nst_jax.objective.conventions import CONVENTIONS
-from nst_jax.objective.objective import LossWeights, ObjectiveSpec, Styles, Targets, loss, make_targets
+from nst_jax.objective.loss import LossWeights, ObjectiveSpec, Styles, Targets, loss, make_targets
 from nst_jax.objective.priors import total_variation
 from nst_jax.objective.statistics import moments
 from tests.reference import gatys, network

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nst_jax.networks import patches
-from nst_jax.networks.patches import conv_by_patches
+from nst_jax.networks.ops import patches
+from nst_jax.networks.ops.patches import conv_by_patches
 from tests.reference.network import convolution
 
 

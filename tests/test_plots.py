@@ -10,7 +10,7 @@ import pytest
 
 from nst_jax.errors import InputError
 from nst_jax.images.files import read_image
-from nst_jax.runs.plots import plot_losses
+from nst_jax.report.plots import plot_losses
 
 
 def _rows(steps: int = 60, **changes: Any) -> list[dict[str, Any]]:
@@ -71,5 +71,5 @@ def test_an_unwritable_place_is_one_clear_line(tmp_path: Path):
 
 
 def test_importing_the_module_does_not_load_matplotlib():
-    check = "import nst_jax.runs.plots, sys; sys.exit('matplotlib' in sys.modules)"
+    check = "import nst_jax.report.plots, sys; sys.exit('matplotlib' in sys.modules)"
     subprocess.run([sys.executable, "-c", check], check=True)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nst_jax.networks.pooling import average_pool, max_pool
+from nst_jax.networks.ops.pooling import average_pool, max_pool
 from tests.reference.network import pooling
 
 POOLS = {"max": max_pool, "average": average_pool}

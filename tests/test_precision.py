@@ -10,11 +10,11 @@ import pytest
 from nst_jax import networks
 from nst_jax.errors import InputError
 from nst_jax.networks.convnet import NetworkSpec, features
-from nst_jax.networks.precision import PRECISIONS
-from nst_jax.objective.objective import LossWeights, ObjectiveSpec, Styles, loss, make_targets
+from nst_jax.networks.layers import PRECISIONS
+from nst_jax.objective.loss import LossWeights, ObjectiveSpec, Styles, loss, make_targets
 from nst_jax.objective.statistics import moments, squared_error
 from nst_jax.optimize.loop import init_state, run_chunk
-from nst_jax.optimize.solvers import SolverSpec
+from nst_jax.optimize.solver import SolverSpec
 
 TAPS = ("relu1_1", "relu2_1", "relu3_1")
 SPEC = ObjectiveSpec(NetworkSpec(convolution="xla"), ("relu2_1",), TAPS, "gram", "mean")

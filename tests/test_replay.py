@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from nst_jax import replay as module
-from nst_jax.compose import make_config
+from nst_jax.config.compose import make_config
 from nst_jax.images.files import read_image, read_text, write_image
-from nst_jax.perform import run
 from nst_jax.replay import main
+from nst_jax.runner.run import run
 from nst_jax.runs.manifest import PROVENANCE_TEXT
 
 TINY = {"size": 24, "steps": 5, "loss": {"content_layers": ["relu1_1"], "style_layers": ["relu1_1"]}}

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nst_jax import report as command
 from nst_jax.errors import InputError
 from nst_jax.images.files import read_image, write_image
-from nst_jax.images.web import data_uri
-from nst_jax.runs.charts import columns, loss_chart
+from nst_jax.images.thumbnail import data_uri
+from nst_jax.report import __main__ as command
+from nst_jax.report.charts import columns, loss_chart
+from nst_jax.report.run_page import write_report
 from nst_jax.runs.folder import FORMAT, RunFolder, create_run_folder
-from nst_jax.runs.report import write_report
 
 CONFIG = "size: 32\ncontent:\n  name: <script>alert(1)</script>\n"
 

@@ -15,9 +15,9 @@ import pytest
 
 from nst_jax import job, run
 from nst_jax.images.files import write_image
-from nst_jax.job import course
-from nst_jax.runs.claim import sole_writer
+from nst_jax.job import history as course
 from nst_jax.runs.folder import RunFolder
+from nst_jax.runs.lock import sole_writer
 
 JOB = ["scales=[16,24,32]", "steps=[40,30,20]", "loss.content_layers=[relu1_1]", "loss.style_layers=[relu1_1]", "init=noise"]
 OWN = ["content.path=content.png", "style.path=style.png", *JOB, "run.log_every=7", "run.snapshot_every=25"]

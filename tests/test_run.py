@@ -13,12 +13,15 @@ import numpy as np
 import pytest
 import yaml
 
-from nst_jax import command_line, perform, run
+from nst_jax import run
 from nst_jax.images.files import read_image, read_text, write_image
-from nst_jax.networks import weights
+from nst_jax.networks.params import store as weights
+from nst_jax.runner import prepare
+from nst_jax.runner import run as perform
 from nst_jax.runs.folder import METRIC_KEYS, RunFolder
 from nst_jax.runs.manifest import CONFIG_TEXT, PROVENANCE_TEXT
 from nst_jax.sweeps import member
+from nst_jax.system import cli as command_line
 
 TINY = ["size=24", "steps=5", "loss.content_layers=[relu1_1]", "loss.style_layers=[relu1_1]"]
 
@@ -31,7 +34,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     monkeypatch.setattr(run, "use_compilation_cache", lambda: None)
     monkeypatch.setattr(member, "use_compilation_cache", lambda: None)
-    monkeypatch.setattr(perform, "_KNOWN", {})
+    monkeypatch.setattr(prepare, "_KNOWN", {})
     generator = np.random.default_rng(0)
     write_image("mañana (1).png", generator.random((1, 24, 32, 3), np.float32))
     write_image("style.png", generator.random((1, 24, 24, 3), np.float32))
@@ -102,7 +105,7 @@ def test_a_notice_is_said_once_and_kept(main, monkeypatch: pytest.MonkeyPatch):
         notify(notice)
         return replace(read_image("style.png"), source=name, notices=(notice,))
 
-    monkeypatch.setattr(perform, "find_image", find)
+    monkeypatch.setattr(prepare, "find_image", find)
     code, _, err = main(*TINY, "style.path=style.png", "content=tubingen", "run.dir=one", "steps=1")
     assert (code, err.count(notice)) == (0, 1)
     assert RunFolder(Path("one")).read_manifest()["notices"] == [f"content: {notice}"]

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from nst_jax.runs.__main__ import main
-from nst_jax.runs.claim import sole_writer
 from nst_jax.runs.folder import FORMAT, RunFolder, create_run_folder
+from nst_jax.runs.lock import sole_writer
 
 
 def leave(path: Path, *, status: str = "finished", style_weight: float = 5.0, shade: float = 0.5, **facts: Any) -> RunFolder:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from nst_jax.networks.shards import rows_each, shares_rows
+from nst_jax.partition.shards import rows_each, shares_rows
 
 SCRIPT = Path(__file__).with_name("many_devices.py")
 

@@ -7,11 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nst_jax.objective.objective import Terms
-from nst_jax.optimize.averaging import add, mean, no_average
-from nst_jax.optimize.carry import enlarge
+from nst_jax.objective.loss import Terms
+from nst_jax.optimize.ema import add, mean, no_average
 from nst_jax.optimize.loop import carry_state
-from nst_jax.optimize.solvers import MAX_REFUSALS, SOLVERS, SolverSpec, picture
+from nst_jax.optimize.solver import MAX_REFUSALS, SOLVERS, SolverSpec, enlarge, picture
 
 SHAPE = (1, 4, 5, 3)
 GOAL = jnp.asarray(np.random.default_rng(0).uniform(0.2, 0.8, SHAPE), jnp.float32)

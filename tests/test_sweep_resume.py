@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from nst_jax.runs.callback import Recorder
 from nst_jax.runs.folder import RunFolder
-from nst_jax.runs.recorder import Recorder
 from nst_jax.sweeps.folder import SweepFolder
 from tests.test_sweeps import GO_ON, TINY, here, statuses, table
 

@@ -13,16 +13,17 @@ import jax
 import numpy as np
 import pytest
 
-from nst_jax import programs, run
+from nst_jax import run
 from nst_jax.errors import InputError
 from nst_jax.images.files import read_image, write_image
-from nst_jax.objective import objective
+from nst_jax.job import compile as programs
+from nst_jax.objective import loss as objective
+from nst_jax.runs.callback import Recorder
 from nst_jax.runs.folder import RunFolder
-from nst_jax.runs.recorder import Recorder
 from nst_jax.sweeps import member, sweep
+from nst_jax.sweeps.figures.contact_sheet import layout
 from nst_jax.sweeps.folder import SweepFolder, create_sweep
 from nst_jax.sweeps.grid import Grid, product
-from nst_jax.sweeps.sheet import layout
 from nst_jax.sweeps.table import rows_of
 
 TINY = [

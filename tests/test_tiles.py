@@ -9,11 +9,11 @@ import pytest
 
 from nst_jax import networks
 from nst_jax.networks.convnet import NetworkSpec
-from nst_jax.networks.receptive import receptive_field
-from nst_jax.networks.tiles import mapped, summed, tiles
-from nst_jax.networks.windows import lengths
-from nst_jax.objective.objective import LossWeights, ObjectiveSpec, Styles, loss, make_targets
+from nst_jax.objective.loss import LossWeights, ObjectiveSpec, Styles, loss, make_targets
 from nst_jax.objective.style import STYLE_DISTANCES
+from nst_jax.partition.receptive_field import receptive_field
+from nst_jax.partition.tiles import mapped, summed, tiles
+from nst_jax.partition.windows import lengths
 
 STYLE = ("relu1_1", "relu2_1")
 DEEP = ("relu1_1", "relu5_1")

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 
 from nst_jax import watch
+from nst_jax.report.server import live_page, serve
 from nst_jax.runs.folder import FORMAT, RunFolder, create_run_folder
-from nst_jax.runs.server import live_page, serve
 from tests.test_report import pixels, rows
 
 
@@ -154,7 +154,7 @@ def test_the_command_says_where_and_ends_with_an_interrupt(folder: RunFolder):
 
 
 def test_the_recorder_shows_the_picture_every_few_seconds(folder: RunFolder, monkeypatch: pytest.MonkeyPatch):
-    from nst_jax.runs import recorder
+    from nst_jax.runs import callback as recorder
     from tests.test_recorder import Bar, report
 
     now = iter([0.0, 0.0, 1.0, 4.9, 5.1, 5.1, 20.0])

@@ -15,13 +15,14 @@ import numpy as np
 import pytest
 
 from nst_jax import weights as command
-from nst_jax.download import download
 from nst_jax.errors import InputError
-from nst_jax.networks import fetch, weights
-from nst_jax.networks.convert_common import kernel_shapes
-from nst_jax.networks.convert_normalize import mean_activations
-from nst_jax.networks.saving import encode
-from nst_jax.paths import data_folder
+from nst_jax.networks.params import fetch
+from nst_jax.networks.params import store as weights
+from nst_jax.networks.params.convert.layout import kernel_shapes
+from nst_jax.networks.params.convert.rescale import mean_activations
+from nst_jax.networks.params.save import encode
+from nst_jax.system.data_files import data_folder
+from nst_jax.system.download import download
 
 
 @pytest.fixture(autouse=True)

@@ -21,10 +21,10 @@ from PIL import Image
 
 import nst_jax.images
 from experiments.figures import mosaic
-from nst_jax.cache import use_compilation_cache
 from nst_jax.evaluate import scores
 from nst_jax.images.files import fit_long_side, read_image, resize
 from nst_jax.runs.folder import RunFolder
+from nst_jax.system.compilation_cache import use_compilation_cache
 
 HERE = Path(__file__).parent
 CONTENTS, STYLES = ("tubingen", "golden_gate", "neckarfront_drawing"), ("starry_night", "shipwreck")

@@ -22,13 +22,13 @@ import torch
 
 from experiments.torch_twin import Twin, gram
 from nst_jax import networks
-from nst_jax.compose import as_config
+from nst_jax.config.compose import as_config
 from nst_jax.images.files import fit_long_side, read_image, resize, write_image
 from nst_jax.objective.conventions import CONVENTIONS
-from nst_jax.objective.objective import ObjectiveSpec, Styles, loss, make_targets
+from nst_jax.objective.loss import ObjectiveSpec, Styles, loss, make_targets
 from nst_jax.objective.statistics import SquaredError
-from nst_jax.paths import data_folder
-from nst_jax.perform import prepare
+from nst_jax.runner.prepare import prepare
+from nst_jax.system.data_files import data_folder
 
 CHECKPOINTS = (10, 20, 35, 50, 75, 100, 150, 200, 300, 400, 600, 800, 1000)
 

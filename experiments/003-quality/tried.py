@@ -12,13 +12,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nst_jax.compose import make_config
+from nst_jax.config.compose import make_config
+from nst_jax.config.to_spec import to_spec
 from nst_jax.images.files import fit_long_side, read_image, resize
 from nst_jax.networks import load
-from nst_jax.optimize.carry import resized
 from nst_jax.optimize.loop import init_state
-from nst_jax.optimize.solvers import SOLVERS, SolverSpec, picture
-from nst_jax.spec import to_spec
+from nst_jax.optimize.solver import SOLVERS, SolverSpec, picture, resized
 
 # The loss of configs/loss/gatys.yaml.
 GRAM = {
@@ -116,7 +115,7 @@ def averaging(folder: Path) -> None:
     """The loss of the average against that of the last image."""
     problem = Problem(folder, 128)
     value = jax.jit(lambda x: problem.loss(x)[0])
-    from nst_jax.optimize.averaging import add, mean, no_average
+    from nst_jax.optimize.ema import add, mean, no_average
 
     for name, decays in (("lbfgs", (0.5, 0.8)), ("adam", (0.8, 0.9, 0.95, 0.99))):
         solver = SolverSpec(name)

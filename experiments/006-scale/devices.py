@@ -21,9 +21,9 @@ import numpy as np
 
 from nst_jax import networks
 from nst_jax.networks.architectures import ARCHITECTURES, Conv, extent, names_of
-from nst_jax.networks.halo import halo
-from nst_jax.networks.windows import lengths
-from nst_jax.objective.objective import LossWeights, ObjectiveSpec, Styles, loss, make_targets
+from nst_jax.networks.ops.halo import halo
+from nst_jax.objective.loss import LossWeights, ObjectiveSpec, Styles, loss, make_targets
+from nst_jax.partition.windows import lengths
 
 STYLE = tuple(f"relu{i}_1" for i in range(1, 6))
 # Of an H100: TF32 products at a third of 494 TFLOP/s, memory at 3.3 TB/s, NVLink 450 GB/s each way, between machines 50.

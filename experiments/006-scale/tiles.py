@@ -21,9 +21,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from nst_jax import networks
-from nst_jax.cache import use_compilation_cache
-from nst_jax.memory import give_back
-from nst_jax.objective.objective import LossWeights, ObjectiveSpec, Styles, loss, make_targets
+from nst_jax.objective.loss import LossWeights, ObjectiveSpec, Styles, loss, make_targets
+from nst_jax.system.compilation_cache import use_compilation_cache
+from nst_jax.system.memory import give_back
 
 FOLDER = Path(__file__).parent
 STYLE = tuple(f"relu{i}_1" for i in range(1, 6))

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from nst_jax import perform
-from nst_jax.cache import use_compilation_cache
-from nst_jax.compose import make_config
+from nst_jax.config.compose import make_config
+from nst_jax.runner import run as perform
 from nst_jax.runs import checkpoint
-from nst_jax.runs.recorder import Recorder
+from nst_jax.runs.callback import Recorder
+from nst_jax.system.compilation_cache import use_compilation_cache
 
 
 def main() -> None:

@@ -14,16 +14,16 @@ import numpy as np
 
 from experiments.figures import markdown
 from experiments.inversion_pictures import REFERENCE, Pixels, picture
-from nst_jax.cache import use_compilation_cache
-from nst_jax.compose import from_yaml
+from nst_jax.config.compose import from_yaml
+from nst_jax.config.to_spec import to_spec
 from nst_jax.images.files import read_image, resize
 from nst_jax.invert.error import mean_pairwise_distance
 from nst_jax.networks import load
 from nst_jax.networks.convnet import NetworkSpec, features
-from nst_jax.perform import read_picture
+from nst_jax.runner.prepare import read_picture
 from nst_jax.runs.folder import RunFolder
-from nst_jax.spec import to_spec
 from nst_jax.sweeps.folder import SweepFolder
+from nst_jax.system.compilation_cache import use_compilation_cache
 
 
 def encoder(network: NetworkSpec, layers: Sequence[str]) -> Callable[[Pixels], dict[str, np.ndarray]]:

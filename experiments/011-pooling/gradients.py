@@ -11,12 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.figures import markdown
-from nst_jax.cache import use_compilation_cache
-from nst_jax.evaluate.artifacts import checkerboard
+from nst_jax.evaluate.pixels import checkerboard
 from nst_jax.images.files import fit_long_side, resize
 from nst_jax.images.named import find_image
 from nst_jax.networks import Network, load
-from nst_jax.objective.objective import LossWeights, ObjectiveSpec, Styles
+from nst_jax.objective.loss import LossWeights, ObjectiveSpec, Styles
+from nst_jax.system.compilation_cache import use_compilation_cache
 
 POOLINGS = {
     "max": {"pooling": "max"},
@@ -48,7 +48,7 @@ def measures(gradient: np.ndarray) -> dict[str, float]:
 
     * norm: ‖∇ log L‖ / √(number of entries), for a picture in [0, 1];
     * high: the share of its energy above half of the highest frequency, in either direction; white noise has 0.75;
-    * checkerboard: see `nst_jax.evaluate.artifacts.checkerboard`; white noise has 1.
+    * checkerboard: see `nst_jax.evaluate.pixels.checkerboard`; white noise has 1.
     """
     norm = float(np.linalg.norm(gradient) / np.sqrt(gradient.size))
     return {"norm": norm, "high": high_share(gradient), "checkerboard": checkerboard(gradient)}

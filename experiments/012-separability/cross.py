@@ -12,14 +12,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.figures import markdown
-from nst_jax.cache import use_compilation_cache
-from nst_jax.compose import from_yaml
+from nst_jax.config.compose import from_yaml
+from nst_jax.config.to_spec import to_spec
 from nst_jax.images.files import fit_long_side, read_image, resize
 from nst_jax.images.named import find_image
 from nst_jax.networks import load
-from nst_jax.objective.objective import LossWeights, ObjectiveSpec, Styles
-from nst_jax.spec import to_spec
+from nst_jax.objective.loss import LossWeights, ObjectiveSpec, Styles
 from nst_jax.sweeps.folder import SweepFolder
+from nst_jax.system.compilation_cache import use_compilation_cache
 
 
 def losses(sweep: SweepFolder, contents: list[str], styles: list[str]) -> np.ndarray:

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from experiments.figures import markdown
-from nst_jax.cache import use_compilation_cache
 from nst_jax.evaluate.heldout import judge
 from nst_jax.images.files import read_image, resize
 from nst_jax.sweeps.folder import SweepFolder
 from nst_jax.sweeps.grid import shown, value_of
+from nst_jax.system.compilation_cache import use_compilation_cache
 
 
 def main() -> None:

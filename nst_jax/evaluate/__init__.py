@@ -23,9 +23,8 @@ import numpy as np
 from jaxtyping import Float
 
 from nst_jax.errors import InputError
-from nst_jax.evaluate.artifacts import border, checkerboard, grid, total_variation
-from nst_jax.evaluate.color import color_distance
 from nst_jax.evaluate.heldout import Judge, judge
+from nst_jax.evaluate.pixels import border, checkerboard, color_distance, grid, total_variation
 from nst_jax.images.files import fit_long_side, resize
 
 __all__ = ["scores"]

@@ -10,13 +10,13 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from nst_jax.cache import use_compilation_cache
-from nst_jax.command_line import Parser, exit_code
-from nst_jax.disk import replace_file
 from nst_jax.evaluate import __doc__ as _SCORES
 from nst_jax.evaluate import scores
 from nst_jax.images.files import Picture, read_image
 from nst_jax.images.named import find_image
+from nst_jax.system.atomic_write import replace_file
+from nst_jax.system.cli import Parser, exit_code
+from nst_jax.system.compilation_cache import use_compilation_cache
 
 _ABOUT = f"""\
 {(_SCORES or "").strip()}

@@ -13,7 +13,7 @@ from nst_jax import networks
 from nst_jax.evaluate import lpips
 from nst_jax.networks import NetworkSpec
 from nst_jax.networks.convnet import features
-from nst_jax.networks.weights import load_lpips_heads
+from nst_jax.networks.params.store import load_lpips_heads
 from nst_jax.objective import style as distances
 from nst_jax.objective.statistics import Moments, moments
 from nst_jax.types import Image, Params

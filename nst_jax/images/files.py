@@ -15,10 +15,10 @@ import tifffile
 from jaxtyping import Float, UInt16
 from PIL import Image, ImageCms, PngImagePlugin
 
-from nst_jax.disk import replacing
 from nst_jax.errors import InputError, one_of
 from nst_jax.images.decode import decode
 from nst_jax.images.strips import strips
+from nst_jax.system.atomic_write import replacing
 
 MIN_SIDE = 16  # the network halves the sides four times
 _DESCRIPTION = 0x010E  # ImageDescription: the text tag that TIFF and EXIF share

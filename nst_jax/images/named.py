@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import platformdirs
 
-from nst_jax.download import download, file_digest
 from nst_jax.errors import InputError, one_of
 from nst_jax.images.files import Picture, read_image
+from nst_jax.system.download import download, file_digest
 
 _BUNDLED = Path(__file__).parent / "bundled"
 _INPUTS = "https://raw.githubusercontent.com/jcjohnson/neural-style/master/examples/inputs/"

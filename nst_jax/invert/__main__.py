@@ -9,15 +9,15 @@ from hydra.core.config_store import ConfigStore
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from nst_jax.cache import use_compilation_cache
-from nst_jax.command_line import INTERRUPTED, exit_code
-from nst_jax.compose import as_config, explain, quote_paths
+from nst_jax.config.compose import as_config, explain, quote_paths
 from nst_jax.errors import InputError
 from nst_jax.invert.config import InvertConfig
-from nst_jax.invert.perform import Inverted, run
-from nst_jax.paths import data_folder
+from nst_jax.invert.run import Inverted, run
 from nst_jax.runs.folder import RunFolder
 from nst_jax.runs.progress import short
+from nst_jax.system.cli import INTERRUPTED, exit_code
+from nst_jax.system.compilation_cache import use_compilation_cache
+from nst_jax.system.data_files import data_folder
 
 ConfigStore.instance().store(name="invert_schema", node=InvertConfig)
 

@@ -1,9 +1,9 @@
-"""What may be set of an inversion, and its checked description: see `nst_jax.config` for that of a transfer."""
+"""What may be set of an inversion, and its checked description: see `nst_jax.config.schema` for that of a transfer."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
-from nst_jax.config import PictureConfig, RunConfig
+from nst_jax.config.schema import PictureConfig, RunConfig
 from nst_jax.errors import InputError, above, at_least, one_of
 from nst_jax.images.files import MIN_SIDE
 from nst_jax.invert.neurons import Neurons
@@ -11,14 +11,14 @@ from nst_jax.invert.objective import InversionSpec, PriorWeights
 from nst_jax.invert.representation import DESCRIPTORS
 from nst_jax.job import JobSpec, Scale
 from nst_jax.networks.convnet import NetworkSpec, check_taps, layer_names
-from nst_jax.objective.natural import RMS
-from nst_jax.optimize.solvers import SOLVERS, SolverSpec
+from nst_jax.objective.natural_image import RMS
+from nst_jax.optimize.solver import SOLVERS, SolverSpec
 
 # The paper's rate, and its factors each with a number of steps: for networks and for descriptors.
 RATE = 0.004
 NETWORK_SCHEDULE = ((1.0, 100), (0.1, 200), (0.01, 100))
 DESCRIPTOR_SCHEDULE = ((1.0, 200), (0.1, 200), (0.01, 200), (0.001, 200))
-# Ours: Adam in waves (`nst_jax.optimize.waves`), its rate falling to 0; rate and steps for networks and for descriptors.
+# Ours: Adam in waves (`nst_jax.optimize.dct`), its rate falling to 0; rate and steps for networks and for descriptors.
 WAVES = 0.01
 NETWORK_RATE, NETWORK_STEPS = 0.05, 250
 DESCRIPTOR_RATE, DESCRIPTOR_STEPS = 0.01, 600

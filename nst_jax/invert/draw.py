@@ -7,7 +7,7 @@ from jaxtyping import Float
 
 from nst_jax.invert import dsift, hog
 from nst_jax.invert.neurons import Neurons
-from nst_jax.networks.receptive import Field, receptive_field
+from nst_jax.partition.receptive_field import Field, receptive_field
 
 Pixels = Float[np.ndarray, "1 _h _w 3"]
 FIELDS = {"hog": hog.FIELD, "hogb": hog.FIELD, "dsift": dsift.FIELD}

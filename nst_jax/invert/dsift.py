@@ -4,8 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from nst_jax.invert.orientation import Gray, directed_lengths
-from nst_jax.networks.receptive import Field
+from nst_jax.invert.hog import Gray, directed_lengths
+from nst_jax.partition.receptive_field import Field
 
 BIN = 5  # pixels
 BINS = 4  # on each side of a descriptor

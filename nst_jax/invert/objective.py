@@ -9,8 +9,8 @@ from jaxtyping import Array, Float
 from nst_jax.invert.neurons import Code, Neurons, select
 from nst_jax.invert.representation import DESCRIPTORS, code, mean_color, smallest
 from nst_jax.networks.convnet import NetworkSpec
-from nst_jax.objective.natural import alpha_norm, total_variation_power
-from nst_jax.objective.objective import Terms
+from nst_jax.objective.loss import Terms
+from nst_jax.objective.natural_image import alpha_norm, total_variation_power
 from nst_jax.objective.statistics import squared_error
 from nst_jax.types import Image, Params
 

@@ -10,9 +10,9 @@ from jaxtyping import Float
 
 from nst_jax import job
 from nst_jax.invert.representation import mean_color
-from nst_jax.job.together import step_together
-from nst_jax.objective.natural import RMS
-from nst_jax.programs import compile_ahead
+from nst_jax.job.batched import step_together
+from nst_jax.job.compile import compile_ahead
+from nst_jax.objective.natural_image import RMS
 from nst_jax.types import Params
 
 

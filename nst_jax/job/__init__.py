@@ -1,9 +1,9 @@
 """A job: pictures and a description in, one picture out, from coarse to fine."""
 
-from nst_jax.job.course import Observer, Outcome, Position, Report
-from nst_jax.job.description import INITS, Inputs, JobSpec, Pixels, Scale
-from nst_jax.job.procedure import needs, state_shapes, steps_of, transfer
-from nst_jax.job.stages import Stage, check_pictures, plan
+from nst_jax.job.history import Observer, Outcome, Position, Report
+from nst_jax.job.loop import needs, state_shapes, steps_of, transfer
+from nst_jax.job.pyramid import Stage, check_pictures, plan
+from nst_jax.job.spec import INITS, Inputs, JobSpec, Pixels, Scale
 
 __all__ = [
     "INITS",

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from nst_jax.errors import one_of
 from nst_jax.networks import convnet, layers
 from nst_jax.networks.convnet import NetworkSpec
-from nst_jax.networks.precision import PRECISIONS
+from nst_jax.networks.layers import PRECISIONS
 from nst_jax.types import Features, Images, Params
 
 _log = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ def load(name: str = "vgg19", *, convolution: str = "auto", taps: tuple[str, ...
     Raises:
         InputError: if there is no such network here, or its file is damaged.
     """
-    from nst_jax.networks import weights  # reading files is not needed by those who bring their own parameters
+    from nst_jax.networks.params import store as weights  # reading files is not needed by those who bring their own parameters
 
     precision = one_of("network.precision", str(options.get("precision", "float32")), tuple(PRECISIONS))
     convolution = one_of("network.convolution", choose_convolution(convolution, precision), ("winograd", "xla"))

@@ -10,10 +10,9 @@ from jaxtyping import Array, Float
 
 from nst_jax.errors import InputError
 from nst_jax.networks.architectures import ARCHITECTURES, Conv, Layer, Pool, extent, names_of
-from nst_jax.networks.halo import Rows, with_halo
-from nst_jax.networks.layers import ACTIVATIONS, Convolution, Preprocessing, pool
-from nst_jax.networks.normalization import local_response
-from nst_jax.networks.recompute import recomputed
+from nst_jax.networks.layers import ACTIVATIONS, Convolution, Preprocessing, local_response, pool
+from nst_jax.networks.ops.halo import Rows, with_halo
+from nst_jax.networks.ops.remat import recomputed
 from nst_jax.types import Features, Images, Params
 
 # Name in the config -> the first letters of the layers that end a part which the gradient computes anew from its input:
@@ -35,7 +34,7 @@ class NetworkSpec:
         convolution: "winograd", for parameters that `prepare` has transformed, or "xla".
         precision: of the convolutions, a key of `PRECISIONS`; "bfloat16" is for convolution "xla" only.
         remat: what the gradient computes anew instead of keeping it, a key of `REMAT`; "auto" is "none" until
-            `nst_jax.memory.fit` has chosen.
+            `nst_jax.job.memory_plan.fit` has chosen.
     """
 
     architecture: str = "vgg19"

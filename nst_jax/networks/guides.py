@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from jaxtyping import Array, Float
 
 from nst_jax.networks.architectures import ARCHITECTURES, extent, names_of
-from nst_jax.networks.padding import pad
-from nst_jax.networks.pooling import average_pool
+from nst_jax.networks.ops.padding import pad
+from nst_jax.networks.ops.pooling import average_pool
 
 
 def guides(mask: Float[Array, "n h w 1"], taps: Sequence[str], architecture: str) -> dict[str, Float[Array, "n _h _w 1"]]:

@@ -97,3 +97,14 @@ def squared_error(feature_map: Float[Array, "n h w c"], target: Float[Array, "n 
     wide = _wide(feature_map)
     total = jnp.sum((feature_map.astype(wide) - target.astype(wide)) ** 2)
     return SquaredError(jnp.asarray(feature_map.size, wide), total)
+
+
+def content_distance(e: SquaredError) -> Float[Array, ""]:
+    """The content loss of one layer, ½ Σ_ij (F_ij − P_ij)² (Gatys et al. 2016, eq. 1). It grows with the picture.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> float(content_distance(SquaredError(jnp.array(8.0), jnp.array(6.0))))
+        3.0
+    """
+    return e.sum / 2

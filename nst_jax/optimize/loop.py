@@ -8,10 +8,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from nst_jax.objective.objective import Objective
-from nst_jax.optimize.averaging import add
-from nst_jax.optimize.carry import enlarge
-from nst_jax.optimize.solvers import SOLVERS, SolverSpec, State, picture
+from nst_jax.objective.loss import Objective
+from nst_jax.optimize.ema import add
+from nst_jax.optimize.solver import SOLVERS, SolverSpec, State, enlarge, picture
 from nst_jax.types import Image, Params
 
 

@@ -9,12 +9,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from nst_jax.command_line import Parser, exit_code
-from nst_jax.runs.compare import flat
+from nst_jax.runs.diff import flat
 from nst_jax.runs.folder import RunFolder
 from nst_jax.runs.progress import short
-from nst_jax.runs.reading import brief, compare, find_runs, full
-from nst_jax.runs.writing import strict_json
+from nst_jax.runs.query import brief, compare, find_runs, full
+from nst_jax.runs.strict_json import strict_json
+from nst_jax.system.cli import Parser, exit_code
 
 _USUAL = [Path("runs"), Path("sweeps")]
 

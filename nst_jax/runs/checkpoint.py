@@ -21,8 +21,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from nst_jax.disk import disk_errors
 from nst_jax.job import Position
+from nst_jax.system.atomic_write import disk_errors
 
 KEPT = 2
 _DIGITS = 8

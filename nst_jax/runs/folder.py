@@ -12,7 +12,7 @@
     report.html             all of it on one page, for a browser
     manifest.json           what was run, on what, with what, for how long, and how it ended
     checkpoints/            where the job stood, until it has ended (see `nst_jax.runs.checkpoint`)
-    .lock                   held by the process that writes into the folder (see `nst_jax.runs.claim`)
+    .lock                   held by the process that writes into the folder (see `nst_jax.runs.lock`)
 
 Every file appears whole or not at all, except metrics.jsonl, which grows by whole rows.
 """
@@ -27,11 +27,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from nst_jax.disk import disk_errors, replace_file
 from nst_jax.errors import InputError
 from nst_jax.images.files import fit_long_side, resize, write_image
-from nst_jax.runs.claim import is_being_written
-from nst_jax.runs.writing import strict_json
+from nst_jax.runs.lock import is_being_written
+from nst_jax.runs.strict_json import strict_json
+from nst_jax.system.atomic_write import disk_errors, replace_file
 
 FORMAT = 2  # raised when an older reader would misread a newer folder, or a newer one an older folder
 METRIC_KEYS = ("step", "scale", "size", "loss", "content", "style", "tv", "seconds")
@@ -51,7 +51,7 @@ class RunFolder:
 
     @property
     def losses(self) -> Path:
-        """Where `nst_jax.runs.plots.plot_losses` draws the curves."""
+        """Where `nst_jax.report.plots.plot_losses` draws the curves."""
         return self.path / "losses.png"
 
     @property
@@ -219,7 +219,7 @@ def how_to_go_on(path: Path) -> str:
 
 
 def create_run_folder(path: Path | str, config_yaml: str) -> RunFolder:
-    """Makes `path` the folder of one run by writing config.yaml; whoever calls this is its `nst_jax.runs.claim.sole_writer`.
+    """Makes `path` the folder of one run by writing config.yaml; whoever calls this is its `nst_jax.runs.lock.sole_writer`.
 
     Raises:
         InputError: if a run is recorded there already, or the folder cannot be written.

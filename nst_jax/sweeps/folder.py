@@ -18,11 +18,11 @@ from typing import Any
 
 from filelock import FileLock
 
-from nst_jax.disk import disk_errors, replace_file
 from nst_jax.errors import InputError
 from nst_jax.runs.folder import RunFolder
-from nst_jax.runs.writing import strict_json
+from nst_jax.runs.strict_json import strict_json
 from nst_jax.sweeps.grid import Grid
+from nst_jax.system.atomic_write import disk_errors, replace_file
 
 FORMAT = 1
 # What may have become of a member. It waits until it says something else.

@@ -11,15 +11,16 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import HydraContext
 from omegaconf import open_dict
 
-from nst_jax.cache import use_compilation_cache
-from nst_jax.compose import as_config, to_yaml
-from nst_jax.config import Config
+from nst_jax.config.compose import as_config, to_yaml
+from nst_jax.config.schema import Config
 from nst_jax.errors import InputError
 from nst_jax.job import Outcome
-from nst_jax.perform import PREVIOUS, run, tell
-from nst_jax.resume import resume
+from nst_jax.runner.prepare import PREVIOUS
+from nst_jax.runner.resume import resume
+from nst_jax.runner.run import run, tell
 from nst_jax.runs.folder import RunFolder
 from nst_jax.sweeps.folder import SweepFolder
+from nst_jax.system.compilation_cache import use_compilation_cache
 
 
 class Member(NamedTuple):

@@ -7,17 +7,18 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 from omegaconf import open_dict
 
-from nst_jax.compose import as_config
-from nst_jax.config import Config
-from nst_jax.paths import data_folder
-from nst_jax.perform import run, specify
-from nst_jax.resume import resume
+from nst_jax.config.compose import as_config
+from nst_jax.config.schema import Config
+from nst_jax.runner.prepare import specify
+from nst_jax.runner.resume import resume
+from nst_jax.runner.run import run
 from nst_jax.runs.manifest import where_it_began
+from nst_jax.sweeps.finish import conclude, in_any_case
 from nst_jax.sweeps.folder import SweepFolder
 from nst_jax.sweeps.grid import Grid
 from nst_jax.sweeps.member import Member, ended, failed, in_folder, warm_started
 from nst_jax.sweeps.search import search_on
-from nst_jax.sweeps.sweep import conclude, in_any_case
+from nst_jax.system.data_files import data_folder
 
 
 def resume_sweep(path: Path) -> None:

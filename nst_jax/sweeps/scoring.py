@@ -4,13 +4,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from nst_jax.compose import from_yaml
-from nst_jax.config import Config
+from nst_jax.config.compose import from_yaml
+from nst_jax.config.schema import Config
 from nst_jax.errors import InputError, one_of
 from nst_jax.evaluate import scores
 from nst_jax.images.files import fit_long_side, read_image, resize
 from nst_jax.job import Pixels
-from nst_jax.perform import read_picture, specify
+from nst_jax.runner.prepare import read_picture, specify
 from nst_jax.runs.folder import RunFolder
 from nst_jax.sweeps.folder import SweepFolder
 

@@ -9,11 +9,11 @@ from hydra.core.override_parser.types import IntervalSweep, Override
 
 from nst_jax.errors import InputError
 from nst_jax.runs.progress import short
+from nst_jax.sweeps.finish import conclude, in_any_case
 from nst_jax.sweeps.folder import SweepFolder, create_sweep
 from nst_jax.sweeps.grid import Grid, value_of
 from nst_jax.sweeps.member import Member
 from nst_jax.sweeps.scoring import check_score, score_members
-from nst_jax.sweeps.sweep import conclude, in_any_case
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

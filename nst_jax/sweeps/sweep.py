@@ -1,29 +1,22 @@
 """The course of a sweep: its members checked, launched, and summed up, whatever the launcher."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.core.utils import JobReturn, JobStatus, setup_globals
+from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext
 
-from nst_jax.cache import use_compilation_cache
 from nst_jax.errors import InputError
-from nst_jax.perform import PREVIOUS, specify
+from nst_jax.runner.prepare import PREVIOUS, specify
+from nst_jax.sweeps.finish import conclude, in_any_case
 from nst_jax.sweeps.folder import SweepFolder, create_sweep
 from nst_jax.sweeps.grid import Grid, product
 from nst_jax.sweeps.member import Member, compose_member
-from nst_jax.sweeps.scoring import check_score, score_members
-from nst_jax.sweeps.summary import summarize
-from nst_jax.sweeps.together import perform_together
-
-
-class MembersFailed(Exception):
-    """Some members of a sweep have no picture; said already."""
+from nst_jax.sweeps.scoring import check_score
 
 
 class Sweep:
@@ -98,17 +91,6 @@ def run_sweep(
     sweep_grids(sweep, [as_grid(sweep.parse(part, arguments)) for part in settings], score)
 
 
-def launch_together(
-    context: HydraContext, master: Any, overrides: Sequence[Sequence[str]], first: int, most: int | None
-) -> list[JobReturn]:
-    """What `hydra/launcher=batched` does: the members in as few programs as possible."""
-    setup_globals()
-    members = [compose_member(context, master, line, first + i) for i, line in enumerate(overrides)]
-    use_compilation_cache()
-    perform_together(SweepFolder(Path(master.hydra.sweep.dir)), members, most)
-    return [JobReturn(overrides=line, status=JobStatus.COMPLETED) for line in overrides]
-
-
 def sweep_grids(sweep: Sweep, grids: Sequence[Grid], score: str) -> None:
     """A sweep over the members of all grids, each of them checked before the first one runs.
 
@@ -134,30 +116,6 @@ def sweep_grids(sweep: Sweep, grids: Sequence[Grid], score: str) -> None:
     with in_any_case(sweep.folder):
         sweep.launch([overrides for grid in grids for overrides in grid.members])
     conclude(sweep.folder)
-
-
-@contextmanager
-def in_any_case(sweep: SweepFolder) -> Iterator[None]:
-    """While the members of a sweep run: if that ends before its time, what there is is summed up all the same."""
-    try:
-        yield
-    except BaseException:
-        sum_up(sweep)
-        raise
-
-
-def conclude(sweep: SweepFolder) -> None:
-    """Scores and sums up a sweep that has ended. Raises MembersFailed if some of its members have no picture."""
-    score_members(sweep)
-    sum_up(sweep)
-    if any(member["status"] == "failed" for member in sweep.read()["members"]):
-        raise MembersFailed
-
-
-def sum_up(sweep: SweepFolder) -> None:
-    """Writes the table and the figures of what there is, and says where they are."""
-    sweep.close()
-    print(summarize(sweep), flush=True)
 
 
 def as_grid(overrides: Sequence[Override]) -> Grid:

@@ -7,11 +7,11 @@ from typing import Any
 
 import yaml
 
-from nst_jax.disk import replace_file
 from nst_jax.errors import InputError
 from nst_jax.runs.folder import RunFolder
 from nst_jax.sweeps.folder import SweepFolder
 from nst_jax.sweeps.grid import value_of
+from nst_jax.system.atomic_write import replace_file
 
 TERMS = ("loss", "content", "style", "tv")
 # What decides how content and style are measured, whatever they weigh.

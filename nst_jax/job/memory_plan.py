@@ -1,0 +1,99 @@
+"""What a job will need and what there is: chooses, before anything is compiled, what is computed anew, tiles and devices.
+
+The bytes for each pixel were measured as the temporary memory of the compiled gradient of VGG-19 to relu5_1 by Winograd's
+convolution, and of its targets; the network's parameters, the L-BFGS pairs and the pictures are added to them.
+"""
+
+import dataclasses
+
+import jax
+
+from nst_jax import distributed
+from nst_jax.errors import InputError
+from nst_jax.objective.loss import Objective
+from nst_jax.system.memory import available_bytes
+
+# Temporary bytes per pixel of one gradient in float32, and what a job holds beside it whatever its size.
+BYTES_PER_PIXEL = {"none": 2300, "blocks": 1800}
+FIXED_BYTES = 900 * 2**20
+# L-BFGS keeps two pictures for each pair, and each solver some more: 12 bytes each for a pixel.
+PICTURES = 40
+# The tiles to choose from, and how much larger than a tile its window is: see `nst_jax.partition.windows`.
+TILES = (0, 1024, 512, 256)
+MARGIN = 160
+# A device with fewer rows waits for its neighbors' rows longer than it computes.
+LEAST_ROWS = 128
+# Of what is free only so much is counted on: other programs need some.
+SHARE = 0.8
+
+
+def fit(objective: Objective, height_width: tuple[int, int], jobs: int = 0) -> Objective:
+    """The objective with each "auto" replaced: the first of all ways, from the fastest on, that fits into memory.
+
+    Args:
+        objective: whose network may say `remat="auto"`, and itself `tile="auto"` and `devices="auto"`; anything else is kept.
+        height_width: of the image that is optimized, in pixels.
+        jobs: how many jobs make their steps together, on one device; 0 for one alone.
+    """
+    devices = 1 if jobs else _devices(objective, height_width[0])
+    remats = ("none", "blocks") if objective.network.remat == "auto" else (objective.network.remat,)
+    tiles = TILES if objective.tile == "auto" else (int(objective.tile),)
+    ways = [(remat, tile) for tile in tiles for remat in remats if remat == remats[0] or not tile]
+    free, pixels = available_bytes(devices), height_width[0] * height_width[1] * max(jobs, 1)
+    shared = devices, distributed.parts(height_width, devices)
+    fitting = [way for way in ways if free is None or needed_bytes(*way, pixels, *shared) <= SHARE * free]
+    remat, tile = (fitting or ways[-1:])[0]
+    found = {"tile": tile, "devices": devices}
+    changes = {name: value for name, value in found.items() if getattr(objective, name) != value}
+    network = dataclasses.replace(objective.network, remat=remat)
+    return dataclasses.replace(objective, network=network, **changes)  # pyright: ignore[reportArgumentType] # a dataclass
+
+
+def _devices(objective: Objective, height: int) -> int:
+    """How many devices are kept busy by a picture: no more than it has parts of `LEAST_ROWS` rows.
+
+    Several processes share all devices or none, when each does the same: none may be left with nothing to do.
+    """
+    if objective.devices != "auto":
+        return int(objective.devices)
+    busy = max(1, min(jax.device_count(), height // LEAST_ROWS))
+    return jax.device_count() if busy > 1 and jax.process_count() > 1 else busy
+
+
+def needed_bytes(remat: str, tile: int, pixels: int, devices: int = 1, parts: int = 1) -> int:
+    """The memory that a job is expected to need at its peak, on each of its devices.
+
+    Args:
+        remat: see `nst_jax.networks.convnet.REMAT`.
+        tile: the longest side of a tile, in pixels; 0 is none.
+        pixels: of the image.
+        devices: that share its maps.
+        parts: that the solver's state is cut into: see `nst_jax.distributed.parts`.
+
+    Example:
+        >>> [round(needed_bytes(*way, 4096 * 3072) / 2**30, 1) for way in (("none", 0), ("blocks", 0), ("none", 512))]
+        [33.5, 27.6, 7.5]
+        >>> [round(needed_bytes("none", 0, 4096 * 3072, 8, parts) / 2**30, 1) for parts in (8, 1)]
+        [5.0, 9.9]
+    """
+    maps = min(pixels, (tile + MARGIN) ** 2) if tile else pixels // devices
+    return FIXED_BYTES + maps * BYTES_PER_PIXEL[remat] + pixels * 12 * PICTURES // parts
+
+
+def check_room(temporary: int, size: int, devices: int = 1) -> None:
+    """Raises InputError if the programs of a scale take more memory on each device, beside the arrays, than is free."""
+    free = available_bytes(devices)
+    if free is not None and temporary > free:
+        raise InputError(
+            f"the scale {size} must fit into memory, but a step takes {temporary / 2**30:.1f} GiB of the"
+            f" {free / 2**30:.1f} that are free; use scale.tile=512, or a smaller size"
+        )
+
+
+def most_jobs(pixels: int) -> int | None:
+    """How many jobs of so many pixels each fit into memory together, at least 1; None where nobody knows."""
+    free = available_bytes()
+    if free is None:
+        return None
+    one = needed_bytes("none", 0, pixels) - FIXED_BYTES
+    return max(1, int((SHARE * free - FIXED_BYTES) / one))

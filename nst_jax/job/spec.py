@@ -1,0 +1,69 @@
+"""What decides a picture: the description of a job, and its pictures."""
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from nst_jax.images.masks import Mask
+from nst_jax.objective.loss import Objective
+from nst_jax.optimize.solver import SolverSpec
+
+Pixels = Float[np.ndarray, "1 _h _w 3"]
+# Where a job may start from, besides a picture of its own ("file").
+INITS = ("recolored", "content", "style", "noise", "adain")
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One stage of coarse to fine: the longer side in pixels, and the number of steps (evaluations of the loss)."""
+
+    size: int
+    steps: int
+
+
+@dataclass(frozen=True)
+class JobSpec:
+    """Everything that decides the picture, but for the pictures and the network's parameters.
+
+    Attributes:
+        objective: the structure of the loss.
+        loss_weights: its multipliers, as plain numbers.
+        solver: how it is minimized.
+        scales: coarse to fine; each goes on from the state at the end of the one before, enlarged.
+        style_scales: each style's longer side over the content's; one for all, or one each. A style picture is never enlarged.
+        style_shares: by layer, and there by region, the share of each style; see `nst_jax.objective.loss.Styles`.
+        init: what the first scale starts from: "recolored" (the content in the colors of its styles), "content", "style",
+            "noise", "adain" (see `nst_jax.runner.preview`) or "file".
+        seed: of the noise.
+        color: whose colors the picture has, one of `nst_jax.images.color.COLORS`.
+    """
+
+    objective: Objective
+    loss_weights: Any
+    solver: SolverSpec
+    scales: tuple[Scale, ...]
+    style_scales: tuple[float, ...] = (1.0,)
+    style_shares: dict[str, Any] = field(default_factory=dict)
+    init: str = "recolored"
+    seed: int = 0
+    color: str = "style"
+
+
+class Inputs(NamedTuple):
+    """The pictures of a job; sRGB in [0, 1], of any sizes.
+
+    Attributes:
+        content: its arrangement is kept.
+        styles: their texture and colors are taken.
+        init: the picture to start from, for `JobSpec.init == "file"`.
+        masks: the regions of the content, see `nst_jax.images.masks.regions_at`; () is one that covers everything.
+        style_masks: of each style, which part of it counts, None for all of it; () is all of all.
+    """
+
+    content: Pixels
+    styles: tuple[Pixels, ...]
+    init: Pixels | None = None
+    masks: tuple[Mask | None, ...] = ()
+    style_masks: tuple[Mask | None, ...] = ()

@@ -1,0 +1,1 @@
+"""The operations of the networks: convolutions, pooling, padding, halo exchange."""

@@ -1,0 +1,1 @@
+"""Network parameters on disk: store, verify, fetch, convert."""

@@ -1,0 +1,1 @@
+"""A picture in parts: tiles on one device, shards on many."""

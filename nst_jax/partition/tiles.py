@@ -1,0 +1,269 @@
+"""Tiles: sums over the positions of a large picture's maps, added up tile by tile.
+
+What is computed is what the whole picture would give, and so is its gradient: the sums of all tiles first, then, for their
+cotangent, the gradient of each tile anew. The maps of one tile at a time are in memory, whatever the size of the picture.
+Several devices share the tiles, or, where the whole picture is no larger than a tile, its rows (`nst_jax.partition.shards`).
+"""
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import PartitionSpec
+from jaxtyping import Array, Float
+
+from nst_jax.distributed import AXIS, mesh_of
+from nst_jax.networks.convnet import NetworkSpec, apply_segment, features
+from nst_jax.partition.receptive_field import deepest_stride, receptive_field
+from nst_jax.partition.shards import Sums, maps_over_devices, shares_rows, sums_over_devices
+from nst_jax.partition.windows import Span, Window, cores, lengths, window
+from nst_jax.types import Features, Image, Params
+
+
+class Tiles(NamedTuple):
+    """Tiles of equal windows, which differ only in where they are.
+
+    Attributes:
+        rows: their window in height.
+        columns: and in width.
+        sizes: by name of a tapped map, the height and width of what was asked for.
+        places: of each tile, the top and left pixel of its window, and of what was asked for.
+    """
+
+    rows: Window
+    columns: Window
+    sizes: tuple[tuple[str, tuple[int, int]], ...]
+    places: tuple[tuple[tuple[int, int], tuple[int, int]], ...]
+
+
+# The tiles, and how many devices share them.
+Work = tuple[tuple[Tiles, ...], int]
+
+
+def summed(
+    sums: Sums,
+    params: Params,
+    image: Image,
+    beside: Any,
+    rest: Any,
+    *,
+    taps: tuple[str, ...],
+    spec: NetworkSpec,
+    tile: int | str,
+    devices: int | str = 1,
+) -> Any:
+    """`sums` of all positions of an image's maps; differentiable in the image only.
+
+    Args:
+        sums: of the maps of some positions; those of several parts of a map add up to those of the whole.
+        params: of the network.
+        image: of any size.
+        beside: any tree whose first keys are names of taps, of arrays [n, h, w, ...] that lie over the maps of these names.
+        rest: whatever else `sums` takes.
+        taps: layer names.
+        spec: the network.
+        tile: the longest side of a tile, in pixels; 0 and "auto" are no tiles.
+        devices: how many share the work; "auto" is one.
+
+    Example:
+        >>> from nst_jax import networks
+        >>> net = networks.load("vgg19", convolution="xla")
+        >>> image = jax.random.uniform(jax.random.key(0), (1, 70, 50, 3))
+        >>> def mean_of(image, tile):
+        ...     sums = lambda maps, beside, rest: maps["relu2_1"].sum()
+        ...     return summed(sums, net.params, image, {}, None, taps=("relu2_1",), spec=net.spec, tile=tile) / 35 / 25
+        >>> bool(jnp.allclose(mean_of(image, 0), mean_of(image, 32)))
+        True
+    """
+    height, width = image.shape[1:3]
+    if _divides(tile, height, width):
+        groups = tiles(spec.architecture, taps, (height, width), int(tile))
+        return _summed(sums, spec, (groups, _number(devices)), params, image, beside, rest)
+    if _number(devices) > 1 and shares_rows(spec.architecture, taps):
+        return sums_over_devices(sums, params, image, beside, rest, taps=taps, spec=spec, devices=_number(devices))
+    return sums(features(params, image, taps, spec=spec), beside, rest)
+
+
+def _divides(tile: int | str, height: int, width: int) -> bool:
+    return isinstance(tile, int) and 0 < tile < max(height, width)
+
+
+def _number(devices: int | str) -> int:
+    return devices if isinstance(devices, int) else 1
+
+
+def mapped(
+    params: Params, image: Image, *, taps: tuple[str, ...], spec: NetworkSpec, tile: int | str, devices: int | str = 1
+) -> Features:
+    """`nst_jax.networks.convnet.features`, as `summed` has them; not differentiable.
+
+    Maps whose rows several devices share may have rows of zeros at their end.
+    """
+    height, width = image.shape[1:3]
+    if taps and _divides(tile, height, width):
+        work = tiles(spec.architecture, taps, (height, width), int(tile)), _number(devices)
+        return _share_out(work, functools.partial(_put_maps, taps=taps, spec=spec, work=work), params, image)
+    if taps and _number(devices) > 1 and shares_rows(spec.architecture, taps):
+        return maps_over_devices(params, image, taps=taps, spec=spec, devices=_number(devices))
+    return features(params, image, taps, spec=spec) if taps else {}
+
+
+def _put_maps(params: Params, image: Image, *, taps: tuple[str, ...], spec: NetworkSpec, work: Work) -> Features:
+    def put(group: Tiles, place: Array, whole: Features) -> Features:
+        found = _maps(params, _crop(image, group, place[0]), group, spec)
+        return {name: _put(whole[name], found[name], place[1] // _stride(spec, name)) for name in taps}
+
+    return _over_tiles(work, put, jax.tree.map(_zeros, jax.eval_shape(lambda: features(params, image, taps, spec=spec))))
+
+
+def tiles(architecture: str, taps: tuple[str, ...], height_width: tuple[int, int], tile: int) -> tuple[Tiles, ...]:
+    """The tiles of a picture, about equal in size, in groups of equal windows."""
+    rows, columns = ([_at(architecture, taps, span, n) for span in _spans(architecture, taps, n, tile)] for n in height_width)
+    groups: dict[Any, list[Any]] = {}
+    for top, row, core_top, heights in rows:
+        for left, column, core_left, widths in columns:
+            sizes = tuple((name, (heights[name], widths[name])) for name in heights)
+            groups.setdefault((row, column, sizes), []).append(((top, left), (core_top, core_left)))
+    return tuple(Tiles(row, column, sizes, tuple(places)) for (row, column, sizes), places in groups.items())
+
+
+def _spans(architecture: str, taps: tuple[str, ...], length: int, tile: int) -> list[Span]:
+    """Spans of at most about `tile` pixels that cover a side, none without a position of the deepest tap."""
+    stride = deepest_stride(architecture, taps)
+    whole = math.ceil(length / math.ceil(length / tile) / stride) * stride
+    starts = [start for start in range(0, length, whole) if start // stride < min(lengths(architecture, taps, length).values())]
+    return list(zip(starts, [*starts[1:], length], strict=True))
+
+
+def _at(architecture: str, taps: tuple[str, ...], pixels: Span, length: int) -> tuple[int, Window, int, dict[str, int]]:
+    """Where the window of a span begins, the window, where the span begins, and how many positions each tap has in it."""
+    start, found = window(architecture, taps, pixels, length)
+    sizes = {name: stop - first for name, (first, stop) in cores(architecture, taps, pixels, length).items()}
+    return start, found, pixels[0], sizes
+
+
+def _maps(params: Params, crop: Image, group: Tiles, spec: NetworkSpec) -> Features:
+    """The maps of the positions that were asked for, from the pixels of a tile's window."""
+    x, after, found = crop, "", {}
+    for down, across in zip(group.rows.parts, group.columns.parts, strict=True):
+        x = x[:, slice(*down.keep), slice(*across.keep)]
+        maps = apply_segment(params, x, down.names, after, spec)
+        spans = zip(down.cores, across.cores, strict=True)
+        found |= {name: maps[name][:, slice(*rows), slice(*columns)] for (name, rows), (_, columns) in spans}
+        after = down.names[-1]
+        x = maps[after]
+    return found
+
+
+def _crop(image: Image, group: Tiles, place: Array) -> Float[Array, "1 h2 w2 3"]:
+    sizes = (image.shape[0], group.rows.size, group.columns.size, image.shape[3])
+    return jax.lax.dynamic_slice(image, (0, place[0], place[1], 0), sizes)
+
+
+def _stride(spec: NetworkSpec, tap: str) -> int:
+    return receptive_field(spec.architecture, tap).stride
+
+
+def _zeros(shape: jax.ShapeDtypeStruct) -> Array:
+    return jnp.zeros(shape.shape, shape.dtype)
+
+
+def _put(whole: Float[Array, "n h w c"], part: Float[Array, "n h2 w2 c"], at: Array) -> Float[Array, "n h w c"]:
+    return jax.lax.dynamic_update_slice(whole, part, (0, at[0], at[1], 0))
+
+
+def _cut(beside: Any, group: Tiles, place: Array, spec: NetworkSpec) -> Any:
+    """What lies beside the maps, at the positions of a tile."""
+    found = {}
+    for name, size in group.sizes:
+        cut = functools.partial(_cut_one, at=place // _stride(spec, name), size=size)
+        found |= {name: jax.tree.map(cut, beside[name])} if name in beside else {}
+    return found
+
+
+def _cut_one(array: Float[Array, "n h w ..."], *, at: Array, size: tuple[int, int]) -> Array:
+    rest = array.shape[3:]
+    return jax.lax.dynamic_slice(array, (0, at[0], at[1], *(0 for _ in rest)), (array.shape[0], *size, *rest))
+
+
+def _of_tile(
+    sums: Sums, spec: NetworkSpec, group: Tiles, params: Params, crop: Image, place: Array, beside: Any, rest: Any
+) -> Any:
+    return sums(_maps(params, crop, group, spec), _cut(beside, group, place[1], spec), rest)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
+def _summed(sums: Sums, spec: NetworkSpec, work: Work, params: Params, image: Image, beside: Any, rest: Any) -> Any:
+    return _share_out(work, functools.partial(_add_sums, sums, spec, work), params, image, beside, rest)
+
+
+def _add_sums(sums: Sums, spec: NetworkSpec, work: Work, params: Params, image: Image, beside: Any, rest: Any) -> Any:
+    def here(group: Tiles, place: Array) -> Any:
+        return _of_tile(sums, spec, group, params, _crop(image, group, place[0]), place, beside, rest)
+
+    first = work[0][0]
+    shapes = jax.eval_shape(lambda: here(first, jnp.asarray(first.places[0])))
+
+    def add(group: Tiles, place: Array, so_far: Any) -> Any:
+        return jax.tree.map(jnp.add, so_far, here(group, place))
+
+    return _over_tiles(work, add, jax.tree.map(_zeros, shapes))
+
+
+def _over_tiles(work: Work, add: Callable[[Tiles, Array, Any], Any], start: Any) -> Any:
+    """What `add` makes, tile after tile, of `start`; the devices take turns.
+
+    One loop for all groups: of a loop each, those of one round are none, and XLA then holds the maps of several tiles.
+    """
+    groups, devices = work
+    kinds = jnp.asarray([kind for kind, group in enumerate(groups) for _ in group.places])
+    places = jnp.asarray([place for group in groups for place in group.places])
+    first = jax.lax.axis_index(AXIS) if devices > 1 else 0
+
+    def step(i: Array, so_far: Any) -> Any:
+        number = first + i * devices
+        return jax.lax.switch(kinds[number], [functools.partial(add, group) for group in groups], places[number], so_far)
+
+    return jax.lax.fori_loop(0, (len(kinds) - first + devices - 1) // devices, step, start)
+
+
+def _share_out(work: Work, function: Callable[..., Any], *arguments: Any) -> Any:
+    """What a function of arrays gives, added up over the devices, each of which has all arrays."""
+    if work[1] == 1:
+        return function(*arguments)
+    return jax.shard_map(
+        lambda *arrays: jax.lax.psum(function(*arrays), AXIS),
+        mesh=mesh_of(work[1]),
+        in_specs=PartitionSpec(),
+        out_specs=PartitionSpec(),
+        check_vma=False,
+    )(*arguments)
+
+
+def _forward(sums: Sums, spec: NetworkSpec, work: Work, *arguments: Any) -> tuple[Any, tuple[Any, ...]]:
+    return _summed(sums, spec, work, *arguments), arguments
+
+
+def _backward(sums: Sums, spec: NetworkSpec, work: Work, saved: tuple[Any, ...], cotangents: Any) -> Any:
+    gradient = _share_out(work, functools.partial(_add_gradients, sums, spec, work), *saved, cotangents)
+    return None, gradient, None, None
+
+
+def _add_gradients(
+    sums: Sums, spec: NetworkSpec, work: Work, params: Params, image: Image, beside: Any, rest: Any, cotangents: Any
+) -> Image:
+    def add(group: Tiles, place: Array, gradient: Image) -> Image:
+        def of_crop(crop: Image) -> Any:
+            return _of_tile(sums, spec, group, params, crop, place, beside, rest)
+
+        _, pull = jax.vjp(of_crop, _crop(image, group, place[0]))
+        here = _crop(gradient, group, place[0]) + pull(cotangents)[0]
+        return _put(gradient, here, place[0])
+
+    return _over_tiles(work, add, jnp.zeros_like(image))
+
+
+_summed.defvjp(_forward, _backward)

@@ -1,0 +1,1 @@
+"""One recorded run: prepare, run, resume, plan."""

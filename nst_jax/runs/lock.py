@@ -1,0 +1,51 @@
+"""One writer a run folder: a lock that lasts as long as the process that took it, however that ends."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from nst_jax.errors import InputError
+from nst_jax.system.atomic_write import disk_errors
+
+_NAME = ".lock"
+_SECONDS = 0.2  # longer than `is_being_written` holds it
+
+
+@contextlib.contextmanager
+def sole_writer(path: Path) -> Iterator[None]:
+    """While this lasts, no other process writes into the run folder `path`, which is made if needed.
+
+    Raises:
+        InputError: another process is at it, or the folder cannot be written.
+    """
+    lock = FileLock(path / _NAME, timeout=_SECONDS)
+    with disk_errors(path):
+        path.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire()
+        except Timeout as taken:
+            raise InputError(
+                f"run folder must have one writer, got {path}, which another process is writing;"
+                " wait until that one ends, or choose another run.dir"
+            ) from taken
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # Windows does not delete open files
+            (path / _NAME).unlink()  # while it is held: whoever has opened the old file sees that it is gone
+        lock.release()
+
+
+def is_being_written(path: Path) -> bool:
+    """Whether a process that is alive writes into the run folder `path`."""
+    if not (path / _NAME).exists():
+        return False
+    lock = FileLock(path / _NAME, blocking=False)
+    try:
+        lock.acquire()
+    except (Timeout, OSError):
+        return True
+    lock.release()
+    return False

@@ -1,0 +1,1 @@
+"""Hydra launchers: batched and Ray."""

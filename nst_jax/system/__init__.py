@@ -1,0 +1,1 @@
+"""The operating system: files, caches, memory, the command line."""

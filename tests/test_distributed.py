@@ -1,0 +1,124 @@
+"""Several processes that run one job: the picture of one, one record, and what happens when one of them dies."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nst_jax.distributed import join
+from nst_jax.errors import InputError
+from nst_jax.images.files import read_image
+from nst_jax.runs.folder import RunFolder
+
+ROOT = Path(__file__).parents[1]
+JOB = ["content=tubingen", "style=starry", "loss=gatys", "loss.content_layers=[relu2_1]", "loss.style_layers=[relu1_1,relu2_1]"]
+
+
+def command(folder: Path, *settings: str) -> list[str]:
+    return [sys.executable, "-m", "nst_jax.run", *JOB, f"run.dir={folder}", *settings]
+
+
+BEGUN: list[subprocess.Popen[str]] = []
+
+
+@pytest.fixture(autouse=True)
+def _no_process_is_left() -> Iterator[None]:
+    yield
+    for process in BEGUN:
+        process.kill()
+        process.communicate()
+    BEGUN.clear()
+
+
+def start(arguments: list[str], number: int) -> list[subprocess.Popen[str]]:
+    """The same command in so many processes, of two devices each, as torchrun would start them."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(number), "JAX_NUM_CPU_DEVICES": "2"}
+    BEGUN.extend(
+        subprocess.Popen(
+            arguments,
+            env=os.environ | shared | {"RANK": str(rank), "JAX_ENABLE_COMPILATION_CACHE": "0"},
+            cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )
+        for rank in range(number)
+    )  # fmt: skip
+    return BEGUN[-number:]
+
+
+def wait_for(event: Callable[[], Any], processes: list[subprocess.Popen[str]]) -> None:
+    """Until something has happened, or a process has ended."""
+    while not event():
+        for process in processes:
+            assert process.poll() is None, process.communicate()
+        time.sleep(0.1)
+
+
+def test_two_processes_paint_the_picture_of_one_and_the_first_keeps_the_record(tmp_path: Path):
+    job = ["scales=[48,352]", "steps=[3,4]"]  # the first scale is made by each process for itself, the second by both
+    alone = subprocess.run(
+        command(tmp_path / "alone", *job),
+        env=os.environ | {"JAX_NUM_CPU_DEVICES": "4"}, cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert alone.returncode == 0, alone.stderr
+    both = start(command(tmp_path / "both", *job, "scale.hosts=auto"), 2)
+    ends = [process.communicate() for process in both]
+    assert [process.returncode for process in both] == [0, 0], ends
+    assert "loss" in ends[0][0]
+    assert "loss" not in ends[1][0]  # gloo says who is there
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["alone", "both"]
+    one, two = (read_image(RunFolder(tmp_path / name).result).pixels for name in ("alone", "both"))
+    assert np.abs(one - two).max() <= 2 / 255
+    assert len(RunFolder(tmp_path / "both").read_metrics()) == 7
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_when_one_dies_the_others_end_and_the_run_goes_on_from_its_checkpoint(tmp_path: Path, victim: int):
+    folder = RunFolder(tmp_path / "run")
+    job = ["scales=[48,64]", "steps=[2,100000]", "scale.devices=4"]
+    both = start(command(folder.path, *job, "run.checkpoint_every_s=0.5", "scale.hosts=auto"), 2)
+    wait_for(lambda: [path for path in folder.checkpoints.glob("0*") if path.name.isdigit()], both)
+    both[victim].send_signal(signal.SIGKILL)
+    _, said = both[1 - victim].communicate(timeout=60)
+    assert both[1 - victim].returncode in (1, -signal.SIGABRT)
+    # Without the first process, at whose address all have met, JAX may end the others by itself.
+    assert "another process of the job has ended" in said or (victim == 0 and "another task died" in said)
+    before = len(folder.read_metrics())
+    going_on = start([sys.executable, "-m", "nst_jax.run", f"--resume={folder.path}"], 2)
+    wait_for(lambda: len(folder.read_metrics()) > before + 5, going_on)
+    for process in going_on:
+        process.send_signal(signal.SIGINT)  # as a terminal does
+    _, said = going_on[0].communicate(timeout=60)
+    assert going_on[0].returncode == 130
+    assert going_on[1].wait(60) == 0
+    assert "going on from step" in said
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ({}, "scale.hosts=auto must be started by srun, or with MASTER_ADDR"),
+        ({"WORLD_SIZE": "2", "RANK": "0"}, "must all be set, the last three to numbers, got 'MASTER_ADDR'"),
+        ({"WORLD_SIZE": "2", "RANK": "0", "MASTER_ADDR": "a", "MASTER_PORT": "x"}, "got invalid literal for int"),
+    ],
+)
+def test_who_the_others_are_must_be_said(environment: dict[str, str], message: str):
+    with pytest.raises(InputError, match=message):
+        join("auto", environment)
+
+
+def test_one_process_joins_nobody():
+    join("off", {"WORLD_SIZE": "2"})
+    join(False, {"WORLD_SIZE": "2"})
+    join("auto", {}, needed=False)
+    with pytest.raises(InputError, match=r"scale.hosts must be one of auto, off; got 'all'"):
+        join("all")

@@ -1,0 +1,40 @@
+"""Large pages are asked for where the system gives them to those who ask."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nst_jax.system.hugepages import large_pages_on_request
+
+
+@pytest.mark.parametrize(
+    ("policy", "on_request"),
+    [("always [madvise] never\n", True), ("[always] madvise never\n", False), ("always madvise [never]\n", False)],
+)
+def test_only_the_policy_madvise_is_worth_a_request(tmp_path: Path, policy: str, on_request: bool):
+    (tmp_path / "enabled").write_text(policy)
+    assert large_pages_on_request(tmp_path / "enabled") is on_request
+
+
+def test_a_system_without_large_pages_is_asked_for_none(tmp_path: Path):
+    assert not large_pages_on_request(tmp_path / "missing")
+
+
+def test_a_program_starts_once_more_as_the_same_process_with_the_same_arguments(tmp_path: Path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import os, pathlib, sys\n"
+        "from nst_jax import large_pages\n"
+        "large_pages.large_pages_on_request = lambda: True\n"
+        "print(os.getpid(), os.environ.get('GLIBC_TUNABLES'), sys.argv[1:], flush=True)\n"
+        "large_pages.use_large_pages()\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "GLIBC_TUNABLES"}
+    arguments = [sys.executable, str(script), "style=a b", "-m"]
+    done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=True)
+    first, second = (line.split(maxsplit=2) for line in done.stdout.splitlines())
+    assert first == [second[0], "None", "['style=a b', '-m']"]
+    assert second[1:] == ["glibc.malloc.hugetlb=1", "['style=a b', '-m']"]

@@ -1,0 +1,10 @@
+"""Writes the bundled drawing: `python -m tools.neckarfront FILE`."""
+
+import sys
+from pathlib import Path
+
+from nst_jax.system.atomic_write import replace_file
+from tools.neckarfront.scene import draw, encode
+
+if __name__ == "__main__":
+    replace_file(Path(sys.argv[1]), encode(draw()))
