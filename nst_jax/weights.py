@@ -10,7 +10,7 @@ import numpy as np
 from nst_jax.errors import InputError
 from nst_jax.images.files import fit_long_side, read_image, resize
 from nst_jax.networks.convnet import ARCHITECTURES
-from nst_jax.networks.params.convert import convert_file
+from nst_jax.networks.params.convert.dispatch import convert_file
 from nst_jax.networks.params.convert.rebuild import READERS, rebuild
 from nst_jax.networks.params.fetch import KNOWN, fetch
 from nst_jax.networks.params.store import Entry, bundled, cache_folder, entry_of, names, path_of, read_verified

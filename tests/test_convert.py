@@ -14,14 +14,14 @@ import scipy.io
 from nst_jax.errors import InputError
 from nst_jax.networks.architectures import ARCHITECTURES, Conv
 from nst_jax.networks.convnet import NetworkSpec, features, layer_names
-from nst_jax.networks.params import convert
 from nst_jax.networks.params import save as saving
 from nst_jax.networks.params import store as weights
+from nst_jax.networks.params.convert import dispatch as convert
 from nst_jax.networks.params.convert import rebuild as convert_bundled
 from nst_jax.networks.params.convert import torch as convert_torch
-from nst_jax.networks.params.convert.layout import imagenet_preprocess, kernel_shapes
 from nst_jax.networks.params.convert.lpips import read_arrays
 from nst_jax.networks.params.convert.rescale import mean_activations, normalize
+from nst_jax.networks.params.layout import imagenet_preprocess, kernel_shapes
 
 PIXEL = np.array([0.2, 0.5, 0.9])  # red, green, blue
 CAFFE_INPUT = [0.9 * 255 - 103.939, 0.5 * 255 - 116.779, 0.2 * 255 - 123.68]

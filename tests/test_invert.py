@@ -22,7 +22,7 @@ from nst_jax.invert.representation import DESCRIPTORS, code
 from nst_jax.invert.run import run
 from nst_jax.networks.architectures import ARCHITECTURES, Conv
 from nst_jax.networks.convnet import ConvNet, NetworkSpec, features
-from nst_jax.networks.params.convert.layout import assemble, caffe_preprocess, kernel_shapes
+from nst_jax.networks.params.layout import assemble, caffe_preprocess, kernel_shapes
 from nst_jax.networks.params.save import save_cached
 from nst_jax.partition.receptive_field import Field
 

@@ -18,8 +18,8 @@ from nst_jax import weights as command
 from nst_jax.errors import InputError
 from nst_jax.networks.params import fetch
 from nst_jax.networks.params import store as weights
-from nst_jax.networks.params.convert.layout import kernel_shapes
 from nst_jax.networks.params.convert.rescale import mean_activations
+from nst_jax.networks.params.layout import kernel_shapes
 from nst_jax.networks.params.save import encode
 from nst_jax.system.data_files import data_folder
 from nst_jax.system.download import download

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from nst_jax.errors import InputError, one_of
-from nst_jax.networks.params.convert import convert_file
-from nst_jax.networks.params.convert.layout import library
+from nst_jax.networks.params.convert.dispatch import convert_file
+from nst_jax.networks.params.layout import library
 from nst_jax.networks.params.store import Entry, cache_folder, find, read_verified
 from nst_jax.system.download import download
 

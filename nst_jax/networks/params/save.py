@@ -8,7 +8,7 @@ import numpy as np
 import safetensors.numpy
 
 from nst_jax.errors import InputError
-from nst_jax.networks.params.convert.layout import StoredParams
+from nst_jax.networks.params.layout import StoredParams
 from nst_jax.networks.params.store import ALIASES, Entry, bundled, cache_folder
 from nst_jax.system.atomic_write import replace_file
 

@@ -21,8 +21,8 @@ import safetensors.numpy
 
 from nst_jax.errors import InputError
 from nst_jax.networks.convnet import ARCHITECTURES
-from nst_jax.networks.params.convert.layout import StoredParams
 from nst_jax.networks.params.convert.lpips import read_backbone, read_heads
+from nst_jax.networks.params.layout import StoredParams
 from nst_jax.system.data_files import data_folder
 
 Entry = dict

@@ -10,7 +10,7 @@ import numpy as np
 
 from nst_jax.errors import InputError
 from nst_jax.networks.convnet import layer_names
-from nst_jax.networks.params.convert.layout import (
+from nst_jax.networks.params.layout import (
     StoredParams,
     assemble,
     caffe_preprocess,

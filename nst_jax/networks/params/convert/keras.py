@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from nst_jax.errors import InputError
-from nst_jax.networks.params.convert.layout import StoredParams, assemble, caffe_preprocess, library
+from nst_jax.networks.params.layout import StoredParams, assemble, caffe_preprocess, library
 
 
 def read_keras(path: Path, network: str) -> StoredParams:

@@ -10,7 +10,7 @@ import pickle
 import numpy as np
 
 from nst_jax.errors import InputError
-from nst_jax.networks.params.convert.layout import StoredParams, assemble, imagenet_preprocess
+from nst_jax.networks.params.layout import StoredParams, assemble, imagenet_preprocess
 
 try:  # NumPy 2 moved it
     from numpy._core.multiarray import _reconstruct

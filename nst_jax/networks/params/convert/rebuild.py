@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from nst_jax.errors import InputError
-from nst_jax.networks.params.convert.layout import StoredParams
 from nst_jax.networks.params.convert.torch import read_decoder, read_state, read_torch
+from nst_jax.networks.params.layout import StoredParams
 from nst_jax.networks.params.save import encode
 from nst_jax.networks.params.store import bundled
 from nst_jax.system.atomic_write import replace_file

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nst_jax.networks.convnet import NetworkSpec, features
-from nst_jax.networks.params.convert.layout import StoredParams
+from nst_jax.networks.params.layout import StoredParams
 
 # A filter whose mean is below this part of its layer's is silent on these images: dividing by it would be meaningless.
 SILENT = 1e-5

@@ -12,7 +12,7 @@ import numpy as np
 
 from nst_jax.errors import InputError
 from nst_jax.networks.adain import DECODER
-from nst_jax.networks.params.convert.layout import (
+from nst_jax.networks.params.layout import (
     StoredParams,
     assemble,
     caffe_preprocess,

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from nst_jax.errors import InputError
-from nst_jax.networks.params.convert.layout import StoredParams, assemble, library, linear_preprocess
+from nst_jax.networks.params.layout import StoredParams, assemble, library, linear_preprocess
 
 
 def read_vlfeat(path: Path, network: str) -> StoredParams:
