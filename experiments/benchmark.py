@@ -24,10 +24,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from nst_jax.system.hugepages import use_large_pages
+from nst_jax.system.hugepages import use_hugepages
 
 if __name__ == "__main__":
-    use_large_pages()
+    use_hugepages()
 
 import jax
 import jax.numpy as jnp
@@ -40,7 +40,7 @@ from nst_jax.networks.params.store import load_params
 from nst_jax.objective.loss import LossWeights, ObjectiveSpec, Styles, loss, make_targets
 from nst_jax.optimize.loop import init_state, run_chunk
 from nst_jax.optimize.solver import SolverSpec
-from nst_jax.system.memory import give_back
+from nst_jax.system.memory import trim_heap
 
 CONTENT, STYLE = ("relu4_2",), tuple(f"relu{i}_1" for i in range(1, 6))
 # Floating-point operations per pixel of a forward pass to relu5_1 and its image gradient, by the direct convolution.
@@ -74,7 +74,7 @@ def ours(size: int) -> dict[str, Callable[[], Any]]:
     )
     evaluate = jax.jit(jax.grad(lambda x, p, t: loss(p, x, t, weights, spec=spec)[0]))
     gradient = evaluate.lower(made["image"], network.params, targets).compile()
-    give_back()  # as a job does after compiling
+    trim_heap()  # as a job does after compiling
     solver = SolverSpec()
 
     def chunk() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
-from nst_jax.runs.progress import short
+from nst_jax.runs.progress import format_number
 from nst_jax.sweeps.folder import SweepFolder
 from nst_jax.sweeps.grid import short_names, shown
 from nst_jax.sweeps.table import rows_of
@@ -34,7 +34,7 @@ def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _cell(value: Any) -> str:
-    return short(value) if isinstance(value, float) else shown(None if value is None else str(value))
+    return format_number(value) if isinstance(value, float) else shown(None if value is None else str(value))
 
 
 def mosaic(pictures: Sequence[Image.Image], columns: int, captions: Sequence[str] = ()) -> Image.Image:

@@ -101,9 +101,9 @@ class BatchedLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Runs members, the first of which has the number `initial_job_idx`."""
-        from nst_jax.sweeps.launchers.batched import launch_together
+        from nst_jax.sweeps.launchers.batched import launch_batched
 
-        return launch_together(self._context, self._master, job_overrides, initial_job_idx, self.members)
+        return launch_batched(self._context, self._master, job_overrides, initial_job_idx, self.members)
 
 
 class RayLauncher(Launcher):
@@ -120,6 +120,6 @@ class RayLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Runs members, the first of which has the number `initial_job_idx`."""
-        from nst_jax.sweeps.launchers.ray import launch_on
+        from nst_jax.sweeps.launchers.ray import launch_on_ray
 
-        return launch_on(self._cluster, self._context, self._master, job_overrides, initial_job_idx)
+        return launch_on_ray(self._cluster, self._context, self._master, job_overrides, initial_job_idx)

@@ -12,20 +12,20 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from nst_jax.errors import InputError, one_of
+from nst_jax.errors import InputError, check_one_of
 
 
-def agreed(value: int) -> int:
+def broadcast_int(value: int) -> int:
     """The first process's number, on all of them."""
-    return int(shared(np.int32(value)))
+    return int(broadcast(np.int32(value)))
 
 
-def shared(tree: Any) -> Any:
+def broadcast(tree: Any) -> Any:
     """The first process's arrays, on all of them; each has to give a tree of such arrays."""
     return tree if jax.process_count() == 1 else multihost_utils.broadcast_one_to_all(tree)
 
 
-def laid(tree: Any, places: Any) -> Any:
+def place(tree: Any, places: Any) -> Any:
     """Arrays that every process has, or that lie there already, at places on the devices of all processes."""
     if jax.process_count() == 1:
         return jax.device_put(tree, places)
@@ -39,7 +39,7 @@ def _laid(array: Any, place: jax.sharding.Sharding) -> Any:
     return jax.make_array_from_callback(whole.shape, place, lambda part: whole[part])
 
 
-def on_host(tree: Any) -> Any:
+def to_host(tree: Any) -> Any:
     """A copy of arrays in the host's memory, put together from their parts on the devices of all processes."""
     return jax.tree.map(_on_host, tree)
 
@@ -50,7 +50,7 @@ def _on_host(array: Any) -> np.ndarray:
     return np.asarray(multihost_utils.process_allgather(array, tiled=True))
 
 
-class ProcessLost(Exception):
+class WorkerLost(Exception):
     """Another process of the job has ended before its time."""
 
 
@@ -58,7 +58,7 @@ class ProcessLost(Exception):
 PATIENCE, HEARTBEAT = 120, 20
 
 
-def join(hosts: Any, environment: Mapping[str, str] = os.environ, *, needed: bool = True) -> None:
+def initialize(hosts: Any, environment: Mapping[str, str] = os.environ, *, needed: bool = True) -> None:
     """Joins the other processes of the job, if `hosts` is "auto" and the environment says who they are.
 
     They are known by SLURM's variables (`srun`), or by those that torchrun sets: MASTER_ADDR, MASTER_PORT, WORLD_SIZE and RANK.
@@ -71,7 +71,7 @@ def join(hosts: Any, environment: Mapping[str, str] = os.environ, *, needed: boo
     Raises:
         InputError: nobody says who the others are, or they do not begin.
     """
-    if hosts is False or one_of("scale.hosts", hosts, ("auto", "off")) == "off":
+    if hosts is False or check_one_of("scale.hosts", hosts, ("auto", "off")) == "off":
         return
     known: dict[str, Any] = {}
     if "WORLD_SIZE" in environment:
@@ -109,24 +109,24 @@ def _by_variables(environment: Mapping[str, str]) -> dict[str, Any]:
     return known
 
 
-def leads() -> bool:
+def is_coordinator() -> bool:
     """Whether this process decides and keeps the record: it is the first, or the only one."""
     return jax.process_index() == 0
 
 
 @contextmanager
-def together() -> Iterator[None]:
+def translate_device_errors() -> Iterator[None]:
     """While this lasts, an error of the devices means that another process has died, and is said so.
 
     Raises:
-        ProcessLost: for it.
+        WorkerLost: for it.
     """
     try:
         yield
     except jax.errors.JaxRuntimeError as error:
         if jax.process_count() == 1:
             raise
-        raise ProcessLost(
+        raise WorkerLost(
             "another process of the job has ended before its time; --resume RUN_DIR goes on from the last checkpoint"
         ) from error
 
@@ -141,7 +141,7 @@ def mesh_of(devices: int) -> Mesh:
     return Mesh(np.array(jax.devices()[:devices]), (AXIS,))
 
 
-def placement(tree: Any, height_width: tuple[int, int], devices: int) -> Any:
+def sharding_for(tree: Any, height_width: tuple[int, int], devices: int) -> Any:
     """For each array of a tree, or its shape, how it lies on the devices.
 
     The image, and what a solver keeps of its size, is cut into equal parts: of its rows, or of its columns if only these can be
@@ -163,11 +163,11 @@ def placement(tree: Any, height_width: tuple[int, int], devices: int) -> Any:
     return jax.tree.map(of_one, tree)
 
 
-def parts(height_width: tuple[int, int], devices: int) -> int:
+def num_shards(height_width: tuple[int, int], devices: int) -> int:
     """Into how many parts an image of this size is cut: one for each device, or 1.
 
     Example:
-        >>> parts((683, 1024), 8), parts((683, 1023), 8)
+        >>> num_shards((683, 1024), 8), num_shards((683, 1023), 8)
         (8, 1)
     """
     return 1 if _cut(height_width, devices) is None else devices
@@ -177,6 +177,6 @@ def _cut(height_width: tuple[int, int], devices: int) -> int | None:
     return next((axis for axis, side in enumerate(height_width) if side % devices == 0), None)
 
 
-def with_placement(tree: Any, places: Any) -> Any:
+def with_sharding(tree: Any, places: Any) -> Any:
     """The shapes of a tree of arrays, saying where they lie."""
     return jax.tree.map(lambda a, place: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=place), tree, places)

@@ -16,10 +16,10 @@ from nst_jax.config.schema import Config
 from nst_jax.errors import InputError
 from nst_jax.images.files import read_file, read_image, read_text, write_image
 from nst_jax.runner.prepare import Prepared, prepare
-from nst_jax.runs.diff import changes, difference, in_words
+from nst_jax.runs.diff import changes, describe_changes, difference
 from nst_jax.runs.folder import FORMAT, RunFolder
-from nst_jax.runs.manifest import CONFIG_TEXT, PROVENANCE_TEXT, end_manifest, provenance, where_it_began
-from nst_jax.system.cli import Parser, exit_code
+from nst_jax.runs.manifest import CONFIG_TEXT, PROVENANCE_TEXT, end_manifest, in_start_directory, provenance
+from nst_jax.system.cli import Parser, run_cli
 from nst_jax.system.compilation_cache import use_compilation_cache
 
 _ABOUT = """\
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--style", metavar="FILE", nargs="+", help="where the style picture is now, or all of them in order")
     parser.add_argument("--init", metavar="FILE", help="where the picture is now that the run started from")
     options = parser.parse_args(arguments)
-    return exit_code(lambda: _replay(options))
+    return run_cli(lambda: _replay(options))
 
 
 def _replay(options: argparse.Namespace) -> int:
@@ -61,7 +61,7 @@ def replay(picture: Path, **files: str | list[str] | None) -> tuple[bool, str]:
     """
     settings, facts = _record(picture)
     config = _with_files(from_yaml(settings, f"the record in {picture}"), files)
-    with where_it_began(_manifest_beside(picture)):
+    with in_start_directory(_manifest_beside(picture)):
         prepared = _same_inputs(config, facts)
     steps = int(facts["steps"])
     outcome = job.transfer(
@@ -140,7 +140,7 @@ def _same_inputs(config: Config, facts: dict[str, Any]) -> Prepared:
 
 def _compare(picture: Path, again: Path, environment: dict[str, tuple[Any, Any]]) -> tuple[bool, str]:
     before, now = read_image(picture).pixels, read_image(again).pixels
-    where = in_words({key.removeprefix("versions."): both for key, both in environment.items()}) or "nothing"
+    where = describe_changes({key.removeprefix("versions."): both for key, both in environment.items()}) or "nothing"
     if before.shape != now.shape:
         return False, f"another picture: {now.shape[2]}x{now.shape[1]} instead of {before.shape[2]}x{before.shape[1]}"
     if (before == now).all():

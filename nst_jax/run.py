@@ -6,12 +6,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from nst_jax.system.cli import INTERRUPTED, end_at_interrupt, exit_code
-from nst_jax.system.hugepages import use_large_pages
+from nst_jax.system.cli import INTERRUPTED, end_at_interrupt, run_cli
+from nst_jax.system.hugepages import use_hugepages
 
 if __name__ == "__main__":
     end_at_interrupt()
-    use_large_pages()
+    use_hugepages()
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -21,16 +21,16 @@ from omegaconf.errors import OmegaConfBaseException
 
 from nst_jax.config.compose import as_config, explain, quote_paths
 from nst_jax.config.schema import Config
-from nst_jax.distributed import ProcessLost, join, leads, together
+from nst_jax.distributed import WorkerLost, initialize, is_coordinator, translate_device_errors
 from nst_jax.errors import InputError
-from nst_jax.job import Outcome
-from nst_jax.runner.prepare import prepare, quiet
+from nst_jax.job import Result
+from nst_jax.runner.prepare import prepare, silenced
 from nst_jax.runner.resume import resume
-from nst_jax.runner.run import accompany, run, tell
+from nst_jax.runner.run import print_summary, run, run_worker
 from nst_jax.runs.folder import RunFolder
 from nst_jax.sweeps.finish import MembersFailed
 from nst_jax.sweeps.folder import is_sweep
-from nst_jax.sweeps.member import perform_member
+from nst_jax.sweeps.member import run_member
 from nst_jax.sweeps.resume import resume_sweep
 from nst_jax.system.compilation_cache import use_compilation_cache
 from nst_jax.system.data_files import data_folder
@@ -48,7 +48,7 @@ def compose() -> Config | None:
     @hydra.main(version_base="1.3", config_path=str(data_folder("configs")), config_name="config")
     def task(composed: Any) -> None:
         if HydraConfig.get().mode == RunMode.MULTIRUN:
-            perform_member(composed)
+            run_member(composed)
         else:
             alone.append(composed)
 
@@ -80,15 +80,15 @@ def _go_on(path: Path) -> int:
         return 0
     folder, outcome = resume(path)
     if outcome is None:
-        if leads():
+        if is_coordinator():
             print(f"{folder.result}: the run has finished already; nothing to do")
         return 0
     return _conclude(folder, outcome, quiet=False)
 
 
-def _conclude(folder: RunFolder, outcome: Outcome, quiet: bool) -> int:
+def _conclude(folder: RunFolder, outcome: Result, quiet: bool) -> int:
     """Says where the result is; gives the exit code."""
-    tell(folder, outcome, quiet)
+    print_summary(folder, outcome, quiet)
     return INTERRUPTED if outcome.stopped else 0
 
 
@@ -97,7 +97,7 @@ def main() -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here instead of being printed by Hydra
     # Hydra finds -m only before the first KEY=VALUE.
     sys.argv[1:] = sorted(quote_paths(sys.argv[1:]), key=lambda argument: argument not in ("-m", "--multirun"))
-    return exit_code(_act)
+    return run_cli(_act)
 
 
 def _act() -> int:
@@ -106,7 +106,7 @@ def _act() -> int:
     try:
         if path := _folder_to_resume(sys.argv[1:]):
             use_compilation_cache()
-            with together():
+            with translate_device_errors():
                 return _go_on(path)
         config = compose()
         if not config:
@@ -117,19 +117,19 @@ def _act() -> int:
 
             show_plan(config)
             return 0
-        join(config.scale.hosts)
-        with together():
+        initialize(config.scale.hosts)
+        with translate_device_errors():
             return _run(config)
     except MembersFailed:
         return 1
-    except ProcessLost as lost:
+    except WorkerLost as lost:
         print(f"error: {lost}", file=sys.stderr, flush=True)
         os._exit(1)  # JAX would wait for the process that is lost, and then abort
 
 
 def _run(config: Config) -> int:
-    if not leads():
-        accompany(prepare(quiet(config)))
+    if not is_coordinator():
+        run_worker(prepare(silenced(config)))
         return 0
     return _conclude(*run(config), quiet=config.run.quiet)
 

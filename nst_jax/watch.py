@@ -8,7 +8,7 @@ from pathlib import Path
 from nst_jax.report.server import live_page, serve
 from nst_jax.sweeps.figures.page import render_sweep
 from nst_jax.sweeps.folder import SweepFolder, is_sweep
-from nst_jax.system.cli import Parser, exit_code
+from nst_jax.system.cli import Parser, run_cli
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -18,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=0, help="default: any free one")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that starts it in the background turns this off
-    return exit_code(lambda: _serve(options.dir, options.port))
+    return run_cli(lambda: _serve(options.dir, options.port))
 
 
 def _serve(folder: Path, port: int) -> int:

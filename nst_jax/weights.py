@@ -14,7 +14,7 @@ from nst_jax.networks.params.convert.dispatch import convert_file
 from nst_jax.networks.params.convert.rebuild import READERS, rebuild
 from nst_jax.networks.params.fetch import KNOWN, fetch
 from nst_jax.networks.params.store import Entry, bundled, cache_folder, entry_of, names, path_of, read_verified
-from nst_jax.system.cli import Parser, exit_code
+from nst_jax.system.cli import Parser, run_cli
 from nst_jax.system.data_files import data_folder
 
 NORMALIZE_SIDE = 512  # pixels: images for --normalize are shrunk to this, as memory is 1.2 KB for each pixel
@@ -55,7 +55,7 @@ Nothing in a file is ever run. Kernels are kept in float32.
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code: 0, or 2 for bad input, which is told in one line."""
     options = _parser().parse_args(arguments)
-    return exit_code(lambda: _act(options))
+    return run_cli(lambda: _act(options))
 
 
 def _act(options: argparse.Namespace) -> int:

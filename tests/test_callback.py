@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from nst_jax.errors import InputError
-from nst_jax.job import Position, Report
+from nst_jax.job import JobState, StepInfo
 from nst_jax.runs.callback import Recorder, interruptible
 from nst_jax.runs.checkpoint import Checkpoints, latest
 from nst_jax.runs.folder import RunFolder, create_run_folder
@@ -29,15 +29,15 @@ class Bar:
         self.said.append(text)
 
 
-def report(first: int, last: int, *, messages: tuple[str, ...] = (), ends: bool = False) -> Report:
+def report(first: int, last: int, *, messages: tuple[str, ...] = (), ends: bool = False) -> StepInfo:
     terms = {"loss": 3.0, "content": 1.0, "style": 2.0, "tv": 0.0, "seconds": 0.1}
     rows = [{"step": step, "scale": 0, "size": 16} | terms for step in range(first, last + 1)]
     picture = np.full((1, 16, 16, 3), last / 100, np.float32)
-    return Report(last, rows, list(messages), lambda: picture, ends, lambda: position(last))
+    return StepInfo(last, rows, list(messages), lambda: picture, ends, lambda: position(last))
 
 
-def position(step: int) -> Position:
-    return Position(0, 0, step, {"steps": 0.0, "total": 0.0}, (), np.full((4,), step))  # pyright: ignore[reportArgumentType]
+def position(step: int) -> JobState:
+    return JobState(0, 0, step, {"steps": 0.0, "total": 0.0}, (), np.full((4,), step))  # pyright: ignore[reportArgumentType]
 
 
 @pytest.fixture

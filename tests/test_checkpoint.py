@@ -15,16 +15,16 @@ import numpy as np
 import pytest
 
 from nst_jax.errors import InputError
-from nst_jax.job import Position
+from nst_jax.job import JobState
 from nst_jax.optimize.loop import init_state
 from nst_jax.optimize.solver import SOLVERS, SolverSpec
 from nst_jax.runs.checkpoint import _WRITER, Checkpoints, discard, latest
 
 
-def position(step: int, solver: str = "lbfgs") -> Position:
+def position(step: int, solver: str = "lbfgs") -> JobState:
     image = jnp.asarray(np.random.default_rng(step).random((1, 16, 20, 3), np.float32))
     state = jax.tree.map(np.array, init_state(image, solver=SolverSpec(solver)))
-    return Position(1, 7, step, {"steps": 0.1, "total": 2.5}, ("by step 3 a step had no descent",), state)
+    return JobState(1, 7, step, {"steps": 0.1, "total": 2.5}, ("by step 3 a step had no descent",), state)
 
 
 def shapes(solver: str = "lbfgs") -> Any:
@@ -71,7 +71,7 @@ def test_the_last_two_are_kept_and_what_a_killed_process_left_is_removed(tmp_pat
 def test_one_is_written_each_so_many_seconds(tmp_path: Path):
     asked: list[int] = []
 
-    def ask() -> Position:
+    def ask() -> JobState:
         asked.append(1)
         return position(len(asked))
 

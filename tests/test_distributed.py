@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nst_jax.distributed import join
+from nst_jax.distributed import initialize
 from nst_jax.errors import InputError
 from nst_jax.images.files import read_image
 from nst_jax.runs.folder import RunFolder
@@ -113,12 +113,12 @@ def test_when_one_dies_the_others_end_and_the_run_goes_on_from_its_checkpoint(tm
 )
 def test_who_the_others_are_must_be_said(environment: dict[str, str], message: str):
     with pytest.raises(InputError, match=message):
-        join("auto", environment)
+        initialize("auto", environment)
 
 
 def test_one_process_joins_nobody():
-    join("off", {"WORLD_SIZE": "2"})
-    join(False, {"WORLD_SIZE": "2"})
-    join("auto", {}, needed=False)
+    initialize("off", {"WORLD_SIZE": "2"})
+    initialize(False, {"WORLD_SIZE": "2"})
+    initialize("auto", {}, needed=False)
     with pytest.raises(InputError, match=r"scale.hosts must be one of auto, off; got 'all'"):
-        join("all")
+        initialize("all")

@@ -44,7 +44,7 @@ def lower(times: list[int], key: object = "double", value: Pair = PAIR) -> Pair:
         times.append(1)
         return pair._replace(first=2 * pair.first)
 
-    return traced.lower(jax.jit(double), key, value).compile()(value)
+    return traced.lower_cached(jax.jit(double), key, value).compile()(value)
 
 
 def test_a_program_is_traced_once_and_gives_the_same_tree_of_arrays(folder: Path):

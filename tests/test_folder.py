@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from nst_jax.errors import InputError
 from nst_jax.images.files import read_image, read_text
 from nst_jax.runs.folder import FORMAT, METRIC_KEYS, RunFolder, create_run_folder
-from nst_jax.runs.lock import is_being_written, sole_writer
+from nst_jax.runs.lock import is_being_written, run_lock
 from nst_jax.runs.strict_json import strict_json
 
 
@@ -63,7 +63,7 @@ def test_a_folder_with_a_run_is_refused_and_left_as_it_was(tmp_path: Path, name:
 def _claim(root: Path, start: Any, owner: int, wins: Any) -> None:
     for number in range(50):
         start.wait()
-        with contextlib.suppress(InputError), sole_writer(root / str(number)):
+        with contextlib.suppress(InputError), run_lock(root / str(number)):
             create_run_folder(root / str(number), f"owner: {owner}\n")
             wins.put((number, owner))
 
@@ -100,22 +100,22 @@ def test_a_config_that_cannot_be_written_gives_the_claim_back(tmp_path: Path, mo
 def test_a_folder_has_one_writer_while_that_one_lives(tmp_path: Path):
     path = tmp_path / "run"
     assert not is_being_written(path)
-    with sole_writer(path):
+    with run_lock(path):
         assert is_being_written(path)
-        with pytest.raises(InputError, match=r"^run folder must have one writer, got [^\n]+$"), sole_writer(path):
+        with pytest.raises(InputError, match=r"^run folder must have one writer, got [^\n]+$"), run_lock(path):
             pass
         assert is_being_written(path)
     assert not is_being_written(path)
     (path / ".lock").touch()  # as a killed process leaves it
     assert not is_being_written(path)
-    with sole_writer(path):
+    with run_lock(path):
         assert is_being_written(path)
     assert list(path.iterdir()) == []
 
 
 def test_a_folder_that_cannot_be_locked_is_one_clear_line(tmp_path: Path):
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match=r"^[^\n]*must be writable[^\n]*$"), sole_writer(tmp_path / "file" / "run"):
+    with pytest.raises(InputError, match=r"^[^\n]*must be writable[^\n]*$"), run_lock(tmp_path / "file" / "run"):
         pass
 
 

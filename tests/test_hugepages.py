@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nst_jax.system.hugepages import large_pages_on_request
+from nst_jax.system.hugepages import hugepages_on_request
 
 
 @pytest.mark.parametrize(
@@ -16,11 +16,11 @@ from nst_jax.system.hugepages import large_pages_on_request
 )
 def test_only_the_policy_madvise_is_worth_a_request(tmp_path: Path, policy: str, on_request: bool):
     (tmp_path / "enabled").write_text(policy)
-    assert large_pages_on_request(tmp_path / "enabled") is on_request
+    assert hugepages_on_request(tmp_path / "enabled") is on_request
 
 
 def test_a_system_without_large_pages_is_asked_for_none(tmp_path: Path):
-    assert not large_pages_on_request(tmp_path / "missing")
+    assert not hugepages_on_request(tmp_path / "missing")
 
 
 def test_a_program_starts_once_more_as_the_same_process_with_the_same_arguments(tmp_path: Path):
@@ -28,9 +28,9 @@ def test_a_program_starts_once_more_as_the_same_process_with_the_same_arguments(
     script.write_text(
         "import os, pathlib, sys\n"
         "from nst_jax import large_pages\n"
-        "large_pages.large_pages_on_request = lambda: True\n"
+        "large_pages.hugepages_on_request = lambda: True\n"
         "print(os.getpid(), os.environ.get('GLIBC_TUNABLES'), sys.argv[1:], flush=True)\n"
-        "large_pages.use_large_pages()\n"
+        "large_pages.use_hugepages()\n"
     )
     environment = {name: value for name, value in os.environ.items() if name != "GLIBC_TUNABLES"}
     arguments = [sys.executable, str(script), "style=a b", "-m"]

@@ -16,7 +16,7 @@ from nst_jax.images.files import resize
 from nst_jax.job import history as course
 from nst_jax.job.pyramid import initial_image, plan
 from nst_jax.networks import Network, load
-from nst_jax.optimize.solver import SOLVERS, Solver, SolverSpec, State, enlarge, lbfgs
+from nst_jax.optimize.solver import SOLVERS, Solver, SolverSpec, State, lbfgs, upsample
 
 SHALLOW = {"content_layers": ["relu2_1"], "style_layers": ["relu1_1", "relu2_1"]}
 
@@ -40,16 +40,16 @@ def spec_of(**options: Any) -> job.JobSpec:
     return to_spec(make_config(options), architecture="vgg19")
 
 
-def run(vgg: Network, spec: job.JobSpec, init: np.ndarray | None = None, **options: Any) -> job.Outcome:
+def run(vgg: Network, spec: job.JobSpec, init: np.ndarray | None = None, **options: Any) -> job.Result:
     return job.transfer(vgg.params, job.Inputs(CONTENT, (STYLE,), init), spec, **options)
 
 
 @pytest.fixture(scope="module")
-def from_noise(vgg: Network) -> job.Outcome:
+def from_noise(vgg: Network) -> job.Result:
     return run(vgg, spec_of(init="noise", scales=[16, 32], steps=[7, 4], seed=5))
 
 
-def test_the_outcome_is_a_picture_with_a_row_for_each_step(from_noise: job.Outcome):
+def test_the_outcome_is_a_picture_with_a_row_for_each_step(from_noise: job.Result):
     assert from_noise.pixels.shape == (1, 19, 32, 3)
     assert from_noise.pixels.dtype == np.float32
     assert from_noise.pixels.min() >= 0
@@ -74,7 +74,7 @@ def test_the_same_seed_gives_the_same_bytes_whatever_the_chunks(vgg, from_noise,
 def test_from_any_position_the_job_goes_on_to_the_same_bytes(vgg, from_noise, monkeypatch):
     monkeypatch.setattr(course, "CHUNK_SECONDS", 0.0)
     spec = spec_of(init="noise", scales=[16, 32], steps=[7, 4], seed=5)
-    positions: list[job.Position] = []
+    positions: list[job.JobState] = []
     run(vgg, spec, observe=lambda report: bool(positions.append(report.position())))
     assert [(at.step, at.stage, at.left) for at in positions[::3]] == [(1, 0, 6), (4, 0, 3), (7, 0, 0), (10, 1, 1)]
     for position in (positions[2], positions[6], positions[8], positions[10]):
@@ -91,7 +91,7 @@ def untimed(row: dict[str, Any]) -> dict[str, Any]:
 
 def test_chunks_end_where_the_observer_wants_to_look(vgg, from_noise, monkeypatch):
     monkeypatch.setattr(course, "CHUNK_SECONDS", 100.0)
-    seen: list[job.Report] = []
+    seen: list[job.StepInfo] = []
     spec = spec_of(init="noise", scales=[16, 32], steps=[7, 4], seed=5)
     outcome = run(vgg, spec, observe=lambda report: bool(seen.append(report)), chunk_at=range(3, 100, 3))
     steps = [report.step for report in seen]
@@ -109,7 +109,7 @@ def test_another_seed_starts_from_other_noise(vgg, from_noise):
 def test_an_observer_stops_the_job_with_the_picture_so_far(vgg):
     pictures: list[np.ndarray] = []
 
-    def stop_at_3(report: job.Report) -> bool:
+    def stop_at_3(report: job.StepInfo) -> bool:
         pictures.append(report.pixels())
         return report.step >= 3
 
@@ -125,7 +125,7 @@ def test_a_scale_starts_from_the_result_of_the_one_before(vgg):
     both = run(vgg, spec_of(scales=[16, 32], steps=[6, 1], init="noise"))
     large, small = (19, 32), (10, 16)
     detail = resize(CONTENT, large) - resize(resize(CONTENT, small), large)
-    start = np.asarray(enlarge(jnp.asarray(coarse.pixels), jnp.asarray(detail)))
+    start = np.asarray(upsample(jnp.asarray(coarse.pixels), jnp.asarray(detail)))
     np.testing.assert_allclose(start, np.clip(resize(coarse.pixels, large) + detail, 0, 1), atol=0.1)  # clipped once, not twice
     carried = run(vgg, spec_of(scales=[32], steps=[1], init="mine.png"), init=start)
     np.testing.assert_allclose(both.pixels, carried.pixels, atol=1e-5)
@@ -198,7 +198,7 @@ def stalling_at_step_2(spec: SolverSpec) -> Solver:
 
 def test_a_stalled_scale_is_said_and_left(vgg, monkeypatch):
     monkeypatch.setitem(SOLVERS, "stalling", stalling_at_step_2)
-    said: list[job.Report] = []
+    said: list[job.StepInfo] = []
     spec = spec_of(scales=[16, 32], steps=[50, 50], optimizer={"name": "stalling"})
     outcome = run(vgg, spec, observe=lambda report: bool(said.append(report)))
     assert [(row["step"], row["size"]) for row in outcome.rows] == [(1, 16), (2, 16), (3, 32), (4, 32)]

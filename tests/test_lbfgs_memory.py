@@ -8,7 +8,7 @@ import numpy as np
 import optax
 import pytest
 
-from nst_jax.optimize.lbfgs_memory import Pairs, descent, forget, no_pairs, remember
+from nst_jax.optimize.lbfgs_memory import LbfgsMemory, clear, direction_of, empty_memory, push
 
 SHAPE, NUMBER = (1, 4, 5, 3), 3
 YES, NO = jnp.array(True), jnp.array(False)
@@ -28,10 +28,10 @@ def points(count: int) -> list[tuple[jax.Array, jax.Array]]:
     return [(image, curvatures * image) for image in images]
 
 
-def remembered(course: list[tuple[jax.Array, jax.Array]]) -> Pairs:
-    pairs = no_pairs(course[0][0], NUMBER)
+def remembered(course: list[tuple[jax.Array, jax.Array]]) -> LbfgsMemory:
+    pairs = empty_memory(course[0][0], NUMBER)
     for (x, g), (x2, g2) in itertools.pairwise(course):
-        pairs = remember(pairs, x2 - x, g2 - g, YES)
+        pairs = push(pairs, x2 - x, g2 - g, YES)
     return pairs
 
 
@@ -43,19 +43,19 @@ def test_the_direction_is_optax_s(count: int):
     expected = course[0][0]
     for image, gradient in course:
         expected, state = reference.update(gradient, state, image)
-    found = descent(remembered(course), course[-1][1])
+    found = direction_of(remembered(course), course[-1][1])
     np.testing.assert_allclose(found, -jnp.asarray(expected), rtol=2e-4, atol=1e-6)
 
 
 def test_without_pairs_the_direction_is_the_bare_gradient():
     course = points(4)
     pairs, gradient = remembered(course), course[-1][1]
-    assert not np.allclose(descent(pairs, gradient), -gradient)
-    np.testing.assert_array_equal(descent(forget(pairs, YES), gradient), -gradient)
-    np.testing.assert_array_equal(descent(no_pairs(gradient, NUMBER), gradient), -gradient)
+    assert not np.allclose(direction_of(pairs, gradient), -gradient)
+    np.testing.assert_array_equal(direction_of(clear(pairs, YES), gradient), -gradient)
+    np.testing.assert_array_equal(direction_of(empty_memory(gradient, NUMBER), gradient), -gradient)
 
 
 def test_nothing_is_remembered_or_forgotten_unless_it_is_asked_for():
     pairs = remembered(points(4))
-    for kept in (forget(pairs, NO), remember(pairs, jnp.ones(SHAPE), -jnp.ones(SHAPE), NO)):
+    for kept in (clear(pairs, NO), push(pairs, jnp.ones(SHAPE), -jnp.ones(SHAPE), NO)):
         jax.tree.map(np.testing.assert_array_equal, kept, pairs)

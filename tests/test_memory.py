@@ -68,9 +68,9 @@ def spec_with(remat, tile):
 )
 def test_auto_computes_anew_or_by_tiles_only_where_memory_is_short(monkeypatch, gigabytes, chosen):
     monkeypatch.setattr(memory, "available_bytes", lambda devices: gigabytes and gigabytes * 2**30)
-    assert memory.fit(spec_with("auto", "auto"), (2048, 1024)) == spec_with(*chosen)
+    assert memory.choose_plan(spec_with("auto", "auto"), (2048, 1024)) == spec_with(*chosen)
     for remat in sorted(set(REMAT) - {"auto"}):
-        assert memory.fit(spec_with(remat, 320), (2048, 1024)) == spec_with(remat, 320)
+        assert memory.choose_plan(spec_with(remat, 320), (2048, 1024)) == spec_with(remat, 320)
 
 
 @pytest.mark.parametrize(
@@ -82,22 +82,22 @@ def test_auto_takes_the_devices_that_a_picture_keeps_busy(monkeypatch, height, p
     monkeypatch.setattr(jax, "process_count", lambda: processes)
     monkeypatch.setattr(memory, "available_bytes", lambda devices: None)
     objective = dataclasses.replace(spec_with("none", 0), devices="auto")
-    assert memory.fit(objective, (height, 400)).devices == chosen
-    assert memory.fit(objective, (height, 400), jobs=3).devices == 1
+    assert memory.choose_plan(objective, (height, 400)).devices == chosen
+    assert memory.choose_plan(objective, (height, 400), jobs=3).devices == 1
 
 
 def test_a_state_that_cannot_be_cut_counts_whole(monkeypatch):
     monkeypatch.setattr(memory, "available_bytes", lambda devices: 4 * 2**30)
     objective = dataclasses.replace(spec_with("none", "auto"), devices=8)
-    assert memory.fit(objective, (2048, 2048)).tile == 0
-    assert memory.fit(objective, (2047, 2049)).tile != 0
+    assert memory.choose_plan(objective, (2048, 2048)).tile == 0
+    assert memory.choose_plan(objective, (2047, 2049)).tile != 0
 
 
 def test_a_step_that_takes_more_than_is_free_is_not_begun(monkeypatch):
     monkeypatch.setattr(memory, "available_bytes", lambda devices: 8 * 2**30 // devices)
-    memory.check_room(7 * 2**30, 512)
+    memory.check_memory(7 * 2**30, 512)
     with pytest.raises(InputError, match=r"the scale 512 must fit into memory, but a step takes 7.0 GiB of the 4.0 that are"):
-        memory.check_room(7 * 2**30, 512, 2)
+        memory.check_memory(7 * 2**30, 512, 2)
 
 
 def test_free_memory_is_the_smaller_of_the_machine_s_and_the_group_s(monkeypatch, tmp_path):
@@ -127,6 +127,6 @@ def test_freed_memory_is_given_back_to_the_system():
 
     kept = [bytes(100_000) for _ in range(1000)][::100]  # 100 MB in small pieces, of which some in between stay
     before = resident()
-    free_memory.give_back()
+    free_memory.trim_heap()
     assert resident() < before
     assert len(kept) == 10

@@ -17,7 +17,7 @@ from nst_jax import job, run
 from nst_jax.images.files import write_image
 from nst_jax.job import history as course
 from nst_jax.runs.folder import RunFolder
-from nst_jax.runs.lock import sole_writer
+from nst_jax.runs.lock import run_lock
 
 JOB = ["scales=[16,24,32]", "steps=[40,30,20]", "loss.content_layers=[relu1_1]", "loss.style_layers=[relu1_1]", "init=noise"]
 OWN = ["content.path=content.png", "style.path=style.png", *JOB, "run.log_every=7", "run.snapshot_every=25"]
@@ -65,7 +65,7 @@ def stop_at(monkeypatch: pytest.MonkeyPatch, step: int, error: BaseException) ->
     transfer = job.transfer
 
     def broken(*arguments, observe, **options):
-        def observed(report: job.Report) -> bool:
+        def observed(report: job.StepInfo) -> bool:
             if report.step >= step:
                 raise error
             observe.checkpoints.write(report.position(), observe.folder.metrics_bytes())
@@ -197,7 +197,7 @@ def test_other_versions_are_told_and_kept(broken: Path, main):
 
 
 def test_one_process_at_a_time_goes_on(broken: Path, main):
-    with sole_writer(broken):
+    with run_lock(broken):
         code, out, err = main("--resume", str(broken))
     assert (code, out) == (2, "")
     assert re.fullmatch(rf"error: run folder must have one writer, got {broken}, which another process [^\n]+\n", err)

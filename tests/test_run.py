@@ -211,7 +211,7 @@ def test_ctrl_c_before_the_work_begins_ends_at_once_and_later_is_told():
         signal.signal(signal.SIGINT, signal.default_int_handler)
         command_line.end_at_interrupt()
         assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL
-        assert command_line.exit_code(lambda: signal.raise_signal(signal.SIGINT)) == 130  # pyright: ignore[reportArgumentType]
+        assert command_line.run_cli(lambda: signal.raise_signal(signal.SIGINT)) == 130  # pyright: ignore[reportArgumentType]
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # as nohup does
         command_line.end_at_interrupt()
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN

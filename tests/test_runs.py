@@ -10,7 +10,7 @@ import pytest
 
 from nst_jax.runs.__main__ import main
 from nst_jax.runs.folder import FORMAT, RunFolder, create_run_folder
-from nst_jax.runs.lock import sole_writer
+from nst_jax.runs.lock import run_lock
 
 
 def leave(path: Path, *, status: str = "finished", style_weight: float = 5.0, shade: float = 0.5, **facts: Any) -> RunFolder:
@@ -45,7 +45,7 @@ def test_a_list_says_how_every_run_stands(capsys: pytest.CaptureFixture[str]):
     leave(Path("runs/newer"), format=99)
     create_run_folder(Path("runs/begun"), "size: 24\n")
     (leave(Path("runs/damaged")).path / "manifest.json").write_text("{")
-    with sole_writer(Path("runs/live")):
+    with run_lock(Path("runs/live")):
         leave(Path("runs/live"), status="running")
         runs = {run["folder"]: run for run in told(capsys, "list")}
     statuses = {"done": "finished", "killed": "interrupted", "failed": "failed", "begun": "interrupted", "live": "running"}

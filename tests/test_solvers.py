@@ -9,8 +9,8 @@ import pytest
 
 from nst_jax.objective.loss import Terms
 from nst_jax.optimize.ema import add, mean, no_average
-from nst_jax.optimize.loop import carry_state
-from nst_jax.optimize.solver import MAX_REFUSALS, SOLVERS, SolverSpec, enlarge, picture
+from nst_jax.optimize.loop import upsample_state
+from nst_jax.optimize.solver import MAX_REJECTIONS, SOLVERS, SolverSpec, picture, upsample
 
 SHAPE = (1, 4, 5, 3)
 GOAL = jnp.asarray(np.random.default_rng(0).uniform(0.2, 0.8, SHAPE), jnp.float32)
@@ -117,7 +117,7 @@ def test_lbfgs_says_that_it_has_stalled_where_no_step_descends():
     def trap(x):  # the gradient points nowhere: the value jumps up on any change
         return jnp.where(jnp.all(x == 0.5), 0.0, 1.0) + 1e-3 * jnp.sum(x)
 
-    states = course("lbfgs", trap, jnp.full(SHAPE, 0.5), 3 * MAX_REFUSALS)
+    states = course("lbfgs", trap, jnp.full(SHAPE, 0.5), 3 * MAX_REJECTIONS)
     last = states[-1]
     assert bool(last.stalled)
     np.testing.assert_array_equal(last.image, 0.5)
@@ -129,7 +129,7 @@ def test_lbfgs_drops_its_memory_for_the_bare_gradient():
     assert np.asarray(before.inner.pairs.inverse).any()
     refuse = jax.jit(lambda state: solver.step(evaluate_with(lambda x: jnp.inf * jnp.sum(x**2)), state))
     state = before
-    for _ in range(MAX_REFUSALS):
+    for _ in range(MAX_REJECTIONS):
         assert int(state.recoveries) == 0
         state = refuse(state)
     assert int(state.recoveries) == 1
@@ -139,7 +139,7 @@ def test_lbfgs_drops_its_memory_for_the_bare_gradient():
 
 
 def test_a_start_that_is_not_a_number_is_kept_and_stalls():
-    last = course("lbfgs", lambda x: jnp.nan * jnp.sum(x), jnp.full(SHAPE, 0.5), 3 * MAX_REFUSALS)[-1]
+    last = course("lbfgs", lambda x: jnp.nan * jnp.sum(x), jnp.full(SHAPE, 0.5), 3 * MAX_REJECTIONS)[-1]
     np.testing.assert_array_equal(last.image, 0.5)
     assert bool(last.stalled)
 
@@ -170,7 +170,7 @@ def test_adam_goes_on_at_another_size_as_it_was():
     for kept, before in zip(jax.tree.leaves(same.moments), jax.tree.leaves(state.inner.moments), strict=True):
         np.testing.assert_allclose(kept, before, rtol=1e-5, atol=1e-9)
     height, width = 2 * SHAPE[1], 2 * SHAPE[2]
-    larger = solver.carry(state, enlarge(state.image, jnp.zeros((1, height, width, 3))))
+    larger = solver.carry(state, upsample(state.image, jnp.zeros((1, height, width, 3))))
     assert larger.image.shape == larger.inner.moments.mu.shape == (1, height, width, 3)
     assert float(larger.inner.moments.nu.min()) >= 0
     assert int(larger.inner.moments.count) == 5
@@ -182,6 +182,6 @@ def test_adam_goes_on_at_another_size_as_it_was():
 @pytest.mark.parametrize("name", SOLVERS)
 def test_an_enlarged_flat_image_stays_flat(name):
     state = SOLVERS[name](SolverSpec(name)).init(jnp.full(SHAPE, 0.25))
-    carried = carry_state(state, jnp.zeros((1, 9, 11, 3)), solver=SolverSpec(name))
+    carried = upsample_state(state, jnp.zeros((1, 9, 11, 3)), solver=SolverSpec(name))
     np.testing.assert_allclose(carried.image, jnp.full((1, 9, 11, 3), 0.25), rtol=1e-6)
     assert float(carried.loss) == np.inf

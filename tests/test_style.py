@@ -196,7 +196,7 @@ def test_jit_agrees_with_eager_also_inside_a_loop(name):
 
 def test_the_sums_of_parts_serve_every_distance_of_moments():
     f, s = jnp.asarray(activations(1, 64, 8)), jnp.asarray(activations(2, 50, 8))
-    for describe, blend, measure, between, _ in (parts for parts in STYLE_DISTANCES.values() if parts.adds_up):
+    for describe, blend, measure, between, _ in (parts for parts in STYLE_DISTANCES.values() if parts.additive):
         target = blend([describe(s, None)], [1.0])
         whole, *parts = (measure(part, None, target) for part in (f, f[:, :20], f[:, 20:]))
         added = jax.tree.map(jnp.add, *parts)

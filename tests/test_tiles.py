@@ -12,7 +12,7 @@ from nst_jax.networks.convnet import NetworkSpec
 from nst_jax.objective.loss import LossWeights, ObjectiveSpec, Styles, loss, make_targets
 from nst_jax.objective.style import STYLE_DISTANCES
 from nst_jax.partition.receptive_field import receptive_field
-from nst_jax.partition.tiles import mapped, summed, tiles
+from nst_jax.partition.tiles import feature_maps, sum_over_positions, tiles
 from nst_jax.partition.windows import lengths
 
 STYLE = ("relu1_1", "relu2_1")
@@ -52,7 +52,10 @@ def test_every_position_has_the_map_of_the_whole_picture(params, padding: str, c
         def sums(maps, beside, rest):
             return {name: (maps[name] * beside[name]).sum((0, 1, 2)) for name in taps}
 
-        return [summed(sums, params[convolution], image, codes, None, taps=taps, spec=spec, tile=tile) for tile in (0, 48)]
+        return [
+            sum_over_positions(sums, params[convolution], image, codes, None, taps=taps, spec=spec, tile=tile)
+            for tile in (0, 48)
+        ]
 
     whole, tiled = both(image)
     for name in taps:
@@ -86,7 +89,7 @@ def whole_and_tiled(params, spec: ObjectiveSpec, tile: int, image, content, styl
     return found
 
 
-@pytest.mark.parametrize("distance", [name for name, parts in STYLE_DISTANCES.items() if parts.adds_up])
+@pytest.mark.parametrize("distance", [name for name, parts in STYLE_DISTANCES.items() if parts.additive])
 def test_loss_and_gradient_are_those_of_the_whole_picture(params, distance: str):
     spec = ObjectiveSpec(NetworkSpec(pooling="average", convolution="xla"), ("relu2_2",), STYLE, style_distance=distance)
     (value, gradient), (tiled, gradient_tiled) = whole_and_tiled(
@@ -109,7 +112,7 @@ def test_masks_guide_the_tiles_too(params):
 
 def test_the_maps_of_the_content_are_put_together(params):
     taps, spec, image = ("relu1_2", "conv3_1"), NetworkSpec(convolution="winograd"), picture(0, 75, 50)
-    both = jax.jit(lambda image: [mapped(params["winograd"], image, taps=taps, spec=spec, tile=tile) for tile in (0, 32)])
+    both = jax.jit(lambda image: [feature_maps(params["winograd"], image, taps=taps, spec=spec, tile=tile) for tile in (0, 32)])
     whole, tiled = both(image)
     for name in taps:
         np.testing.assert_allclose(tiled[name], whole[name], rtol=0, atol=2e-5 * float(whole[name].max()))

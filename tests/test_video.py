@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from nst_jax.report import video as movie
-from nst_jax.report.video import FRAMES, frame_steps, write_movie
+from nst_jax.report.video import FRAMES, frame_steps, write_video
 from nst_jax.runs.folder import RunFolder, create_run_folder
 
 
@@ -38,7 +38,7 @@ def test_early_steps_are_seen_more_closely():
 
 
 def test_the_gif_has_every_frame_at_the_size_of_the_result_and_waits_at_the_end(folder: RunFolder):
-    assert write_movie(folder) == []
+    assert write_video(folder) == []
     with Image.open(folder.path / "making_of.gif") as film:
         assert (getattr(film, "n_frames"), film.size) == (5, (41, 33))  # noqa: B009
         seen, times = [], []
@@ -52,7 +52,7 @@ def test_the_gif_has_every_frame_at_the_size_of_the_result_and_waits_at_the_end(
 
 def test_the_mp4_has_every_frame_at_even_sides(folder: RunFolder):
     av = pytest.importorskip("av")
-    write_movie(folder)
+    write_video(folder)
     with av.open(str(folder.path / "making_of.mp4")) as film:
         frames = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
     assert [frame.shape for frame in frames] == [(32, 40, 3)] * (5 + movie.HOLD - 1 + 1)
@@ -62,7 +62,7 @@ def test_the_mp4_has_every_frame_at_even_sides(folder: RunFolder):
 
 def test_without_the_encoder_there_is_a_gif_and_one_line(folder: RunFolder, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(movie, "can_write_mp4", lambda: False)
-    (said,) = write_movie(folder)
+    (said,) = write_video(folder)
     assert "nst-jax[video]" in said
     assert (folder.path / "making_of.gif").exists()
     assert not (folder.path / "making_of.mp4").exists()
@@ -70,6 +70,6 @@ def test_without_the_encoder_there_is_a_gif_and_one_line(folder: RunFolder, monk
 
 def test_a_large_result_makes_a_gif_of_bounded_size(folder: RunFolder):
     folder.write_result(np.zeros((1, 100, 1000, 3), np.float32), {})
-    write_movie(folder)
+    write_video(folder)
     with Image.open(folder.path / "making_of.gif") as film:
         assert film.size == (400, 40)

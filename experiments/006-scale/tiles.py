@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 from nst_jax import networks
 from nst_jax.objective.loss import LossWeights, ObjectiveSpec, Styles, loss, make_targets
 from nst_jax.system.compilation_cache import use_compilation_cache
-from nst_jax.system.memory import give_back
+from nst_jax.system.memory import trim_heap
 
 FOLDER = Path(__file__).parent
 STYLE = tuple(f"relu{i}_1" for i in range(1, 6))
@@ -75,7 +75,7 @@ def evaluation(size: int, tile: str, pooling: str) -> tuple[Any, dict[str, float
     began = time.perf_counter()
     evaluate: Any = jax.jit(jax.value_and_grad(lambda x, params, *rest: loss(params, x, *rest, spec=spec)[0]))
     compiled = evaluate.lower(content, net.params, targets, weights).compile()
-    give_back()
+    trim_heap()
     facts = {"compile_s": round(time.perf_counter() - began, 1)}
     facts["temporary_gib"] = round(compiled.memory_analysis().temp_size_in_bytes / 2**30, 2)
     return lambda image: compiled(image, net.params, targets, weights), facts

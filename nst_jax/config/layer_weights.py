@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from nst_jax.errors import InputError, at_least
+from nst_jax.errors import InputError, check_ge
 
 # Shares written with few digits, such as 0.33, add up to 1 nearly.
 TOLERANCE = 0.011
@@ -23,7 +23,7 @@ def numbers(what: str, value: Any, count: int, of: str, *, least: float | None =
     given = listed(value)
     if len(given) != count or not all(type(v) in (int, float) for v in given):
         raise InputError(f"{what} must be a list of one number for each of the {count} {of}s, got {value!r}")
-    return [float(number) if least is None else at_least(what, float(number), least) for number in given]
+    return [float(number) if least is None else check_ge(what, float(number), least) for number in given]
 
 
 def style_shares(
@@ -100,7 +100,7 @@ def _row(layer: str, shares: list[float], speaks: list[bool]) -> tuple[float, ..
 # The blocks of a network between two poolings, from the first, and how much their layers count by a rule: "middle" for style,
 # "deep" for content, found by what networks that were not optimized say of the pictures (see experiments/003-quality). The
 # first and the last number of "deep" are guesses.
-BLOCKS = {"middle": (6, 25, 36, 29, 4), "deep": (0.2, 1, 5, 6, 6)}
+BLOCK_WEIGHTS = {"middle": (6, 25, 36, 29, 4), "deep": (0.2, 1, 5, 6, 6)}
 
 
 def layer_shares(what: str, given: Any, channels: dict[str, int]) -> dict[str, float]:
@@ -124,8 +124,8 @@ def layer_shares(what: str, given: Any, channels: dict[str, int]) -> dict[str, f
     """
     if given is None or given == "equal":
         ratio = [1.0] * len(channels)
-    elif isinstance(given, str) and given in BLOCKS:
-        ratio = [float(BLOCKS[given][_block(name) - 1]) for name in channels]
+    elif isinstance(given, str) and given in BLOCK_WEIGHTS:
+        ratio = [float(BLOCK_WEIGHTS[given][_block(name) - 1]) for name in channels]
     elif given == "halving":
         ratio = [2.0**-i for i in range(len(channels))]
     elif given == "1/C2":

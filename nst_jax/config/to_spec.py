@@ -7,7 +7,7 @@ import jax
 
 from nst_jax.config.layer_weights import layer_shares, numbers, style_shares
 from nst_jax.config.schema import Config, LossConfig, OptimizerConfig
-from nst_jax.errors import InputError, above, at_least, below, one_of
+from nst_jax.errors import InputError, check_ge, check_gt, check_lt, check_one_of
 from nst_jax.images.color import COLORS
 from nst_jax.images.files import MIN_SIDE
 from nst_jax.job import INITS, JobSpec, Scale
@@ -40,9 +40,9 @@ def to_spec(config: Config, *, architecture: str, num_styles: int | None = None,
         InputError: a value out of range, an unknown name, or lists of different lengths.
     """
     objective = _objective(config, architecture)
-    at_least("run.log_every", config.run.log_every, 1)
-    at_least("run.snapshot_every", config.run.snapshot_every, 0)
-    at_least("run.checkpoint_every_s", config.run.checkpoint_every_s, 0)
+    check_ge("run.log_every", config.run.log_every, 1)
+    check_ge("run.snapshot_every", config.run.snapshot_every, 0)
+    check_ge("run.checkpoint_every_s", config.run.checkpoint_every_s, 0)
     styles, mask = config.style, config.mask
     num_styles = num_styles or len(styles.pictures)
     num_regions = num_regions or len(mask.regions or [None])
@@ -52,19 +52,19 @@ def to_spec(config: Config, *, architecture: str, num_styles: int | None = None,
     style_scales = styles.scale if isinstance(styles.scale, Sequence) else [styles.scale] * num_styles
     scales = _scales(config)
     smallest = smallest_image(architecture, objective.taps)
-    at_least("size of the smallest scale", scales[0].size, smallest)
+    check_ge("size of the smallest scale", scales[0].size, smallest)
     return JobSpec(
         objective=objective,
         loss_weights=_loss_weights(config.loss, region_weights, architecture),
         solver=_solver(config.optimizer),
         scales=scales,
         style_scales=tuple(
-            above("style.scale", scale, 0) for scale in numbers("style.scale", style_scales, num_styles, "style", least=None)
+            check_gt("style.scale", scale, 0) for scale in numbers("style.scale", style_scales, num_styles, "style", least=None)
         ),
         style_shares=style_shares(styles.blend, styles.layers, config.loss.style_layers, num_styles, num_regions),
         init=config.init if config.init in INITS else "file",
-        seed=at_least("seed", config.seed, 0),
-        color=one_of("color", config.color, COLORS),
+        seed=check_ge("seed", config.seed, 0),
+        color=check_one_of("color", config.color, COLORS),
     )
 
 
@@ -80,30 +80,30 @@ def _objective(config: Config, architecture: str) -> ObjectiveSpec:
     return ObjectiveSpec(
         NetworkSpec(
             architecture=architecture,
-            pooling=one_of("network.pooling", network.pooling, ("max", "average")),
-            pooling_scale=above("network.pooling_scale", network.pooling_scale, 0),
-            padding=one_of("network.padding", network.padding, tuple(PADDINGS)),
-            padding_at=one_of("network.padding_at", network.padding_at, ("all", "first")),
+            pooling=check_one_of("network.pooling", network.pooling, ("max", "average")),
+            pooling_scale=check_gt("network.pooling_scale", network.pooling_scale, 0),
+            padding=check_one_of("network.padding", network.padding, tuple(PADDINGS)),
+            padding_at=check_one_of("network.padding_at", network.padding_at, ("all", "first")),
             convolution=choose_convolution(
-                one_of("network.convolution", network.convolution, ("auto", "winograd", "xla")),
-                one_of("network.precision", network.precision, tuple(PRECISIONS)),
+                check_one_of("network.convolution", network.convolution, ("auto", "winograd", "xla")),
+                check_one_of("network.precision", network.precision, tuple(PRECISIONS)),
             ),
             precision=network.precision,
-            remat=one_of("network.remat", network.remat, tuple(REMAT)),
+            remat=check_one_of("network.remat", network.remat, tuple(REMAT)),
         ),
         content_layers=tuple(loss.content_layers),
         style_layers=tuple(loss.style_layers),
-        style_distance=one_of("loss.style_distance", loss.style_distance, tuple(STYLE_DISTANCES)),
-        convention=one_of("loss.convention", loss.convention, tuple(CONVENTIONS)),
-        tv=one_of("loss.tv", loss.tv, tuple(TOTAL_VARIATIONS)),
-        epsilon=above("loss.epsilon", loss.epsilon, 0),
+        style_distance=check_one_of("loss.style_distance", loss.style_distance, tuple(STYLE_DISTANCES)),
+        convention=check_one_of("loss.convention", loss.convention, tuple(CONVENTIONS)),
+        tv=check_one_of("loss.tv", loss.tv, tuple(TOTAL_VARIATIONS)),
+        epsilon=check_gt("loss.epsilon", loss.epsilon, 0),
         tile=_tile(config.scale.tile, loss.style_distance),
         devices=_devices(config.scale.devices, loss.style_distance),
     )
 
 
 def _tile(value: Any, style_distance: str) -> int | str:
-    whole = not STYLE_DISTANCES[style_distance].adds_up
+    whole = not STYLE_DISTANCES[style_distance].additive
     if value is False or value == "off":  # YAML reads off as false
         return 0
     if value == "auto":
@@ -112,15 +112,15 @@ def _tile(value: Any, style_distance: str) -> int | str:
         raise InputError(f"scale.tile must be auto, off or a number of pixels, got {value!r}; for example scale.tile=512")
     if whole:
         raise InputError(f"scale.tile must be off or auto with {style_distance}, which needs whole maps, got {value}")
-    return at_least("scale.tile", value, SMALLEST_TILE)
+    return check_ge("scale.tile", value, SMALLEST_TILE)
 
 
 def _devices(value: Any, style_distance: str) -> int | str:
     if value == "auto":
-        return "auto" if STYLE_DISTANCES[style_distance].adds_up else 1
+        return "auto" if STYLE_DISTANCES[style_distance].additive else 1
     if type(value) is not int:
         raise InputError(f"scale.devices must be auto or a number of devices, got {value!r}; for example scale.devices=2")
-    if at_least("scale.devices", value, 1) > 1 and not STYLE_DISTANCES[style_distance].adds_up:
+    if check_ge("scale.devices", value, 1) > 1 and not STYLE_DISTANCES[style_distance].additive:
         raise InputError(f"scale.devices must be 1 or auto with {style_distance}, which needs whole maps, got {value}")
     if value > (most := jax.device_count()):
         raise InputError(
@@ -134,29 +134,29 @@ def _devices(value: Any, style_distance: str) -> int | str:
 def _loss_weights(loss: LossConfig, regions: list[float], architecture: str) -> LossWeights:
     content = _layer_weights("content", loss.content_layers, loss.content_layer_weights, loss.content_weight, architecture)
     style = _layer_weights("style", loss.style_layers, loss.style_layer_weights, loss.style_weight, architecture)
-    tv: Any = at_least("loss.tv_weight", loss.tv_weight, 0)
+    tv: Any = check_ge("loss.tv_weight", loss.tv_weight, 0)
     return LossWeights(content, style, tv, tuple(regions))
 
 
 def _layer_weights(term: str, layers: list[str], given: Any, total: float, architecture: str) -> dict[str, Any]:
-    at_least(f"loss.{term}_weight", total, 0)
+    check_ge(f"loss.{term}_weight", total, 0)
     channels = {layer: num_channels(architecture, layer) for layer in layers}
     return {name: total * w for name, w in layer_shares(f"loss.{term}_layer_weights", given, channels).items()}
 
 
 def _solver(optimizer: OptimizerConfig) -> SolverSpec:
     return SolverSpec(
-        name=one_of("optimizer.name", optimizer.name, tuple(SOLVERS)),
-        learning_rate=above("optimizer.learning_rate", optimizer.learning_rate, 0),
-        memory=at_least("optimizer.memory", optimizer.memory, 1),
-        averaging=below("optimizer.averaging", at_least("optimizer.averaging", optimizer.averaging, 0), 1),
+        name=check_one_of("optimizer.name", optimizer.name, tuple(SOLVERS)),
+        learning_rate=check_gt("optimizer.learning_rate", optimizer.learning_rate, 0),
+        memory=check_ge("optimizer.memory", optimizer.memory, 1),
+        averaging=check_lt("optimizer.averaging", check_ge("optimizer.averaging", optimizer.averaging, 0), 1),
     )
 
 
 def _scales(config: Config) -> tuple[Scale, ...]:
     sizes, given = _sizes(config), not (config.scales == "auto" or type(config.scales) is int)
     if type(config.steps) is int:
-        last = at_least("steps", config.steps, 1)
+        last = check_ge("steps", config.steps, 1)
         steps = [last if given else last * 2**i for i in reversed(range(len(sizes)))]
     else:
         steps = _integers("steps", config.steps, 1, "a whole number or a list of them")
@@ -170,11 +170,11 @@ def _scales(config: Config) -> tuple[Scale, ...]:
 def _sizes(config: Config) -> list[int]:
     """The sizes of the scales, coarse to fine."""
     if config.scales == "auto":
-        return _halvings(at_least("size", config.size, MIN_SIDE))
+        return _halvings(check_ge("size", config.size, MIN_SIDE))
     if type(config.scales) is int:
-        at_least("size", config.size, MIN_SIDE)
-        sizes = [config.size // 2**i for i in reversed(range(at_least("scales", config.scales, 1)))]
-        at_least("size of the smallest scale", sizes[0], MIN_SIDE)
+        check_ge("size", config.size, MIN_SIDE)
+        sizes = [config.size // 2**i for i in reversed(range(check_ge("scales", config.scales, 1)))]
+        check_ge("size of the smallest scale", sizes[0], MIN_SIDE)
         return sizes
     sizes = _integers("scales", config.scales, MIN_SIDE, "auto, how many there are, or a list of their sizes")
     if sizes != sorted(set(sizes)):
@@ -202,4 +202,4 @@ def _halvings(size: int) -> list[int]:
 def _integers(what: str, value: Any, least: int, rule: str) -> list[int]:
     if not isinstance(value, Sequence) or isinstance(value, str) or not value or not all(type(v) is int for v in value):
         raise InputError(f"{what} must be {rule}, got {value!r}; for example {what}=[128,256]")
-    return [at_least(what, v, least) for v in value]
+    return [check_ge(what, v, least) for v in value]

@@ -14,8 +14,8 @@ from nst_jax.evaluate import __doc__ as _SCORES
 from nst_jax.evaluate import scores
 from nst_jax.images.files import Picture, read_image
 from nst_jax.images.named import find_image
-from nst_jax.system.atomic_write import replace_file
-from nst_jax.system.cli import Parser, exit_code
+from nst_jax.system.atomic_write import atomic_write
+from nst_jax.system.cli import Parser, run_cli
 from nst_jax.system.compilation_cache import use_compilation_cache
 
 _ABOUT = f"""\
@@ -29,14 +29,14 @@ Needs: pip install "nst_jax[lpips]".
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code: 0, or 2 for bad input, which is told in one line."""
     options = _parser().parse_args(arguments)
-    return exit_code(lambda: _evaluate(options))
+    return run_cli(lambda: _evaluate(options))
 
 
 def _evaluate(options: argparse.Namespace) -> int:
     use_compilation_cache()
     rows = _score_all(options.content, options.style, options.images)
     if options.json:
-        replace_file(options.json, (json.dumps(rows, indent=2) + "\n").encode())
+        atomic_write(options.json, (json.dumps(rows, indent=2) + "\n").encode())
     Console(width=None if sys.stdout.isatty() else 200).print(_table(rows))
     return 0
 

@@ -15,10 +15,10 @@ import tifffile
 from jaxtyping import Float, UInt16
 from PIL import Image, ImageCms, PngImagePlugin
 
-from nst_jax.errors import InputError, one_of
+from nst_jax.errors import InputError, check_one_of
 from nst_jax.images.decode import decode
 from nst_jax.images.strips import strips
-from nst_jax.system.atomic_write import replacing
+from nst_jax.system.atomic_write import atomic_open
 
 MIN_SIDE = 16  # the network halves the sides four times
 _DESCRIPTION = 0x010E  # ImageDescription: the text tag that TIFF and EXIF share
@@ -128,10 +128,10 @@ def write_image(path: str | Path, pixels: Float[np.ndarray, "1 h w 3"], *, text:
         InputError: an unknown extension, or the file cannot be written.
     """
     path = Path(path)
-    encode = _ENCODERS[one_of("extension of an image to write", path.suffix.lower(), tuple(_ENCODERS))]
+    encode = _ENCODERS[check_one_of("extension of an image to write", path.suffix.lower(), tuple(_ENCODERS))]
     if not np.isfinite([pixels.min(), pixels.max()]).all():
         raise InputError(f"pixels to write to {path} must be finite, got NaN or infinity")
-    with replacing(path) as stream:
+    with atomic_open(path) as stream:
         try:
             encode(stream, pixels[0], dict(text or {}))
         except ValueError as error:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import platformdirs
 
-from nst_jax.errors import InputError, one_of
+from nst_jax.errors import InputError, check_one_of
 from nst_jax.images.files import Picture, read_image
 from nst_jax.system.download import download, file_digest
 
@@ -126,7 +126,7 @@ def find_image(name: str, *, notify: Callable[[str], None]) -> Picture:
     Raises:
         InputError: an unknown name, or the picture can be had from none of the places.
     """
-    named = NAMED[one_of("image", name, tuple(NAMED))]
+    named = NAMED[check_one_of("image", name, tuple(NAMED))]
     picture = _in_own_folder(name, named) or _fetched(name, named, notify) or _bundled(name, named)
     for notice in picture.notices:
         notify(notice)

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from nst_jax.system.atomic_write import disk_errors, replace_file
+from nst_jax.system.atomic_write import atomic_write, os_errors_as_input
 
 Frame = UInt8[np.ndarray, "h w 3"]
 
@@ -35,7 +35,7 @@ def write_gif(path: Path, frames: Iterable[Frame], milliseconds: list[int]) -> N
     pictures = (Image.fromarray(frame).quantize(dither=Image.Dither.NONE) for frame in frames)
     out = io.BytesIO()
     next(pictures).save(out, format="GIF", save_all=True, append_images=pictures, duration=milliseconds, loop=0)
-    replace_file(path, out.getvalue())
+    atomic_write(path, out.getvalue())
 
 
 def write_mp4(path: Path, frames: Iterable[Frame], width_height: tuple[int, int], per_second: int) -> None:
@@ -53,7 +53,7 @@ def write_mp4(path: Path, frames: Iterable[Frame], width_height: tuple[int, int]
     import av  # an extra
 
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with disk_errors(path):
+    with os_errors_as_input(path):
         try:
             with av.open(str(part), "w", format="mp4", options={"movflags": "faststart"}) as film:
                 stream = film.add_stream("libx264", rate=per_second, options={"crf": "20"})

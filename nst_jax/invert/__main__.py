@@ -14,8 +14,8 @@ from nst_jax.errors import InputError
 from nst_jax.invert.config import InvertConfig
 from nst_jax.invert.run import Inverted, run
 from nst_jax.runs.folder import RunFolder
-from nst_jax.runs.progress import short
-from nst_jax.system.cli import INTERRUPTED, exit_code
+from nst_jax.runs.progress import format_number
+from nst_jax.system.cli import INTERRUPTED, run_cli
 from nst_jax.system.compilation_cache import use_compilation_cache
 from nst_jax.system.data_files import data_folder
 
@@ -42,14 +42,14 @@ def _tell(folder: RunFolder, found: Inverted) -> None:
     outcome, error = found.outcomes[found.best], found.errors[found.best]
     said = "" if error is None else f", error {100 * error:.1f} % of the mean distance between pictures"
     steps, seconds = len(outcome.rows), sum(one.seconds["total"] for one in found.outcomes)
-    print(f"{folder.result}: loss {short(outcome.rows[-1]['loss'])} after {steps} steps, {seconds:.0f} s{said}")
+    print(f"{folder.result}: loss {format_number(outcome.rows[-1]['loss'])} after {steps} steps, {seconds:.0f} s{said}")
 
 
 def main() -> int:
     """The command line; returns its exit code: 0, 2 for bad input, which is told in one line, 130 when interrupted."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here instead of being printed by Hydra
     sys.argv[1:] = quote_paths(sys.argv[1:])
-    return exit_code(_act)
+    return run_cli(_act)
 
 
 def _act() -> int:

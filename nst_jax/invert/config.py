@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nst_jax.config.schema import PictureConfig, RunConfig
-from nst_jax.errors import InputError, above, at_least, one_of
+from nst_jax.errors import InputError, check_ge, check_gt, check_one_of
 from nst_jax.images.files import MIN_SIDE
 from nst_jax.invert.neurons import Neurons
 from nst_jax.invert.objective import InversionSpec, PriorWeights
@@ -106,10 +106,10 @@ def to_job(config: InvertConfig, layer: str, network: NetworkSpec, neurons: Neur
     tv_weight = usual_tv_weight(layer) if config.tv_weight is None else config.tv_weight
     weights = {"alpha_weight": config.alpha_weight, "tv_weight": tv_weight}
     for name, value in weights.items():
-        at_least(name, value, 0)
+        check_ge(name, value, 0)
     solver, steps = _solver(config, descriptor=layer in DESCRIPTORS, entries=entries)
     return JobSpec(
-        objective=InversionSpec(layer, network, neurons, above("alpha", config.alpha, 1), above("beta", config.beta, 0)),
+        objective=InversionSpec(layer, network, neurons, check_gt("alpha", config.alpha, 1), check_gt("beta", config.beta, 0)),
         loss_weights=PriorWeights(weights["alpha_weight"], weights["tv_weight"]),  # pyright: ignore[reportArgumentType]
         solver=solver,
         scales=(Scale(config.size, steps),),
@@ -120,7 +120,7 @@ def to_job(config: InvertConfig, layer: str, network: NetworkSpec, neurons: Neur
 
 def _solver(config: InvertConfig, *, descriptor: bool, entries: int) -> tuple[SolverSpec, int]:
     """The solver and its steps: as set, as many as the paper's schedule has, or ours."""
-    name = one_of("solver", config.solver, tuple(SOLVERS))
+    name = check_one_of("solver", config.solver, tuple(SOLVERS))
     schedule = DESCRIPTOR_SCHEDULE if descriptor else NETWORK_SCHEDULE
     usual = sum(count for _, count in schedule) if name == "momentum" else DESCRIPTOR_STEPS if descriptor else NETWORK_STEPS
     steps = usual if config.steps is None else config.steps
@@ -133,12 +133,12 @@ def _solver(config: InvertConfig, *, descriptor: bool, entries: int) -> tuple[So
 
 def check_counts(config: InvertConfig) -> None:
     """Raises InputError for a size, a number or a seed that is too small."""
-    at_least("size", config.size, MIN_SIDE)
-    at_least("restarts", config.restarts, 1)
-    at_least("steps", 1 if config.steps is None else config.steps, 1)
-    at_least("seed", config.seed, 0)
-    at_least("run.log_every", config.run.log_every, 1)
-    at_least("run.snapshot_every", config.run.snapshot_every, 0)
+    check_ge("size", config.size, MIN_SIDE)
+    check_ge("restarts", config.restarts, 1)
+    check_ge("steps", 1 if config.steps is None else config.steps, 1)
+    check_ge("seed", config.seed, 0)
+    check_ge("run.log_every", config.run.log_every, 1)
+    check_ge("run.snapshot_every", config.run.snapshot_every, 0)
     if config.run.video:
         raise InputError("run.video must be false for an inversion, got true; leave it out")
     if config.run.snapshot_every and config.restarts > 1:

@@ -10,15 +10,15 @@ from jaxtyping import Float
 
 from nst_jax import job
 from nst_jax.invert.representation import mean_color
-from nst_jax.job.batched import step_together
-from nst_jax.job.compile import compile_ahead
+from nst_jax.job.batched import run_batched
+from nst_jax.job.compile import compile_in_background
 from nst_jax.objective.natural_image import RMS
 from nst_jax.types import Params
 
 
 def invert(
-    params: Params, content: job.Pixels, spec: job.JobSpec, restarts: int, observe: job.Observer, chunk_at: Sequence[int] = ()
-) -> list[job.Outcome]:
+    params: Params, content: job.Pixels, spec: job.JobSpec, restarts: int, observe: job.Callback, chunk_at: Sequence[int] = ()
+) -> list[job.Result]:
     """Inverts the code of `content` from so many starts of noise, which are stepped together.
 
     Args:
@@ -35,15 +35,15 @@ def invert(
         return [job.transfer(params, job.Inputs(content, (), starts[0]), spec, observe=observe, chunk_at=chunk_at)]
     lead = _Lead(observe, restarts)
     began, stages = time.perf_counter(), job.plan(job.Inputs(content, ()), spec)
-    with compile_ahead([job.needs(params, stages[0], spec, restarts)]) as programs:
+    with compile_in_background([job.needs(params, stages[0], spec, restarts)]) as programs:
         observers = [lead, *(restarts - 1) * [lambda report: lead.stopped]]
         procedures = [
-            job.steps_of(params, stages, spec, init=start, observe=one)
+            job.job_steps(params, stages, spec, init=start, observe=one)
             for start, one in zip(starts, observers, strict=True)
         ]  # fmt: skip
-        ends = step_together(procedures, programs, restarts)
+        ends = run_batched(procedures, programs, restarts)
         spent = {"compile": programs[0].result().seconds, "total": time.perf_counter() - began}
-    outcomes: list[job.Outcome] = []
+    outcomes: list[job.Result] = []
     for restart, end in enumerate(ends):
         if isinstance(end, Exception):
             raise end
@@ -57,22 +57,22 @@ def invert(
 class _Lead:
     """The observer of the first restart, which speaks for all."""
 
-    def __init__(self, observe: job.Observer, restarts: int) -> None:
+    def __init__(self, observe: job.Callback, restarts: int) -> None:
         self._observe, self._restarts, self.stopped = observe, restarts, False
 
-    def __call__(self, report: job.Report) -> bool:
+    def __call__(self, report: job.StepInfo) -> bool:
         self.stopped = self._observe(report._replace(step=report.step * self._restarts))
         return self.stopped
 
 
-def _whole(restart: int, outcome: job.Outcome, steps: int) -> job.Report:
+def _whole(restart: int, outcome: job.Result, steps: int) -> job.StepInfo:
     """What is told of a restart after its end."""
     rows = [row | {"step": restart * steps + row["step"], "scale": restart} for row in outcome.rows]
 
-    def position() -> job.Position:
+    def position() -> job.JobState:
         raise ValueError("an inversion that has ended has no position")
 
-    return job.Report((restart + 1) * steps, rows, outcome.recoveries, lambda: outcome.pixels, True, position)
+    return job.StepInfo((restart + 1) * steps, rows, outcome.recoveries, lambda: outcome.pixels, True, position)
 
 
 def noise(

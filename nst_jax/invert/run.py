@@ -49,7 +49,7 @@ class Inverted:
     """
 
     spec: job.JobSpec
-    outcomes: list[job.Outcome]
+    outcomes: list[job.Result]
     errors: list[float | None]
 
     @property
@@ -122,7 +122,7 @@ def _say(config: InvertConfig, line: str) -> None:
 
 
 def _errors(
-    params: Params, content: Pixels, objective: Any, outcomes: list[job.Outcome], sha256: str | None
+    params: Params, content: Pixels, objective: Any, outcomes: list[job.Result], sha256: str | None
 ) -> list[float | None]:
     target: Code = jax.jit(objective.targets)(params, jnp.asarray(content))
     scale = scale_of(sha256, objective.layer)

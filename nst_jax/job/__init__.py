@@ -1,25 +1,25 @@
 """A job: pictures and a description in, one picture out, from coarse to fine."""
 
-from nst_jax.job.history import Observer, Outcome, Position, Report
-from nst_jax.job.loop import needs, state_shapes, steps_of, transfer
+from nst_jax.job.history import Callback, JobState, Result, StepInfo
+from nst_jax.job.loop import job_steps, needs, state_shapes, transfer
 from nst_jax.job.pyramid import Stage, check_pictures, plan
 from nst_jax.job.spec import INITS, Inputs, JobSpec, Pixels, Scale
 
 __all__ = [
     "INITS",
+    "Callback",
     "Inputs",
     "JobSpec",
-    "Observer",
-    "Outcome",
+    "JobState",
     "Pixels",
-    "Position",
-    "Report",
+    "Result",
     "Scale",
     "Stage",
+    "StepInfo",
     "check_pictures",
+    "job_steps",
     "needs",
     "plan",
     "state_shapes",
-    "steps_of",
     "transfer",
 ]

@@ -7,16 +7,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from nst_jax.job.compile import Call, Compiled
-from nst_jax.job.history import Outcome
+from nst_jax.job.compile import Compiled, Request
+from nst_jax.job.history import Result
 
-# What `nst_jax.job.steps_of` gives.
-Procedure = Generator[Call, Any, Outcome]
+# What `nst_jax.job.job_steps` gives.
+JobSteps = Generator[Request, Any, Result]
 
 
-def step_together(
-    procedures: Sequence[Procedure], programs: Sequence[Future[Compiled]], size: int
-) -> list[Outcome | Exception]:
+def run_batched(procedures: Sequence[JobSteps], programs: Sequence[Future[Compiled]], size: int) -> list[Result | Exception]:
     """Makes the calls of several jobs: their chunks of steps in one program, everything else one by one.
 
     A job that is ahead, since it has stalled at a scale, waits at the next one for the others; places that no job has are idle.
@@ -29,20 +27,20 @@ def step_together(
     Returns:
         What each job gives back, or the exception that it ended with, which does not disturb the others.
     """
-    ends: dict[int, Outcome | Exception] = {}
-    waiting: dict[int, Call] = {}
+    ends: dict[int, Result | Exception] = {}
+    waiting: dict[int, Request] = {}
     replies: dict[int, Any] = dict.fromkeys(range(len(procedures)))
     while replies:
         for i, reply in replies.items():
             end = _until_chunk(procedures[i], reply, programs)
-            (waiting if isinstance(end, Call) else ends)[i] = end  # pyright: ignore[reportArgumentType]
+            (waiting if isinstance(end, Request) else ends)[i] = end  # pyright: ignore[reportArgumentType]
         stage = min((call.stage for call in waiting.values()), default=0)
         calls = {i: waiting.pop(i) for i in list(waiting) if waiting[i].stage == stage}
         replies = dict(zip(calls, _chunks(programs[stage], list(calls.values()), size), strict=True)) if calls else {}
     return [ends[i] for i in range(len(procedures))]
 
 
-def _until_chunk(procedure: Procedure, reply: Any, programs: Sequence[Future[Compiled]]) -> Call | Outcome | Exception:
+def _until_chunk(procedure: JobSteps, reply: Any, programs: Sequence[Future[Compiled]]) -> Request | Result | Exception:
     """Goes on with a job until it wants a chunk of steps, or ends."""
     try:
         call = procedure.send(reply)
@@ -55,7 +53,7 @@ def _until_chunk(procedure: Procedure, reply: Any, programs: Sequence[Future[Com
     return call
 
 
-def _chunks(program: Future[Compiled], calls: Sequence[Call], size: int) -> Sequence[Any]:
+def _chunks(program: Future[Compiled], calls: Sequence[Request], size: int) -> Sequence[Any]:
     params, *_ = calls[0].arguments
     jobs = [call.arguments[1:] for call in calls]
     while len(jobs) < size:

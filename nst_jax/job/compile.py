@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from nst_jax.distributed import laid, placement, with_placement
-from nst_jax.job.export_cache import lower
+from nst_jax.distributed import place, sharding_for, with_sharding
+from nst_jax.job.export_cache import lower_cached
 from nst_jax.objective.loss import Objective
-from nst_jax.optimize.loop import carry_state, init_state, run_chunk, run_chunks
+from nst_jax.optimize.loop import init_state, run_chunk, run_chunks, upsample_state
 from nst_jax.optimize.solver import SolverSpec, State
-from nst_jax.system.memory import give_back
+from nst_jax.system.memory import trim_heap
 from nst_jax.types import Params
 
 # A chunk holds at most so many steps.
@@ -27,7 +27,7 @@ class Programs(NamedTuple):
 
     Attributes:
         targets: the objective's, of the parameters and the pictures.
-        start: `init_state`, of the first image; at later scales `carry_state`, of the state of the scale before and of detail.
+        start: `init_state`, of the first image; at later scales `upsample_state`, of the last state and of detail.
         chunk: `run_chunk`, of the parameters, a state, targets, weights and a number of steps.
         step_bytes: the temporary memory that the largest of them takes on each device, beside the arrays.
     """
@@ -45,7 +45,7 @@ class Compiled(NamedTuple):
     seconds: float
 
 
-class Call(NamedTuple):
+class Request(NamedTuple):
     """What a job asks for: one of the programs of a stage to be called with these arguments."""
 
     program: str
@@ -53,11 +53,11 @@ class Call(NamedTuple):
     arguments: tuple[Any, ...]
 
 
-class Needs(NamedTuple):
+class CompileKey(NamedTuple):
     """What decides the programs of one stage: the structure of the loss, the solver, and the shapes of the arrays.
 
     Attributes:
-        objective: with "auto" replaced (see `nst_jax.job.memory_plan.fit`).
+        objective: with "auto" replaced (see `nst_jax.job.memory_plan.choose_plan`).
         solver: how the loss is minimized.
         before: height and width of the image at the scale before, if there is one.
         arrays: params, the pictures that the targets are made of (the content first), and the weights; or their shapes.
@@ -78,7 +78,7 @@ class Needs(NamedTuple):
 
 
 @contextmanager
-def compile_ahead(stages: Sequence[Needs]) -> Iterator[list["Future[Compiled]"]]:
+def compile_in_background(stages: Sequence[CompileKey]) -> Iterator[list["Future[Compiled]"]]:
     """The programs of all stages, compiled one after the other in the background; what has not begun is dropped at the end."""
     compiler = ThreadPoolExecutor(1)
     try:
@@ -87,7 +87,7 @@ def compile_ahead(stages: Sequence[Needs]) -> Iterator[list["Future[Compiled]"]]
         compiler.shutdown(wait=False, cancel_futures=True)
 
 
-def compile_programs(needs: Needs) -> Compiled:
+def compile_programs(needs: CompileKey) -> Compiled:
     """The programs of a stage: compiled, or those of an earlier stage with equal needs."""
     began, known = time.perf_counter(), _compile.cache_info().misses
     programs = _compile(*needs.key)
@@ -106,15 +106,15 @@ def _compile(
     params, pictures, weights = jax.tree.unflatten(structure, leaves)
     if int(objective.devices) > 1:
         return _compile_for_devices(objective, solver, before, params, pictures, weights)
-    targets = lower(jax.jit(objective.targets), ("targets", objective), params, *pictures)
+    targets = lower_cached(jax.jit(objective.targets), ("targets", objective), params, *pictures)
     image = pictures[0]
     start: Any = init_state.lower(image, solver=solver)
     if before:
-        start = carry_state.lower(_state(jax.ShapeDtypeStruct((1, *before, 3), image.dtype), solver), image, solver=solver)
+        start = upsample_state.lower(_state(jax.ShapeDtypeStruct((1, *before, 3), image.dtype), solver), image, solver=solver)
     arguments = (*jax.tree.map(_shape, (start.out_info, targets.out_info)), weights, jnp.int32(0))
     several = [(argument,) * jobs for argument in arguments] if jobs else arguments
     chunk_fn = functools.partial(run_chunks if jobs else run_chunk, spec=objective, solver=solver, capacity=CAPACITY)
-    chunk = lower(jax.jit(chunk_fn), ("chunk", objective, solver, CAPACITY, jobs), params, *several, donate=1)
+    chunk = lower_cached(jax.jit(chunk_fn), ("chunk", objective, solver, CAPACITY, jobs), params, *several, donate=1)
     return _programs(targets.compile(), start.compile(), chunk.compile())
 
 
@@ -125,7 +125,7 @@ def _compile_for_devices(
     size = pictures[0].shape[1:3]
 
     def placed(tree: Any, size: tuple[int, int] = size) -> Any:
-        return with_placement(tree, placement(tree, size, int(objective.devices)))
+        return with_sharding(tree, sharding_for(tree, size, int(objective.devices)))
 
     params, pictures, weights, count = placed((params, pictures, weights, _shape(jnp.int32(0))))
     targets = _ForDevices(objective.targets, (params, *pictures))
@@ -133,7 +133,7 @@ def _compile_for_devices(
     places = jax.tree.map(lambda array: array.sharding, state)
     if before:
         smaller = placed(_state(jax.ShapeDtypeStruct((1, *before, 3), jnp.float32), solver), before)
-        start = _ForDevices(functools.partial(carry_state, solver=solver), (smaller, pictures[0]), places)
+        start = _ForDevices(functools.partial(upsample_state, solver=solver), (smaller, pictures[0]), places)
     else:
         start = _ForDevices(functools.partial(init_state, solver=solver), (pictures[0],), places)
     chunk_fn = functools.partial(run_chunk, spec=objective, solver=solver, capacity=CAPACITY)
@@ -151,16 +151,16 @@ class _ForDevices:
         lowered = jitted.lower(*arguments)
         self._wanted = jax.tree.map(lambda array: array.sharding, arguments)
         self.compiled = lowered.compile()
-        self.out = with_placement(lowered.out_info, self.compiled.output_shardings)
+        self.out = with_sharding(lowered.out_info, self.compiled.output_shardings)
 
     def __call__(self, *arguments: Any) -> Any:
         # Waits: what two programs at once send to other processes would arrive in any order.
-        placed = jax.block_until_ready(laid(arguments, self._wanted))
+        placed = jax.block_until_ready(place(arguments, self._wanted))
         return jax.block_until_ready(self.compiled(*placed))
 
 
 def _programs(*compiled: Any, calls: Sequence[Callable[..., Any]] = ()) -> Programs:
-    give_back()
+    trim_heap()
     temporary = max(program.memory_analysis().temp_size_in_bytes for program in compiled)
     return Programs(*(calls or compiled), step_bytes=temporary)
 

@@ -17,7 +17,7 @@ from typing import Any
 import jax
 from jax import export
 
-from nst_jax.system.atomic_write import replace_file
+from nst_jax.system.atomic_write import atomic_write
 
 _log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 MAX_FILES = 256
 
 
-def lower(function: Any, key: object, *arguments: Any, donate: int | None = None) -> Any:
+def lower_cached(function: Any, key: object, *arguments: Any, donate: int | None = None) -> Any:
     """`jax.jit(function).lower(*arguments)`, traced only if no earlier program has left it on disk.
 
     Args:
@@ -83,7 +83,7 @@ def _write(path: Path, exported: export.Exported) -> None:
     _register_nodes()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(path, bytes(exported.serialize()))
+        atomic_write(path, bytes(exported.serialize()))
         for old in sorted(path.parent.iterdir(), key=lambda file: file.stat().st_mtime)[:-MAX_FILES]:
             old.unlink(missing_ok=True)
     except (OSError, ValueError) as error:

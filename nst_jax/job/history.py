@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nst_jax.distributed import on_host
+from nst_jax.distributed import to_host
 from nst_jax.images.color import with_colors
 from nst_jax.job.compile import CAPACITY
 from nst_jax.job.pyramid import Stage
@@ -20,7 +20,7 @@ from nst_jax.optimize.solver import State, picture
 CHUNK_SECONDS = 1.0
 
 
-class Position(NamedTuple):
+class JobState(NamedTuple):
     """Where a job stands between two chunks of steps: from here it goes on to the same bytes.
 
     Attributes:
@@ -40,7 +40,7 @@ class Position(NamedTuple):
     state: State
 
 
-class Report(NamedTuple):
+class StepInfo(NamedTuple):
     """What an observer is told after each chunk of steps.
 
     Attributes:
@@ -57,15 +57,15 @@ class Report(NamedTuple):
     messages: list[str]
     pixels: Callable[[], Pixels]
     last: bool
-    position: Callable[[], Position]
+    position: Callable[[], JobState]
 
 
 # Told after each chunk; True asks the job to stop with the picture so far.
-Observer = Callable[[Report], bool]
+Callback = Callable[[StepInfo], bool]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Result:
     """What a job gives back.
 
     Attributes:
@@ -83,10 +83,10 @@ class Outcome:
     stopped: bool
 
 
-class Course:
+class History:
     """What accumulates over the chunks of all scales."""
 
-    def __init__(self, observe: Observer, chunk_at: Sequence[int], resume: Position | None) -> None:
+    def __init__(self, observe: Callback, chunk_at: Sequence[int], resume: JobState | None) -> None:
         before = resume.seconds if resume else {"steps": 0.0, "total": 0.0}
         self.began, self.observe, self.chunk_at = time.perf_counter() - before["total"], observe, chunk_at
         self.rows: list[dict[str, Any]] = []
@@ -121,15 +121,15 @@ class Course:
         self.step += made
         self.recoveries += messages
 
-        def position() -> Position:
+        def position() -> JobState:
             # A copy: the next chunk of steps writes over the state.
-            return Position(stage.number, left, self.step, self.seconds(), tuple(self.recoveries), on_host(state))
+            return JobState(stage.number, left, self.step, self.seconds(), tuple(self.recoveries), to_host(state))
 
         last = not left and stage.is_last
-        self.stopped = bool(self.observe(Report(self.step, new, messages, lambda: painted(state, stage), last, position)))
+        self.stopped = bool(self.observe(StepInfo(self.step, new, messages, lambda: painted(state, stage), last, position)))
 
 
 def painted(state: State, stage: Stage) -> Pixels:
     """The picture of a state, in the colors that are asked for."""
-    pixels = on_host(picture(state))
+    pixels = to_host(picture(state))
     return pixels if stage.colors is None else with_colors(pixels, stage.colors)

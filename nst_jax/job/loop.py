@@ -8,10 +8,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from nst_jax.distributed import agreed
-from nst_jax.job.compile import Call, Needs, compile_ahead
-from nst_jax.job.history import Course, Observer, Outcome, Position, painted
-from nst_jax.job.memory_plan import check_room, fit
+from nst_jax.distributed import broadcast_int
+from nst_jax.job.compile import CompileKey, Request, compile_in_background
+from nst_jax.job.history import Callback, History, JobState, Result, painted
+from nst_jax.job.memory_plan import check_memory, choose_plan
 from nst_jax.job.pyramid import Stage, check_pictures, initial_image, plan
 from nst_jax.job.spec import Inputs, JobSpec, Pixels
 from nst_jax.optimize.loop import init_state
@@ -24,10 +24,10 @@ def transfer(
     inputs: Inputs,
     spec: JobSpec,
     *,
-    observe: Observer = lambda report: False,
+    observe: Callback = lambda report: False,
     chunk_at: Sequence[int] = (),
-    resume: Position | None = None,
-) -> Outcome:
+    resume: JobState | None = None,
+) -> Result:
     """Runs the optimization from coarse to fine.
 
     The programs of all scales are compiled in the background, in order, while the first scales already run.
@@ -46,9 +46,9 @@ def transfer(
     check_pictures(inputs, spec)
     stages = plan(inputs, spec)[resume.stage if resume else 0 :]
     compile_seconds, reply = 0.0, None
-    procedure = steps_of(params, stages, spec, init=inputs.init, observe=observe, chunk_at=chunk_at, resume=resume)
+    procedure = job_steps(params, stages, spec, init=inputs.init, observe=observe, chunk_at=chunk_at, resume=resume)
     wanted = [needs(params, stage, spec) for stage in stages]
-    with compile_ahead(wanted) as pending:
+    with compile_in_background(wanted) as pending:
         try:
             while True:
                 call = procedure.send(reply)
@@ -56,19 +56,19 @@ def transfer(
                 compiled = pending[index].result()
                 if call.program == "targets":
                     devices = int(wanted[index].objective.devices)
-                    check_room(compiled.programs.step_bytes, stages[index].scale.size, devices)
+                    check_memory(compiled.programs.step_bytes, stages[index].scale.size, devices)
                 reply = getattr(compiled.programs, call.program)(*call.arguments)
                 compile_seconds += compiled.seconds if call.program == "targets" else 0.0
         except StopIteration as end:
-            outcome: Outcome = end.value
+            outcome: Result = end.value
     return replace(outcome, seconds={"compile": compile_seconds} | outcome.seconds)
 
 
-def needs(params: Params, stage: Stage, spec: JobSpec, jobs: int = 0) -> Needs:
+def needs(params: Params, stage: Stage, spec: JobSpec, jobs: int = 0) -> CompileKey:
     """What decides the programs of a stage, of one job alone or of several together."""
-    objective = fit(spec.objective, (stage.content.shape[1], stage.content.shape[2]), jobs)
+    objective = choose_plan(spec.objective, (stage.content.shape[1], stage.content.shape[2]), jobs)
     pictures = jax.tree.map(lambda array: jax.ShapeDtypeStruct(array.shape, jnp.float32), (stage.content, stage.styles))
-    return Needs(objective, spec.solver, stage.before, (params, pictures, _weights(spec)), jobs)
+    return CompileKey(objective, spec.solver, stage.before, (params, pictures, _weights(spec)), jobs)
 
 
 def state_shapes(stage: Stage, spec: JobSpec) -> State:
@@ -76,29 +76,29 @@ def state_shapes(stage: Stage, spec: JobSpec) -> State:
     return init_state.eval_shape(jax.ShapeDtypeStruct(stage.content.shape, jnp.float32), solver=spec.solver)
 
 
-def steps_of(
+def job_steps(
     params: Params,
     stages: list[Stage],
     spec: JobSpec,
     *,
     init: Pixels | None = None,
-    observe: Observer = lambda report: False,
+    observe: Callback = lambda report: False,
     chunk_at: Sequence[int] = (),
-    resume: Position | None = None,
-) -> Generator[Call, Any, Outcome]:
+    resume: JobState | None = None,
+) -> Generator[Request, Any, Result]:
     """The job as a sequence of calls of compiled programs, for whoever makes them: one job alone, or several together.
 
-    Its arguments are those of `transfer`, planned. To each `Call` it is sent what the program returns.
+    Its arguments are those of `transfer`, planned. To each `Request` it is sent what the program returns.
     """
     weights = _weights(spec)
-    course = Course(observe, chunk_at, resume)
+    course = History(observe, chunk_at, resume)
     before: Any = resume or jnp.asarray(initial_image(stages[0], spec, init))
     stage = stages[0]
     for stage in stages:
         before = yield from _run_stage(params, stage, before, weights, course)
         if course.stopped:
             break
-    return Outcome(painted(before, stage), course.rows, course.seconds(), course.recoveries, course.stopped)
+    return Result(painted(before, stage), course.rows, course.seconds(), course.recoveries, course.stopped)
 
 
 def _weights(spec: JobSpec) -> Any:
@@ -110,19 +110,19 @@ def _pictures(stage: Stage) -> tuple[Any, ...]:
     return jax.tree.map(jnp.asarray, (stage.content, stage.styles))
 
 
-def _run_stage(params: Params, stage: Stage, before: Any, weights: Any, course: Course) -> Generator[Call, Any, State]:
+def _run_stage(params: Params, stage: Stage, before: Any, weights: Any, course: History) -> Generator[Request, Any, State]:
     """The steps of a stage, from the first image, the state that the stage before ended in, or a position in this one."""
-    targets = yield Call("targets", stage.number, (params, *_pictures(stage)))
-    if isinstance(before, Position):
+    targets = yield Request("targets", stage.number, (params, *_pictures(stage)))
+    if isinstance(before, JobState):
         state, left = jax.tree.map(jnp.array, before.state), before.left
     else:
         arguments = (before, jnp.asarray(stage.detail)) if stage.before else (before,)
-        state, left = (yield Call("start", stage.number, arguments)), stage.scale.steps
+        state, left = (yield Request("start", stage.number, arguments)), stage.scale.steps
     recoveries, seconds_per_step = int(state.recoveries), None
     while left and not course.stopped:
-        length = agreed(course.chunk_length(left, seconds_per_step))
+        length = broadcast_int(course.chunk_length(left, seconds_per_step))
         began = time.perf_counter()
-        state, metrics, count = yield Call("chunk", stage.number, (params, state, targets, weights, jnp.int32(length)))
+        state, metrics, count = yield Request("chunk", stage.number, (params, state, targets, weights, jnp.int32(length)))
         made = int(count)
         seconds = time.perf_counter() - began
         seconds_per_step = seconds / max(made, 1)

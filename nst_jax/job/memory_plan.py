@@ -27,7 +27,7 @@ LEAST_ROWS = 128
 SHARE = 0.8
 
 
-def fit(objective: Objective, height_width: tuple[int, int], jobs: int = 0) -> Objective:
+def choose_plan(objective: Objective, height_width: tuple[int, int], jobs: int = 0) -> Objective:
     """The objective with each "auto" replaced: the first of all ways, from the fastest on, that fits into memory.
 
     Args:
@@ -40,7 +40,7 @@ def fit(objective: Objective, height_width: tuple[int, int], jobs: int = 0) -> O
     tiles = TILES if objective.tile == "auto" else (int(objective.tile),)
     ways = [(remat, tile) for tile in tiles for remat in remats if remat == remats[0] or not tile]
     free, pixels = available_bytes(devices), height_width[0] * height_width[1] * max(jobs, 1)
-    shared = devices, distributed.parts(height_width, devices)
+    shared = devices, distributed.num_shards(height_width, devices)
     fitting = [way for way in ways if free is None or needed_bytes(*way, pixels, *shared) <= SHARE * free]
     remat, tile = (fitting or ways[-1:])[0]
     found = {"tile": tile, "devices": devices}
@@ -68,7 +68,7 @@ def needed_bytes(remat: str, tile: int, pixels: int, devices: int = 1, parts: in
         tile: the longest side of a tile, in pixels; 0 is none.
         pixels: of the image.
         devices: that share its maps.
-        parts: that the solver's state is cut into: see `nst_jax.distributed.parts`.
+        parts: that the solver's state is cut into: see `nst_jax.distributed.num_shards`.
 
     Example:
         >>> [round(needed_bytes(*way, 4096 * 3072) / 2**30, 1) for way in (("none", 0), ("blocks", 0), ("none", 512))]
@@ -80,7 +80,7 @@ def needed_bytes(remat: str, tile: int, pixels: int, devices: int = 1, parts: in
     return FIXED_BYTES + maps * BYTES_PER_PIXEL[remat] + pixels * 12 * PICTURES // parts
 
 
-def check_room(temporary: int, size: int, devices: int = 1) -> None:
+def check_memory(temporary: int, size: int, devices: int = 1) -> None:
     """Raises InputError if the programs of a scale take more memory on each device, beside the arrays, than is free."""
     free = available_bytes(devices)
     if free is not None and temporary > free:

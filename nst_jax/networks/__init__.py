@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 
-from nst_jax.errors import one_of
+from nst_jax.errors import check_one_of
 from nst_jax.networks import convnet, layers
 from nst_jax.networks.convnet import NetworkSpec
 from nst_jax.networks.layers import PRECISIONS
@@ -67,8 +67,8 @@ def load(name: str = "vgg19", *, convolution: str = "auto", taps: tuple[str, ...
     """
     from nst_jax.networks.params import store as weights  # reading files is not needed by those who bring their own parameters
 
-    precision = one_of("network.precision", str(options.get("precision", "float32")), tuple(PRECISIONS))
-    convolution = one_of("network.convolution", choose_convolution(convolution, precision), ("winograd", "xla"))
+    precision = check_one_of("network.precision", str(options.get("precision", "float32")), tuple(PRECISIONS))
+    convolution = check_one_of("network.convolution", choose_convolution(convolution, precision), ("winograd", "xla"))
     spec = NetworkSpec(architecture=weights.architecture(name), convolution=convolution)
     stored = weights.load_params(name)
     if taps:

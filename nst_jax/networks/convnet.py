@@ -12,7 +12,7 @@ from nst_jax.errors import InputError
 from nst_jax.networks.architectures import ARCHITECTURES, Conv, Layer, Pool, extent, names_of
 from nst_jax.networks.layers import ACTIVATIONS, Convolution, Preprocessing, local_response, pool
 from nst_jax.networks.ops.halo import Rows, with_halo
-from nst_jax.networks.ops.remat import recomputed
+from nst_jax.networks.ops.remat import remat
 from nst_jax.types import Features, Images, Params
 
 # Name in the config -> the first letters of the layers that end a part which the gradient computes anew from its input:
@@ -34,7 +34,7 @@ class NetworkSpec:
         convolution: "winograd", for parameters that `prepare` has transformed, or "xla".
         precision: of the convolutions, a key of `PRECISIONS`; "bfloat16" is for convolution "xla" only.
         remat: what the gradient computes anew instead of keeping it, a key of `REMAT`; "auto" is "none" until
-            `nst_jax.job.memory_plan.fit` has chosen.
+            `nst_jax.job.memory_plan.choose_plan` has chosen.
     """
 
     architecture: str = "vgg19"
@@ -205,7 +205,7 @@ def features(params: Params, image: Images, taps: tuple[str, ...], *, spec: Netw
     x, after = image, ""
     for taps_here in segments(spec.architecture, taps, spec.remat):
         run = functools.partial(apply_segment, names=taps_here, after=after, spec=spec, rows=rows)
-        maps: Features = recomputed(run, params, x) if REMAT[spec.remat] else run(params, x)  # pyright: ignore[reportAssignmentType]
+        maps: Features = remat(run, params, x) if REMAT[spec.remat] else run(params, x)  # pyright: ignore[reportAssignmentType]
         after = taps_here[-1]
         x = maps[after]
         found |= maps

@@ -14,7 +14,7 @@ from nst_jax.objective.priors import TOTAL_VARIATIONS
 from nst_jax.objective.statistics import Statistics, content_distance, squared_error
 from nst_jax.objective.style import STYLE_DISTANCES
 from nst_jax.objective.wasserstein import EPSILON
-from nst_jax.partition.tiles import mapped, summed
+from nst_jax.partition.tiles import feature_maps, sum_over_positions
 from nst_jax.types import Features, Image, Params
 
 Scalar = Float[Array, ""]
@@ -71,7 +71,7 @@ class ObjectiveSpec:
         tv: the form of the total variation, a key of `priors.TOTAL_VARIATIONS`.
         epsilon: ε of the Wasserstein distance, above 0, see `wasserstein.EPSILON`.
         tile: the longest side, in pixels, of what the network is run on at a time; 0 is the whole picture; "auto" is 0 until
-            `nst_jax.job.memory_plan.fit` has chosen.
+            `nst_jax.job.memory_plan.choose_plan` has chosen.
         devices: how many devices share the work; "auto" likewise.
     """
 
@@ -153,7 +153,9 @@ class Terms(NamedTuple):
 
 def make_targets(params: Params, content: Image, styles: Styles, *, spec: ObjectiveSpec) -> Targets:
     """The targets of a content picture and styles."""
-    content_maps = mapped(params, content, taps=spec.content_layers, spec=spec.network, tile=spec.tile, devices=spec.devices)
+    content_maps = feature_maps(
+        params, content, taps=spec.content_layers, spec=spec.network, tile=spec.tile, devices=spec.devices
+    )
     if not spec.style_layers:
         return Targets(content_maps, {}, {})
     distance = STYLE_DISTANCES[spec.style_distance]
@@ -178,7 +180,7 @@ def _describe(params: Params, style: Image, mask: Float[Array, "1 h w 1"] | None
 
 
 def _summed(*arguments: Any, taps: tuple[str, ...], spec: ObjectiveSpec) -> Any:
-    return summed(*arguments, taps=taps, spec=spec.network, tile=spec.tile, devices=spec.devices)
+    return sum_over_positions(*arguments, taps=taps, spec=spec.network, tile=spec.tile, devices=spec.devices)
 
 
 def _guides(regions: Float[Array, "r h w 1"] | None, spec: ObjectiveSpec) -> dict[str, tuple[Any, ...]]:

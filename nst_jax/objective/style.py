@@ -155,14 +155,14 @@ class StyleDistance(NamedTuple):
         blend: of such descriptions, their shares and ε, what an image is compared with; only `wasserstein` asks for ε.
         measure: of an image's feature map, a guide or none and the latter: sums over positions, or projections.
         between: the distance of these from it.
-        adds_up: what is measured of the parts of a map adds up to that of the whole.
+        additive: what is measured of the parts of a map adds up to that of the whole.
     """
 
     describe: Callable[[Any, Any], Any]
     blend: Callable[..., Any]
     measure: Callable[[Any, Any, Any], Any]
     between: Callable[[Any, Any], Float[Array, ""]]
-    adds_up: bool = True
+    additive: bool = True
 
 
 def _of_moments(blend: Callable[..., Any], between: Callable[..., Float[Array, ""]]) -> StyleDistance:
@@ -184,6 +184,6 @@ STYLE_DISTANCES = {
         _without_epsilon(blend_projections),
         lambda feature_map, guide, target: projections(feature_map, guide, target.directions),
         sliced_distance,
-        adds_up=False,
+        additive=False,
     ),
 }

@@ -17,10 +17,10 @@ from nst_jax.types import Image
 Waves = Float[Array, "1 h w 3"]
 
 
-def to_waves(gradient: Image, floor: float) -> Waves:
+def dct(gradient: Image, floor: float) -> Waves:
     """The gradient with regard to the coefficients, from that with regard to the pixels.
 
-    It is the transpose of `to_pixels`.
+    It is the transpose of `idct`.
 
     Args:
         gradient: of a loss, by the pixels.
@@ -33,12 +33,12 @@ def to_waves(gradient: Image, floor: float) -> Waves:
     return _stretch(height, width, floor) * jnp.einsum("kh,nhwc,lw->nklc", _cosines(height), gradient, _cosines(width))
 
 
-def to_pixels(waves: Waves, floor: float) -> Image:
+def idct(waves: Waves, floor: float) -> Image:
     """The change of the pixels that a change of the coefficients is.
 
     Example:
         >>> slow, fast = (jnp.zeros((1, 9, 9, 3)).at[0, k, 0].set(1) for k in (1, 8))
-        >>> [round(float(jnp.abs(to_pixels(wave, 0.01)).max()), 2) for wave in (slow, fast)]  # the slow one moves more
+        >>> [round(float(jnp.abs(idct(wave, 0.01)).max()), 2) for wave in (slow, fast)]  # the slow one moves more
         [0.43, 0.08]
     """
     if not floor:

@@ -16,7 +16,7 @@ from jaxtyping import Array, Bool, Float, Int
 from nst_jax.types import Image
 
 
-class Pairs(NamedTuple):
+class LbfgsMemory(NamedTuple):
     """The last m pairs.
 
     Attributes:
@@ -32,13 +32,13 @@ class Pairs(NamedTuple):
     newest: Int[Array, ""]
 
 
-def no_pairs(image: Image, number: int) -> Pairs:
+def empty_memory(image: Image, number: int) -> LbfgsMemory:
     """Room for so many pairs."""
     empty = jnp.zeros((number, *image.shape), image.dtype)
-    return Pairs(empty, empty, jnp.zeros(number, image.dtype), jnp.zeros((), jnp.int32))
+    return LbfgsMemory(empty, empty, jnp.zeros(number, image.dtype), jnp.zeros((), jnp.int32))
 
 
-def remember(pairs: Pairs, move: Image, turn: Image, when: Bool[Array, ""]) -> Pairs:
+def push(pairs: LbfgsMemory, move: Image, turn: Image, when: Bool[Array, ""]) -> LbfgsMemory:
     """With one more pair, in place of the oldest, if `when`; its curvature sᵀy is positive then."""
     place = (pairs.newest + 1) % len(pairs.inverse)
     inverse = 1 / jnp.where(when, jnp.sum(move * turn), 1)
@@ -46,23 +46,23 @@ def remember(pairs: Pairs, move: Image, turn: Image, when: Bool[Array, ""]) -> P
     def put(old: Array, new: Array) -> Array:
         return old.at[place].set(jnp.where(when, new, old[place]))
 
-    return Pairs(
+    return LbfgsMemory(
         put(pairs.moves, move), put(pairs.turns, turn), put(pairs.inverse, inverse), jnp.where(when, place, pairs.newest)
     )
 
 
-def forget(pairs: Pairs, when: Bool[Array, ""]) -> Pairs:
+def clear(pairs: LbfgsMemory, when: Bool[Array, ""]) -> LbfgsMemory:
     """Without any pairs, if `when`."""
     return pairs._replace(inverse=jnp.where(when, 0, pairs.inverse))
 
 
-def descent(pairs: Pairs, gradient: Image) -> Image:
+def direction_of(pairs: LbfgsMemory, gradient: Image) -> Image:
     """−H ∇, where H approximates the inverse of the Hessian; the bare −∇ without pairs.
 
     Example:
         >>> flat = jnp.ones((1, 1, 1, 3))
-        >>> bowl = remember(no_pairs(flat, 4), flat, 2 * flat, jnp.array(True))  # the gradient of Σ x² is 2 x
-        >>> descent(bowl, 2 * flat).ravel().tolist()  # from 1 straight to 0
+        >>> bowl = push(empty_memory(flat, 4), flat, 2 * flat, jnp.array(True))  # the gradient of Σ x² is 2 x
+        >>> direction_of(bowl, 2 * flat).ravel().tolist()  # from 1 straight to 0
         [-1.0, -1.0, -1.0]
     """
     number = len(pairs.inverse)

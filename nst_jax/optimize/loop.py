@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int
 
 from nst_jax.objective.loss import Objective
 from nst_jax.optimize.ema import add
-from nst_jax.optimize.solver import SOLVERS, SolverSpec, State, enlarge, picture
+from nst_jax.optimize.solver import SOLVERS, SolverSpec, State, picture, upsample
 from nst_jax.types import Image, Params
 
 
@@ -30,12 +30,12 @@ def init_state(image: Image, *, solver: SolverSpec) -> State:
 
 
 @functools.partial(jax.jit, static_argnames=("solver",))
-def carry_state(state: State, detail: Float[Array, "1 h2 w2 3"], *, solver: SolverSpec) -> State:
+def upsample_state(state: State, detail: Float[Array, "1 h2 w2 3"], *, solver: SolverSpec) -> State:
     """The state at the size of `detail`, before its first step there.
 
     It goes on from the picture of `state`, enlarged, plus `detail`: what a picture has at this size and not at the one before.
     """
-    return SOLVERS[solver.name](solver).carry(state, enlarge(picture(state), detail))
+    return SOLVERS[solver.name](solver).carry(state, upsample(picture(state), detail))
 
 
 @functools.partial(jax.jit, static_argnames=("spec", "solver", "capacity"), donate_argnames=("state",))

@@ -15,9 +15,9 @@ import optax
 from jaxtyping import Array, Bool, Float, Int
 
 from nst_jax.objective.loss import Terms
-from nst_jax.optimize.dct import to_pixels, to_waves
+from nst_jax.optimize.dct import dct, idct
 from nst_jax.optimize.ema import Average, mean, no_average
-from nst_jax.optimize.lbfgs_memory import Pairs, descent, forget, no_pairs, remember
+from nst_jax.optimize.lbfgs_memory import LbfgsMemory, clear, direction_of, empty_memory, push
 from nst_jax.types import Image
 
 Scalar = Float[Array, ""]
@@ -31,7 +31,7 @@ FIRST_CHANGE = 0.02
 # A loss so many times that of the step before is the beginning of the end, with momentum.
 LEAP = 10
 # A direction is given up for the bare gradient after so many refusals in a row.
-MAX_REFUSALS = 8
+MAX_REJECTIONS = 8
 
 
 @dataclass(frozen=True)
@@ -137,9 +137,9 @@ def adam(spec: SolverSpec) -> Solver:
         (loss, terms), gradient = evaluate(state.image)
         fine, steps = _finite(loss, gradient), inner.steps + 1
         with jax.numpy_dtype_promotion("standard"):  # optax raises a float to the power of an integer
-            waves, moments = scale.update(to_waves(gradient, spec.waves), inner.moments)
+            waves, moments = scale.update(dct(gradient, spec.waves), inner.moments)
             rate = inner.rate * fall(inner.steps)
-        moved = jnp.clip(state.image - rate * to_pixels(jnp.asarray(waves), spec.waves), 0, 1)
+        moved = jnp.clip(state.image - rate * idct(jnp.asarray(waves), spec.waves), 0, 1)
         after = state._replace(image=moved, loss=loss, terms=terms, inner=_AdamState(moments, state.image, inner.rate, steps))
         back = state._replace(
             image=inner.good,
@@ -171,7 +171,7 @@ class _LbfgsState(NamedTuple):
     direction: Image
     length: Scalar
     refusals: Int[Array, ""]
-    pairs: Pairs
+    pairs: LbfgsMemory
 
 
 def lbfgs(spec: SolverSpec) -> Solver:
@@ -179,7 +179,7 @@ def lbfgs(spec: SolverSpec) -> Solver:
 
     A step evaluates the image one trial length along the direction. With enough decrease the trial is accepted and the next
     direction made; otherwise (too little decrease, infinite, not a number) the next step tries a shorter length from the same
-    image. After `MAX_REFUSALS` of these the memory is dropped and the bare gradient followed; if that is refused as often, the
+    image. After `MAX_REJECTIONS` of these the memory is cleared and the steepest descent followed; if that is refused as often, the
     search has stalled. The image kept never has a larger loss than the one before.
     """
 
@@ -189,11 +189,11 @@ def lbfgs(spec: SolverSpec) -> Solver:
         length = FIRST_CHANGE * jnp.sqrt(1.0 * gradient.size) / jnp.maximum(norm, jnp.finfo(norm.dtype).tiny)
         begun = gradient, -gradient, length, jnp.zeros((), jnp.int32)
         gradient, direction, length, refusals = _choose(when, begun, tuple(inner[:4]))
-        return _LbfgsState(gradient, direction, length, refusals, forget(inner.pairs, when))
+        return _LbfgsState(gradient, direction, length, refusals, clear(inner.pairs, when))
 
     def init(image: Image) -> State:
         zero = jnp.zeros_like(image)
-        return _start(image, _LbfgsState(zero, zero, jnp.zeros(()), jnp.zeros((), jnp.int32), no_pairs(image, spec.memory)))
+        return _start(image, _LbfgsState(zero, zero, jnp.zeros(()), jnp.zeros((), jnp.int32), empty_memory(image, spec.memory)))
 
     def shorten(inner: _LbfgsState, loss: Scalar, excess: Scalar, slope: Scalar) -> _LbfgsState:
         """A shorter length, by the parabola through what is known of the loss along the direction."""
@@ -205,12 +205,12 @@ def lbfgs(spec: SolverSpec) -> Solver:
         """The next direction if there was enough decrease, else a shorter step or, after too many, the bare gradient."""
         move, change = inner.length * inner.direction, gradient - inner.gradient
         curved = enough & (jnp.sum(move * change) > 0)
-        pairs = remember(inner.pairs, move, change, curved)
-        direction = descent(pairs, gradient)
+        pairs = push(inner.pairs, move, change, curved)
+        direction = direction_of(pairs, gradient)
         usable = curved & (jnp.sum(gradient * direction) < 0) & jnp.isfinite(jnp.sum(direction))
         following = gradient, direction, jnp.ones(()), jnp.zeros((), jnp.int32)
         new, direction, length, refusals = _choose(usable, following, tuple(shorter[:4]))
-        given_up = shorter.refusals >= MAX_REFUSALS
+        given_up = shorter.refusals >= MAX_REJECTIONS
         after = _LbfgsState(new, direction, length, refusals, pairs)
         return fresh(after, jnp.where(enough, gradient, inner.gradient), jnp.where(enough, ~usable, given_up))
 
@@ -223,7 +223,7 @@ def lbfgs(spec: SolverSpec) -> Solver:
         enough = (loss < state.loss) & (loss <= state.loss + SUFFICIENT_DECREASE * inner.length * slope)
         enough &= _finite(loss, gradient)
         shorter = shorten(inner, loss, loss - state.loss - inner.length * slope, slope)
-        given_up = ~enough & (shorter.refusals >= MAX_REFUSALS)
+        given_up = ~enough & (shorter.refusals >= MAX_REJECTIONS)
         bare = jnp.all(inner.direction == -inner.gradient)
         image, loss, terms = _choose(enough, (trial, loss, terms), (state.image, state.loss, state.terms))
         return state._replace(
@@ -286,7 +286,7 @@ def momentum(spec: SolverSpec) -> Solver:
 SOLVERS: dict[str, Callable[[SolverSpec], Solver]] = {"adam": adam, "lbfgs": lbfgs, "momentum": momentum}
 
 
-def enlarge(image: Image, detail: Float[Array, "1 h2 w2 3"]) -> Float[Array, "1 h2 w2 3"]:
+def upsample(image: Image, detail: Float[Array, "1 h2 w2 3"]) -> Float[Array, "1 h2 w2 3"]:
     """The image at the size of `detail` by a Lanczos filter of three lobes, plus the detail; clipped to [0, 1].
 
     An enlarged image is blurred, and the network takes blur for content. With the detail of the content picture the loss

@@ -65,7 +65,7 @@ def sums_over_devices(
     spec: NetworkSpec,
     devices: int,
 ) -> Any:
-    """`sums` of all positions of an image's maps: see `nst_jax.partition.tiles.summed`."""
+    """`sums` of all positions of an image's maps: see `nst_jax.partition.tiles.sum_over_positions`."""
     own, rows = _shares(spec, taps, image, devices)
     whole = {name: own * devices // receptive_field(spec.architecture, name).stride for name in taps}
 

@@ -43,7 +43,7 @@ class Tiles(NamedTuple):
 Work = tuple[tuple[Tiles, ...], int]
 
 
-def summed(
+def sum_over_positions(
     sums: Sums,
     params: Params,
     image: Image,
@@ -74,7 +74,8 @@ def summed(
         >>> image = jax.random.uniform(jax.random.key(0), (1, 70, 50, 3))
         >>> def mean_of(image, tile):
         ...     sums = lambda maps, beside, rest: maps["relu2_1"].sum()
-        ...     return summed(sums, net.params, image, {}, None, taps=("relu2_1",), spec=net.spec, tile=tile) / 35 / 25
+        ...     found = sum_over_positions(sums, net.params, image, {}, None, taps=("relu2_1",), spec=net.spec, tile=tile)
+        ...     return found / 35 / 25
         >>> bool(jnp.allclose(mean_of(image, 0), mean_of(image, 32)))
         True
     """
@@ -95,7 +96,7 @@ def _number(devices: int | str) -> int:
     return devices if isinstance(devices, int) else 1
 
 
-def mapped(
+def feature_maps(
     params: Params, image: Image, *, taps: tuple[str, ...], spec: NetworkSpec, tile: int | str, devices: int | str = 1
 ) -> Features:
     """`nst_jax.networks.convnet.features`, as `summed` has them; not differentiable.

@@ -8,7 +8,7 @@ from nst_jax.report.run_page import write_report
 from nst_jax.runs.folder import RunFolder
 from nst_jax.sweeps.figures.page import write_sweep_report
 from nst_jax.sweeps.folder import is_sweep
-from nst_jax.system.cli import Parser, exit_code
+from nst_jax.system.cli import Parser, run_cli
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -16,7 +16,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = Parser(prog="python -m nst_jax.report", description="Write report.html of a run or a sweep anew.")
     parser.add_argument("dir", type=Path, help="the folder")
     folder = parser.parse_args(arguments).dir
-    return exit_code(lambda: _write(folder))
+    return run_cli(lambda: _write(folder))
 
 
 def _write(folder: Path) -> int:

@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nst_jax.system.atomic_write import replace_file
+from nst_jax.system.atomic_write import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,7 +39,7 @@ def plot_losses(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     _mark_scales(axes, rows)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
-    replace_file(path, buffer.getvalue())
+    atomic_write(path, buffer.getvalue())
 
 
 def drawable(row: Mapping[str, Any], term: str) -> float:

@@ -10,9 +10,9 @@ from nst_jax.errors import InputError
 from nst_jax.images.thumbnail import data_uri, picture_size
 from nst_jax.report.charts import loss_chart
 from nst_jax.report.templates import fill, mark_keys
-from nst_jax.runs.folder import RunFolder, how_to_go_on
-from nst_jax.runs.progress import short
-from nst_jax.system.atomic_write import replace_file
+from nst_jax.runs.folder import RunFolder, resume_command
+from nst_jax.runs.progress import format_number
+from nst_jax.system.atomic_write import atomic_write
 
 _STRIP = 12  # snapshots on the page, at most
 _STRIP_SIDE = 240  # their longer side
@@ -25,7 +25,7 @@ def write_report(folder: RunFolder) -> Path:
         InputError: this is no run folder, or the disk refuses.
     """
     path = folder.path / "report.html"
-    replace_file(path, render(folder).encode())
+    atomic_write(path, render(folder).encode())
     return path
 
 
@@ -85,7 +85,7 @@ def summary(rows: Sequence[Mapping[str, Any]]) -> str:
     if not rows:
         return "no step yet"
     last = rows[-1]
-    return f"step {last['step']} · {last['size']} px · loss {short(last['loss'])} · {last['seconds']:.0f} s"
+    return f"step {last['step']} · {last['size']} px · loss {format_number(last['loss'])} · {last['seconds']:.0f} s"
 
 
 def picture_address(folder: RunFolder) -> str | None:
@@ -149,7 +149,7 @@ def _commands(folder: RunFolder, manifest: Mapping[str, Any]) -> list[tuple[str,
             *given,
             ("The same picture again, compared byte for byte", f"python -m nst_jax.replay {place}"),
         ]
-    return [*given, ("To go on", how_to_go_on(folder.path))]
+    return [*given, ("To go on", resume_command(folder.path))]
 
 
 def _facts(manifest: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
@@ -159,7 +159,7 @@ def _facts(manifest: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> li
     facts = {
         "error": manifest.get("error"),
         "steps": ", ".join(f"{scale['last'] - scale['first'] + 1} at {scale['size']} px" for scale in scales(rows)),
-        "last step": ", ".join(f"{term} {short(value)}" for term, value in terms if term != "seconds"),
+        "last step": ", ".join(f"{term} {format_number(value)}" for term, value in terms if term != "seconds"),
         "seconds": ", ".join(f"{phase} {value:.1f}" for phase, value in seconds.items()),
         "hardware": ", ".join(_hardware(device)),
         "peak memory": _memory(manifest),

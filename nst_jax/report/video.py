@@ -35,7 +35,7 @@ def frame_steps(steps: Sequence[int]) -> list[int]:
     return sorted({*chosen})
 
 
-def write_movie(folder: RunFolder) -> list[str]:
+def write_video(folder: RunFolder) -> list[str]:
     """Writes making_of.gif, and making_of.mp4 where its encoder is installed, of the snapshots and the result.
 
     Returns:

@@ -5,8 +5,8 @@ from rich.table import Table
 
 from nst_jax import job
 from nst_jax.config.schema import Config
-from nst_jax.distributed import parts
-from nst_jax.job.compile import compile_ahead
+from nst_jax.distributed import num_shards
+from nst_jax.job.compile import compile_in_background
 from nst_jax.job.memory_plan import needed_bytes
 from nst_jax.runner.prepare import prepare
 from nst_jax.system.memory import available_bytes
@@ -26,11 +26,13 @@ def show_plan(config: Config) -> None:
     stages = job.plan(prepared.inputs, prepared.spec)
     table = Table(*_COLUMNS, box=None, header_style="bold")
     needs = [job.needs(prepared.network.params, stage, prepared.spec) for stage in stages]
-    with compile_ahead(needs) as pending:
+    with compile_in_background(needs) as pending:
         for stage, need, compiled in zip(stages, needs, pending, strict=True):
             objective, (height, width) = need.objective, stage.content.shape[1:3]
             tile, devices = int(objective.tile), int(objective.devices)
-            expected = needed_bytes(objective.network.remat, tile, height * width, devices, parts((height, width), devices))
+            expected = needed_bytes(
+                objective.network.remat, tile, height * width, devices, num_shards((height, width), devices)
+            )
             table.add_row(
                 *(str(stage.scale.size), f"{width}x{height}", str(stage.scale.steps), str(devices)),
                 *(f"{tile} px" if tile else "whole", objective.network.remat.replace("none", "nothing")),

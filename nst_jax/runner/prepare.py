@@ -60,7 +60,7 @@ def prepare(config: Config) -> Prepared:
     """
     began = time.perf_counter()
     spec = specify(config)
-    pictures = _pictures(config, spec, say(config))
+    pictures = _pictures(config, spec, reporter(config))
     job.check_pictures(_inputs(config, pictures), spec)
     network = _network(config.network.name, spec.objective.network.convolution, spec.objective.taps)
     begun = begin_manifest(
@@ -153,11 +153,11 @@ def _named(name: str, tell: Callable[[str], None]) -> Picture:
     return _KNOWN[name]
 
 
-def quiet(config: Config) -> Config:
+def silenced(config: Config) -> Config:
     """The config of a run that says nothing."""
     return replace(config, run=replace(config.run, quiet=True))
 
 
-def say(config: Config) -> Callable[[str], None]:
+def reporter(config: Config) -> Callable[[str], None]:
     """How the user is told something: a line on standard error, or nothing at all."""
     return (lambda line: None) if config.run.quiet else (lambda line: print(line, file=sys.stderr, flush=True))

@@ -10,18 +10,18 @@ import numpy as np
 from nst_jax import job
 from nst_jax.config.compose import from_yaml
 from nst_jax.config.schema import Config
-from nst_jax.distributed import join, leads, shared
+from nst_jax.distributed import broadcast, initialize, is_coordinator
 from nst_jax.errors import InputError
-from nst_jax.runner.prepare import Prepared, prepare, quiet, say
-from nst_jax.runner.run import accompany, failure_kept, perform
+from nst_jax.runner.prepare import Prepared, prepare, reporter, silenced
+from nst_jax.runner.run import record_failure, run_job, run_worker
 from nst_jax.runs.checkpoint import discard, latest
-from nst_jax.runs.diff import changes, in_words
+from nst_jax.runs.diff import changes, describe_changes
 from nst_jax.runs.folder import RunFolder
-from nst_jax.runs.lock import sole_writer
-from nst_jax.runs.manifest import where_it_began
+from nst_jax.runs.lock import run_lock
+from nst_jax.runs.manifest import in_start_directory
 
 
-def resume(path: Path) -> tuple[RunFolder, job.Outcome | None]:
+def resume(path: Path) -> tuple[RunFolder, job.Result | None]:
     """Goes on with the run in the folder `path`; None if it has finished already.
 
     Raises:
@@ -29,28 +29,28 @@ def resume(path: Path) -> tuple[RunFolder, job.Outcome | None]:
     """
     folder = RunFolder(path)
     config = _recorded_config(folder)
-    join(config.scale.hosts, needed=False)
-    if not leads():
+    initialize(config.scale.hosts, needed=False)
+    if not is_coordinator():
         return folder, _accompany(config, folder)
-    with sole_writer(path):
+    with run_lock(path):
         before = folder.read_manifest() if folder.manifest.exists() else None
         if before and before["status"] == "finished":
             discard(folder.checkpoints)
             return folder, None
-        with where_it_began(before):
+        with in_start_directory(before):
             prepared = prepare(config)
         if before:
             prepared = _same_run(prepared, before)
-        with failure_kept(prepared, folder):
-            return folder, perform(prepared, folder, _shared_place(prepared, _place(prepared, folder)))
+        with record_failure(prepared, folder):
+            return folder, run_job(prepared, folder, _shared_place(prepared, _place(prepared, folder)))
 
 
 def _accompany(config: Config, folder: RunFolder) -> None:
     """What all processes but the first do, unless there is nothing to do."""
     if folder.manifest.exists() and folder.read_manifest()["status"] == "finished":
         return
-    prepared = prepare(quiet(config))
-    accompany(prepared, _shared_place(prepared, None))
+    prepared = prepare(silenced(config))
+    run_worker(prepared, _shared_place(prepared, None))
 
 
 def _recorded_config(folder: RunFolder) -> Config:
@@ -64,9 +64,9 @@ def _same_run(prepared: Prepared, before: dict[str, Any]) -> Prepared:
     for role, facts in before["inputs"].items():
         _check_unchanged(role, prepared.begun["inputs"].get(role, {"sha256": None}), facts)
     now = prepared.begun
-    if what := in_words(changes(before["versions"], now["versions"]) | changes(before["device"], now["device"])):
+    if what := describe_changes(changes(before["versions"], now["versions"]) | changes(before["device"], now["device"])):
         notice = f"since the run began, {what}: the picture may differ from that of an unbroken run"
-        say(prepared.config)(notice)
+        reporter(prepared.config)(notice)
         now["notices"].append(notice)
     return replace(prepared, begun=now | {"started": before["started"]})
 
@@ -79,20 +79,20 @@ def _check_unchanged(what: str, now: dict[str, Any], before: dict[str, Any]) -> 
         )
 
 
-def _shared_place(prepared: Prepared, place: job.Position | None) -> job.Position | None:
+def _shared_place(prepared: Prepared, place: job.JobState | None) -> job.JobState | None:
     """Where the first of several processes goes on, on all of them."""
-    stage, left, step = shared(np.array(place[:3] if place else (-1, 0, 0)))
+    stage, left, step = broadcast(np.array(place[:3] if place else (-1, 0, 0)))
     if stage < 0:
         return None
     blank = job.state_shapes(job.plan(prepared.inputs, prepared.spec)[int(stage)], prepared.spec)
     state = place.state if place else jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), blank)
     seconds, recoveries = (place.seconds, place.recoveries) if place else ({"steps": 0.0, "total": 0.0}, ())
-    return job.Position(int(stage), int(left), int(step), seconds, recoveries, shared(state))
+    return job.JobState(int(stage), int(left), int(step), seconds, recoveries, broadcast(state))
 
 
-def _place(prepared: Prepared, folder: RunFolder) -> job.Position | None:
+def _place(prepared: Prepared, folder: RunFolder) -> job.JobState | None:
     """Where to go on; the metrics are cut to what they were there."""
-    tell = say(prepared.config)
+    tell = reporter(prepared.config)
     stages = job.plan(prepared.inputs, prepared.spec)
     shapes = lambda number: job.state_shapes(stages[number], prepared.spec)  # noqa: E731
     found = latest(folder.checkpoints, shapes, folder.metrics_bytes(), tell)

@@ -12,44 +12,44 @@ from nst_jax.config.schema import Config
 from nst_jax.errors import InputError
 from nst_jax.report.plots import plot_losses
 from nst_jax.report.run_page import write_report
-from nst_jax.report.video import frame_steps, write_movie
-from nst_jax.runner.prepare import Prepared, _preview, prepare, say
-from nst_jax.runner.worker import follow, ignore_interrupts, lead
+from nst_jax.report.video import frame_steps, write_video
+from nst_jax.runner.prepare import Prepared, _preview, prepare, reporter
+from nst_jax.runner.worker import coordinator_callback, ignore_interrupts, worker_callback
 from nst_jax.runs.callback import Recorder, interruptible
 from nst_jax.runs.checkpoint import Checkpoints, discard
-from nst_jax.runs.folder import RunFolder, create_run_folder, how_to_go_on
-from nst_jax.runs.lock import sole_writer
+from nst_jax.runs.folder import RunFolder, create_run_folder, resume_command
+from nst_jax.runs.lock import run_lock
 from nst_jax.runs.manifest import end_manifest, provenance
-from nst_jax.runs.progress import Progress, progress, short
+from nst_jax.runs.progress import Progress, format_number, progress
 
 
-def run(config: Config) -> tuple[RunFolder, job.Outcome]:
+def run(config: Config) -> tuple[RunFolder, job.Result]:
     """Runs one job and leaves its record in `config.run.dir`.
 
     Raises:
         InputError: anything a user can mend; nothing is compiled before the config is known to be sound.
     """
     prepared = prepare(config)
-    with claimed(prepared) as folder:
+    with new_run(prepared) as folder:
         if config.preview:
-            say(config)(f"preview: {folder.write_preview(_preview(config, prepared.spec, prepared.pictures))}")
-        return folder, perform(prepared, folder)
+            reporter(config)(f"preview: {folder.write_preview(_preview(config, prepared.spec, prepared.pictures))}")
+        return folder, run_job(prepared, folder)
 
 
 @contextmanager
-def claimed(prepared: Prepared) -> Iterator[RunFolder]:
+def new_run(prepared: Prepared) -> Iterator[RunFolder]:
     """The folder of the run, made for it, and this process its only writer."""
     path = Path(prepared.config.run.dir or time.strftime("runs/%Y-%m-%d_%H-%M-%S"))
-    with sole_writer(path):
+    with run_lock(path):
         folder = create_run_folder(path, to_yaml(prepared.config))
         inputs = {role: picture.pixels for role, picture in prepared.pictures.items()}
         folder.write_inputs(inputs, prepared.spec.scales[-1].size)
-        with failure_kept(prepared, folder):
+        with record_failure(prepared, folder):
             yield folder
 
 
 @contextmanager
-def failure_kept(prepared: Prepared, folder: RunFolder) -> Iterator[None]:
+def record_failure(prepared: Prepared, folder: RunFolder) -> Iterator[None]:
     """While this lasts the manifest says that the run goes on; then how it ended, if that was without a picture."""
     folder.write_manifest(prepared.begun)
     try:
@@ -60,52 +60,52 @@ def failure_kept(prepared: Prepared, folder: RunFolder) -> Iterator[None]:
             folder.write_manifest(prepared.begun | {"status": status, "error": f"{type(error).__name__}: {error}"})
             write_report(folder)  # of what there is
         if isinstance(error, InputError):
-            raise InputError(f"{error}; to go on then: {how_to_go_on(folder.path)}") from error
+            raise InputError(f"{error}; to go on then: {resume_command(folder.path)}") from error
         raise
 
 
-def perform(prepared: Prepared, folder: RunFolder, position: job.Position | None = None) -> job.Outcome:
+def run_job(prepared: Prepared, folder: RunFolder, position: job.JobState | None = None) -> job.Result:
     """The job with its record, from the beginning or from a position."""
     with progress(sum(scale.steps for scale in prepared.spec.scales), quiet=prepared.config.run.quiet) as bar:
         recorder = recorder_of(prepared, folder, bar)
         with interruptible(recorder):
             outcome = job.transfer(
                 *(prepared.network.params, prepared.inputs, prepared.spec),
-                observe=lead(recorder), chunk_at=recorder.snapshot_at, resume=position,
+                observe=coordinator_callback(recorder), chunk_at=recorder.snapshot_at, resume=position,
             )  # fmt: skip
-    keep(prepared, recorder, outcome)
+    write_record(prepared, recorder, outcome)
     return outcome
 
 
-def accompany(prepared: Prepared, position: job.Position | None = None) -> None:
+def run_worker(prepared: Prepared, position: job.JobState | None = None) -> None:
     """The part of every process but the first in a job: no record, and what the first one tells."""
     ignore_interrupts()
-    job.transfer(prepared.network.params, prepared.inputs, prepared.spec, observe=follow, resume=position)
+    job.transfer(prepared.network.params, prepared.inputs, prepared.spec, observe=worker_callback, resume=position)
 
 
 def recorder_of(prepared: Prepared, folder: RunFolder, bar: Progress) -> Recorder:
     """The one who keeps the record of the job."""
     settings = prepared.config.run
     checkpoints = Checkpoints(folder.checkpoints, settings.checkpoint_every_s)
-    return Recorder(folder, bar, settings.log_every, look_at(prepared), checkpoints)
+    return Recorder(folder, bar, settings.log_every, snapshot_steps(prepared), checkpoints)
 
 
-def tell(folder: RunFolder, outcome: job.Outcome, quiet: bool) -> None:
+def print_summary(folder: RunFolder, outcome: job.Result, quiet: bool) -> None:
     """Says where the picture is, if not `quiet`."""
     if not quiet:
         where = os.path.relpath(folder.result) if folder.result.is_relative_to(Path.cwd()) else folder.result
-        loss, steps = short(outcome.rows[-1]["loss"]), outcome.rows[-1]["step"]
+        loss, steps = format_number(outcome.rows[-1]["loss"]), outcome.rows[-1]["step"]
         print(f"{where}: loss {loss} after {steps} steps, {outcome.seconds['total']:.0f} s", flush=True)
 
 
-def look_at(prepared: Prepared) -> Sequence[int]:
+def snapshot_steps(prepared: Prepared) -> Sequence[int]:
     """The steps whose pictures are kept."""
     run, steps = prepared.config.run, [scale.steps for scale in prepared.spec.scales]
     regular = range(run.snapshot_every, sum(steps) + 1, run.snapshot_every) if run.snapshot_every else ()
     return sorted({*regular, *(frame_steps(steps) if run.video else ())})
 
 
-def keep(prepared: Prepared, recorder: Recorder, outcome: job.Outcome) -> None:
+def write_record(prepared: Prepared, recorder: Recorder, outcome: job.Result) -> None:
     """Writes the picture, the loss curves, the making-of if one is wanted, the manifest and the report."""
     folder, status = recorder.folder, "interrupted" if recorder.interrupted else "finished"
     if recorder.checkpoints:
@@ -120,8 +120,8 @@ def keep(prepared: Prepared, recorder: Recorder, outcome: job.Outcome) -> None:
     )
     folder.write_result(outcome.pixels, provenance(to_yaml(prepared.config, record=False), manifest))
     plot_losses(folder.losses, folder.read_metrics())
-    for notice in write_movie(folder) if prepared.config.run.video else []:
-        say(prepared.config)(notice)
+    for notice in write_video(folder) if prepared.config.run.video else []:
+        reporter(prepared.config)(notice)
     folder.write_manifest(manifest)
     write_report(folder)
     if status == "finished":

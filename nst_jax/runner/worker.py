@@ -10,22 +10,22 @@ from typing import Any
 
 import jax
 
-from nst_jax.distributed import agreed
-from nst_jax.job.history import Observer, Report
+from nst_jax.distributed import broadcast_int
+from nst_jax.job.history import Callback, StepInfo
 
 # What the first process tells the others after a chunk of steps: to bring together a picture, or a state; to go on, or to end.
 _PIXELS, _POSITION, _GO_ON, _STOP = range(4)
 
 
-def lead(observe: Observer) -> Observer:
+def coordinator_callback(observe: Callback) -> Callback:
     """The observer of the first process, which tells the others what it asks for."""
     if jax.process_count() == 1:
         return observe
 
-    def observer(report: Report) -> bool:
+    def observer(report: StepInfo) -> bool:
         pixels, position = _announced(_PIXELS, report.pixels), _announced(_POSITION, report.position)
         stop = observe(report._replace(pixels=pixels, position=position))
-        agreed(_STOP if stop else _GO_ON)
+        broadcast_int(_STOP if stop else _GO_ON)
         return stop
 
     return observer
@@ -33,15 +33,15 @@ def lead(observe: Observer) -> Observer:
 
 def _announced(order: int, bring: Callable[[], Any]) -> Callable[[], Any]:
     def told() -> Any:
-        agreed(order)
+        broadcast_int(order)
         return bring()
 
     return told
 
 
-def follow(report: Report) -> bool:
+def worker_callback(report: StepInfo) -> bool:
     """The observer of all other processes, which does what it is told."""
-    while (order := agreed(_GO_ON)) in (_PIXELS, _POSITION):
+    while (order := broadcast_int(_GO_ON)) in (_PIXELS, _POSITION):
         (report.pixels if order == _PIXELS else report.position)()
     return order == _STOP
 

@@ -11,10 +11,10 @@ from rich.table import Table
 
 from nst_jax.runs.diff import flat
 from nst_jax.runs.folder import RunFolder
-from nst_jax.runs.progress import short
+from nst_jax.runs.progress import format_number
 from nst_jax.runs.query import brief, compare, find_runs, full
 from nst_jax.runs.strict_json import strict_json
-from nst_jax.system.cli import Parser, exit_code
+from nst_jax.system.cli import Parser, run_cli
 
 _USUAL = [Path("runs"), Path("sweeps")]
 
@@ -22,7 +22,7 @@ _USUAL = [Path("runs"), Path("sweeps")]
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns its exit code: 0, or 2 for bad input, which is told in one line."""
     options = _parser().parse_args(arguments)
-    return exit_code(lambda: _print(*options.act(options), as_json=options.json))
+    return run_cli(lambda: _print(*options.act(options), as_json=options.json))
 
 
 def _print(facts: Any, tables: list[Table], *, as_json: bool) -> int:
@@ -58,7 +58,12 @@ def _list(options: argparse.Namespace) -> tuple[Any, list[Table]]:
     table = Table("started", "folder", "size", "steps", "loss", "seconds", "status")
     for run in runs:
         status = str(run["status"] or "unreadable") + (f": {run['error']}" if run["error"] else "")
-        numbers = (_plain(run.get("size")), _plain(run.get("step")), short(run.get("loss")), short(run.get("seconds")))
+        numbers = (
+            _plain(run.get("size")),
+            _plain(run.get("step")),
+            format_number(run.get("loss")),
+            format_number(run.get("seconds")),
+        )
         table.add_row(str(run["started"] or "-")[:16].replace("T", " "), run["folder"], *numbers, status)
     return runs, [table]
 
@@ -77,7 +82,7 @@ def _compare(options: argparse.Namespace) -> tuple[Any, list[Table]]:
     for part in ("config", "facts", "last"):
         table = Table(part, str(options.one), str(options.other))
         for key, both in facts[part].items():
-            table.add_row(key, *map(short if part == "last" else _plain, both))
+            table.add_row(key, *map(format_number if part == "last" else _plain, both))
         tables.append(table)
     apart = facts["pictures"]
     table = Table("pictures", "mean difference (of 1)", "largest", "PSNR in dB")

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
-from nst_jax.job import Report
+from nst_jax.job import StepInfo
 from nst_jax.runs.checkpoint import Checkpoints
-from nst_jax.runs.folder import RunFolder, how_to_go_on
+from nst_jax.runs.folder import RunFolder, resume_command
 from nst_jax.runs.progress import Progress
 
 _SECONDS_BETWEEN_PICTURES = 5.0
@@ -41,7 +41,7 @@ class Recorder:
     interrupted: bool = False
     shown_at: float = -math.inf
 
-    def __call__(self, report: Report) -> bool:
+    def __call__(self, report: StepInfo) -> bool:
         """Records one chunk of steps; True asks the job to end with it."""
         stop = self.stop  # once: a signal may set it while the rows are written
         self.interrupted = stop and not report.last
@@ -61,16 +61,16 @@ class Recorder:
             self.checkpoints.offer(report.position, length)
         return stop
 
-    def _is_due(self, row: Mapping[str, Any], report: Report) -> bool:
+    def _is_due(self, row: Mapping[str, Any], report: StepInfo) -> bool:
         return row["step"] == 1 or row["step"] % self.log_every == 0 or (report.last and row is report.rows[-1])
 
-    def _interrupt(self, report: Report, length: int) -> None:
+    def _interrupt(self, report: StepInfo, length: int) -> None:
         """Keeps the place to go on from; then the last row, which the job that goes on makes again."""
         if self.checkpoints:
             self.checkpoints.write(report.position(), length)
         self.folder.append_metrics([row for row in report.rows[-1:] if not self._is_due(row, report)])
         self.bar.say(
-            f"stopped at step {report.step}: the picture so far is the result; to go on: {how_to_go_on(self.folder.path)}"
+            f"stopped at step {report.step}: the picture so far is the result; to go on: {resume_command(self.folder.path)}"
         )
 
 

@@ -21,8 +21,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from nst_jax.job import Position
-from nst_jax.system.atomic_write import disk_errors
+from nst_jax.job import JobState
+from nst_jax.system.atomic_write import os_errors_as_input
 
 KEPT = 2
 _DIGITS = 8
@@ -40,7 +40,7 @@ class Checkpoints:
         self._last = time.monotonic()
         self._pending: Future[None] | None = None
 
-    def offer(self, position: Callable[[], Position], metrics_bytes: int) -> None:
+    def offer(self, position: Callable[[], JobState], metrics_bytes: int) -> None:
         """Begins to write a checkpoint if one is due and the last one is on disk.
 
         Args:
@@ -55,7 +55,7 @@ class Checkpoints:
         if self.every_s and not self._pending and time.monotonic() - self._last >= self.every_s:
             self._begin(position(), metrics_bytes)
 
-    def write(self, position: Position, metrics_bytes: int) -> None:
+    def write(self, position: JobState, metrics_bytes: int) -> None:
         """Writes a checkpoint now, and waits until it is on disk. Raises an InputError if it could not be written."""
         self.wait()
         self._begin(position, metrics_bytes)
@@ -67,14 +67,14 @@ class Checkpoints:
             pending, self._pending = self._pending, None
             pending.result()
 
-    def _begin(self, position: Position, metrics_bytes: int) -> None:
+    def _begin(self, position: JobState, metrics_bytes: int) -> None:
         self._last = time.monotonic()
         self._pending = _WRITER.submit(_write, self.folder, position, metrics_bytes)
 
 
 def latest(
     folder: Path, template: Callable[[int], Any], metrics_bytes: int, say: Callable[[str], None]
-) -> tuple[Position, int] | None:
+) -> tuple[JobState, int] | None:
     """The newest checkpoint that is whole: the position, and the length of metrics.jsonl there. Damaged ones are removed.
 
     Args:
@@ -107,11 +107,11 @@ def _all(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("*") if re.fullmatch(rf"\d{{{_DIGITS},}}", path.name))
 
 
-def _write(folder: Path, position: Position, metrics_bytes: int) -> None:
+def _write(folder: Path, position: JobState, metrics_bytes: int) -> None:
     place = position._asdict()
     state = place.pop("state")
     place |= {"metrics_bytes": metrics_bytes, "sha256": _hash(state), "recoveries": list(position.recoveries)}
-    with disk_errors(folder):
+    with os_errors_as_input(folder):
         folder.mkdir(exist_ok=True)
         _remove_parts(folder)  # of a process that was killed
         _check_space(folder, sum(array.nbytes for array in jax.tree.leaves(state)) + _SPARE_BYTES)
@@ -136,7 +136,7 @@ def _check_space(folder: Path, needed: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def _read(path: Path, template: Callable[[int], Any]) -> tuple[Position, int]:
+def _read(path: Path, template: Callable[[int], Any]) -> tuple[JobState, int]:
     with _checkpointer() as orbax:
         place: dict[str, Any] = orbax.metadata(path.absolute()).custom_metadata
         length, digest = place.pop("metrics_bytes"), place.pop("sha256")
@@ -145,7 +145,7 @@ def _read(path: Path, template: Callable[[int], Any]) -> tuple[Position, int]:
     if _hash(state) != digest:
         raise ValueError("its arrays are not those that were written")
     facts: dict[str, Any] = place | {"recoveries": tuple(place["recoveries"]), "state": state}
-    return Position(**facts), length
+    return JobState(**facts), length
 
 
 def _hash(state: Any) -> str:

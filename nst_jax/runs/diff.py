@@ -19,11 +19,11 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tupl
     return {key: (one.get(key), other.get(key)) for key in {**one, **other} if one.get(key) != other.get(key)}
 
 
-def in_words(differences: Mapping[str, tuple[Any, Any]]) -> str:
+def describe_changes(differences: Mapping[str, tuple[Any, Any]]) -> str:
     """Differences on one line.
 
     Example:
-        >>> in_words({"jax": ("0.10.0", "0.10.1"), "cpu": (None, "Xeon")})
+        >>> describe_changes({"jax": ("0.10.0", "0.10.1"), "cpu": (None, "Xeon")})
         'jax went from 0.10.0 to 0.10.1, cpu went from None to Xeon'
     """
     return ", ".join(f"{key} went from {before} to {now}" for key, (before, now) in differences.items())

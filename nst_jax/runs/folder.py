@@ -31,7 +31,7 @@ from nst_jax.errors import InputError
 from nst_jax.images.files import fit_long_side, resize, write_image
 from nst_jax.runs.lock import is_being_written
 from nst_jax.runs.strict_json import strict_json
-from nst_jax.system.atomic_write import disk_errors, replace_file
+from nst_jax.system.atomic_write import atomic_write, os_errors_as_input
 
 FORMAT = 2  # raised when an older reader would misread a newer folder, or a newer one an older folder
 METRIC_KEYS = ("step", "scale", "size", "loss", "content", "style", "tv", "seconds")
@@ -84,7 +84,7 @@ class RunFolder:
         ordered = [{key: row[key] for key in METRIC_KEYS} | dict(row) for row in rows]
         lines = "".join(strict_json(row) + "\n" for row in ordered)
         file = self.path / "metrics.jsonl"
-        with disk_errors(file), file.open("a", encoding="utf-8") as stream:
+        with os_errors_as_input(file), file.open("a", encoding="utf-8") as stream:
             stream.write(lines)
             return stream.tell()
 
@@ -96,7 +96,7 @@ class RunFolder:
     def cut_metrics(self, length: int) -> None:
         """Takes back the rows beyond the first `length` bytes. Raises an InputError if the disk refuses."""
         file = self.path / "metrics.jsonl"
-        with disk_errors(file), file.open("ab") as stream:
+        with os_errors_as_input(file), file.open("ab") as stream:
             stream.truncate(length)
 
     def read_metrics(self) -> list[dict[str, Any]]:
@@ -125,7 +125,7 @@ class RunFolder:
     def write_snapshot(self, step: int, pixels: Float[np.ndarray, "1 h w 3"]) -> Path:
         """Writes the picture as it is after `step` steps, counted over all scales; returns the file's path."""
         file = self.path / "snapshots" / f"step-{step:06d}.png"
-        with disk_errors(file):
+        with os_errors_as_input(file):
             file.parent.mkdir(exist_ok=True)
         write_image(file, pixels)
         return file
@@ -143,7 +143,7 @@ class RunFolder:
     def write_inputs(self, pictures: Mapping[str, Float[np.ndarray, "1 _h _w 3"]], size: int) -> None:
         """Keeps each picture by its role as a JPEG whose longer side is at most `size`."""
         folder = self.path / "inputs"
-        with disk_errors(folder):
+        with os_errors_as_input(folder):
             folder.mkdir(exist_ok=True)
         for role, pixels in pictures.items():
             height, width = pixels.shape[1:3]
@@ -166,7 +166,7 @@ class RunFolder:
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
         """Writes or replaces manifest.json."""
-        replace_file(self.manifest, (strict_json(manifest, indent=2) + "\n").encode())
+        atomic_write(self.manifest, (strict_json(manifest, indent=2) + "\n").encode())
 
     def read_manifest(self) -> dict[str, Any]:
         """What `write_manifest` wrote. Raises an InputError if it is not there, damaged, or of another format."""
@@ -213,19 +213,19 @@ class RunFolder:
         return value
 
 
-def how_to_go_on(path: Path) -> str:
+def resume_command(path: Path) -> str:
     """The command that goes on with the run in the folder `path`."""
     return f"python -m nst_jax.run --resume {shlex.quote(str(path))}"
 
 
 def create_run_folder(path: Path | str, config_yaml: str) -> RunFolder:
-    """Makes `path` the folder of one run by writing config.yaml; whoever calls this is its `nst_jax.runs.lock.sole_writer`.
+    """Makes `path` the folder of one run by writing config.yaml; whoever calls this is its `nst_jax.runs.lock.run_lock`.
 
     Raises:
         InputError: if a run is recorded there already, or the folder cannot be written.
     """
     folder = RunFolder(Path(path))
-    with disk_errors(folder.path):
+    with os_errors_as_input(folder.path):
         folder.path.mkdir(parents=True, exist_ok=True)
         taken = [name for name in _SIGNS_OF_A_RUN if (folder.path / name).exists()]
     if taken:
@@ -233,7 +233,7 @@ def create_run_folder(path: Path | str, config_yaml: str) -> RunFolder:
             f"run.dir must be a folder without a run, got {folder.path}, which holds {taken[0]};"
             " choose another run.dir, or move or delete that folder"
         )
-    replace_file(folder.path / "config.yaml", config_yaml.encode())
+    atomic_write(folder.path / "config.yaml", config_yaml.encode())
     return folder
 
 

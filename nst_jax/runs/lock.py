@@ -7,21 +7,21 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from nst_jax.errors import InputError
-from nst_jax.system.atomic_write import disk_errors
+from nst_jax.system.atomic_write import os_errors_as_input
 
 _NAME = ".lock"
 _SECONDS = 0.2  # longer than `is_being_written` holds it
 
 
 @contextlib.contextmanager
-def sole_writer(path: Path) -> Iterator[None]:
+def run_lock(path: Path) -> Iterator[None]:
     """While this lasts, no other process writes into the run folder `path`, which is made if needed.
 
     Raises:
         InputError: another process is at it, or the folder cannot be written.
     """
     lock = FileLock(path / _NAME, timeout=_SECONDS)
-    with disk_errors(path):
+    with os_errors_as_input(path):
         path.mkdir(parents=True, exist_ok=True)
         try:
             lock.acquire()

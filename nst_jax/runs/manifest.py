@@ -57,7 +57,7 @@ def begin_manifest(
 
 
 @contextmanager
-def where_it_began(manifest: Mapping[str, Any] | None) -> Iterator[None]:
+def in_start_directory(manifest: Mapping[str, Any] | None) -> Iterator[None]:
     """While this lasts, paths are relative to the directory where the run began, if that is still there."""
     directory = (manifest or {}).get("directory")
     with chdir(directory) if directory and os.path.isdir(directory) else nullcontext():

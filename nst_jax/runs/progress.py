@@ -54,11 +54,11 @@ def progress(total_steps: int, quiet: bool = False) -> Iterator[Progress]:
             lines.close()
 
 
-def short(value: float | None) -> str:
+def format_number(value: float | None) -> str:
     """A number in at most three digits and a short exponent, "-" for None.
 
     Example:
-        >>> short(12.5), short(0.0), short(23456.0), short(1e-5), short(None)
+        >>> format_number(12.5), format_number(0.0), format_number(23456.0), format_number(1e-5), format_number(None)
         ('12.5', '0', '2.35e4', '1e-5', '-')
     """
     if value is None:
@@ -68,7 +68,7 @@ def short(value: float | None) -> str:
 
 
 def _terms(metrics: Mapping[str, Any]) -> str:
-    return " ".join(f"{key} {short(metrics[key])}" for key in _TERMS)
+    return " ".join(f"{key} {format_number(metrics[key])}" for key in _TERMS)
 
 
 class _Silence:

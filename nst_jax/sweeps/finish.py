@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from nst_jax.runs.folder import how_to_go_on
+from nst_jax.runs.folder import resume_command
 from nst_jax.sweeps.figures.contact_sheet import draw_sheet
 from nst_jax.sweeps.figures.page import write_sweep_report
 from nst_jax.sweeps.figures.pareto import draw_pareto
@@ -30,7 +30,7 @@ def summarize(sweep: SweepFolder) -> str:
     counts = Counter(row["status"] for row in rows)
     states = ", ".join(f"{count} {status}" for status, count in counts.items())
     where = os.path.relpath(sweep.path) if sweep.path.absolute().is_relative_to(Path.cwd()) else sweep.path
-    on = "" if counts.keys() == {"done"} else f"; to go on: {how_to_go_on(Path(where))}"
+    on = "" if counts.keys() == {"done"} else f"; to go on: {resume_command(Path(where))}"
     return f"{where}: {states}; see report.html, contact_sheet.png and table.csv{on}"
 
 
@@ -39,24 +39,24 @@ class MembersFailed(Exception):
 
 
 @contextmanager
-def in_any_case(sweep: SweepFolder) -> Iterator[None]:
+def always_summarize(sweep: SweepFolder) -> Iterator[None]:
     """While the members of a sweep run: if that ends before its time, what there is is summed up all the same."""
     try:
         yield
     except BaseException:
-        sum_up(sweep)
+        print_summary_of_sweep(sweep)
         raise
 
 
 def conclude(sweep: SweepFolder) -> None:
     """Scores and sums up a sweep that has ended. Raises MembersFailed if some of its members have no picture."""
     score_members(sweep)
-    sum_up(sweep)
+    print_summary_of_sweep(sweep)
     if any(member["status"] == "failed" for member in sweep.read()["members"]):
         raise MembersFailed
 
 
-def sum_up(sweep: SweepFolder) -> None:
+def print_summary_of_sweep(sweep: SweepFolder) -> None:
     """Writes the table and the figures of what there is, and says where they are."""
     sweep.close()
     print(summarize(sweep), flush=True)

@@ -22,7 +22,7 @@ from nst_jax.errors import InputError
 from nst_jax.runs.folder import RunFolder
 from nst_jax.runs.strict_json import strict_json
 from nst_jax.sweeps.grid import Grid
-from nst_jax.system.atomic_write import disk_errors, replace_file
+from nst_jax.system.atomic_write import atomic_write, os_errors_as_input
 
 FORMAT = 1
 # What may have become of a member. It waits until it says something else.
@@ -97,7 +97,7 @@ class SweepFolder:
         return FileLock(self.path / ".sweep.lock")
 
     def _write(self, record: dict[str, Any]) -> None:
-        replace_file(self.record, (strict_json(record) + "\n").encode())  # its keys in their order: the last are the columns
+        atomic_write(self.record, (strict_json(record) + "\n").encode())  # its keys in their order: the last are the columns
 
 
 def is_sweep(path: Path) -> bool:
@@ -117,7 +117,7 @@ def create_sweep(path: Path, score: str = "", search: Mapping[str, Any] | None =
         InputError: there is a sweep already, or the folder cannot be written.
     """
     folder = SweepFolder(path)
-    with disk_errors(path):
+    with os_errors_as_input(path):
         path.mkdir(parents=True, exist_ok=True)
         try:
             folder.record.touch(exist_ok=False)

@@ -14,10 +14,10 @@ from omegaconf import open_dict
 from nst_jax.config.compose import as_config, to_yaml
 from nst_jax.config.schema import Config
 from nst_jax.errors import InputError
-from nst_jax.job import Outcome
+from nst_jax.job import Result
 from nst_jax.runner.prepare import PREVIOUS
 from nst_jax.runner.resume import resume
-from nst_jax.runner.run import run, tell
+from nst_jax.runner.run import print_summary, run
 from nst_jax.runs.folder import RunFolder
 from nst_jax.sweeps.folder import SweepFolder
 from nst_jax.system.compilation_cache import use_compilation_cache
@@ -65,14 +65,14 @@ def warm_started(config: Config, sweep: SweepFolder, number: int) -> Config:
     return replace(config, init=str(sweep.member(number - 1).result) if number else Config.init)
 
 
-def perform_member(composed: Any) -> None:
+def run_member(composed: Any) -> None:
     """Runs the member that Hydra is at, wherever its launcher has brought it. A failure is noted, not raised."""
     hydra = HydraConfig.get()
     config = in_folder(as_config(composed), hydra.runtime.output_dir)
-    perform(SweepFolder(Path(hydra.sweep.dir)), int(hydra.job.num), config)
+    run_numbered(SweepFolder(Path(hydra.sweep.dir)), int(hydra.job.num), config)
 
 
-def perform(sweep: SweepFolder, number: int, config: Config) -> None:
+def run_numbered(sweep: SweepFolder, number: int, config: Config) -> None:
     """Runs a member, or goes on with it where a process that was killed has left it. A failure is noted, not raised."""
     use_compilation_cache()
     try:
@@ -92,11 +92,11 @@ def _was_begun(folder: RunFolder, config: Config) -> bool:
     return (folder.path / "config.yaml").exists() and folder.read_config() == to_yaml(config)
 
 
-def ended(sweep: SweepFolder, number: int, config: Config, folder: RunFolder, outcome: Outcome | None) -> None:
+def ended(sweep: SweepFolder, number: int, config: Config, folder: RunFolder, outcome: Result | None) -> None:
     """Notes that a member has its picture, and says so if it has it only now."""
     sweep.note(number, "interrupted" if outcome and outcome.stopped else "done")
     if outcome:
-        tell(folder, outcome, config.run.quiet)
+        print_summary(folder, outcome, config.run.quiet)
 
 
 def failed(sweep: SweepFolder, number: int, error: Exception) -> None:

@@ -12,8 +12,8 @@ from nst_jax.config.schema import Config
 from nst_jax.runner.prepare import specify
 from nst_jax.runner.resume import resume
 from nst_jax.runner.run import run
-from nst_jax.runs.manifest import where_it_began
-from nst_jax.sweeps.finish import conclude, in_any_case
+from nst_jax.runs.manifest import in_start_directory
+from nst_jax.sweeps.finish import always_summarize, conclude
 from nst_jax.sweeps.folder import SweepFolder
 from nst_jax.sweeps.grid import Grid
 from nst_jax.sweeps.member import Member, ended, failed, in_folder, warm_started
@@ -30,7 +30,7 @@ def resume_sweep(path: Path) -> None:
     """
     sweep = Resumed(SweepFolder(path.absolute()))
     record = sweep.folder.read()
-    with where_it_began(record), in_any_case(sweep.folder):
+    with in_start_directory(record), always_summarize(sweep.folder):
         sweep.launch([member["overrides"] for member in record["members"]])
         if record.get("search"):
             search_on(sweep)

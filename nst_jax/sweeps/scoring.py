@@ -6,7 +6,7 @@ import numpy as np
 
 from nst_jax.config.compose import from_yaml
 from nst_jax.config.schema import Config
-from nst_jax.errors import InputError, one_of
+from nst_jax.errors import InputError, check_one_of
 from nst_jax.evaluate import scores
 from nst_jax.images.files import fit_long_side, read_image, resize
 from nst_jax.job import Pixels
@@ -77,7 +77,7 @@ def _scored(folder: RunFolder, score: str) -> dict[str, float]:
 
 def _total(found: Mapping[str, float], score: str) -> float:
     known = tuple(found)
-    return sum(factor * found[one_of("hydra.sweeper.score", name, known)] for name, factor in factors_of(score).items())
+    return sum(factor * found[check_one_of("hydra.sweeper.score", name, known)] for name, factor in factors_of(score).items())
 
 
 def _pictures(config: Config) -> tuple[Pixels, Pixels]:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from hydra.core.override_parser.types import IntervalSweep, Override
 
 from nst_jax.errors import InputError
-from nst_jax.runs.progress import short
-from nst_jax.sweeps.finish import conclude, in_any_case
+from nst_jax.runs.progress import format_number
+from nst_jax.sweeps.finish import always_summarize, conclude
 from nst_jax.sweeps.folder import SweepFolder, create_sweep
 from nst_jax.sweeps.grid import Grid, value_of
 from nst_jax.sweeps.member import Member
@@ -66,7 +66,7 @@ def search(sweep: Performs, settings: Sequence[Override], trials: int, at_once: 
     first = sweep.check(_propose(asked, []))
     check_score(first[0].config, score)
     create_sweep(sweep.folder.path, score, asked)
-    with in_any_case(sweep.folder):
+    with always_summarize(sweep.folder):
         search_on(sweep)
     conclude(sweep.folder)
 
@@ -139,7 +139,7 @@ def _say_best(made: "Sequence[FrozenTrial]") -> None:
     if scored:
         least, number, params = min(scored, key=operator.itemgetter(0))
         settings = " ".join(f"{key}={value}" for key, value in params.items())
-        print(f"best: member {number} with a score of {short(least)}: {settings}")
+        print(f"best: member {number} with a score of {format_number(least)}: {settings}")
 
 
 def _optuna() -> Any:

@@ -12,7 +12,7 @@ from hydra.types import HydraContext
 
 from nst_jax.errors import InputError
 from nst_jax.runner.prepare import PREVIOUS, specify
-from nst_jax.sweeps.finish import conclude, in_any_case
+from nst_jax.sweeps.finish import always_summarize, conclude
 from nst_jax.sweeps.folder import SweepFolder, create_sweep
 from nst_jax.sweeps.grid import Grid, product
 from nst_jax.sweeps.member import Member, compose_member
@@ -113,7 +113,7 @@ def sweep_grids(sweep: Sweep, grids: Sequence[Grid], score: str) -> None:
     create_sweep(sweep.folder.path, score)
     for grid, part in zip(grids, members, strict=True):
         sweep.folder.add(grid, [member.folder for member in part])
-    with in_any_case(sweep.folder):
+    with always_summarize(sweep.folder):
         sweep.launch([overrides for grid in grids for overrides in grid.members])
     conclude(sweep.folder)
 

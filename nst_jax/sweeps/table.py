@@ -11,7 +11,7 @@ from nst_jax.errors import InputError
 from nst_jax.runs.folder import RunFolder
 from nst_jax.sweeps.folder import SweepFolder
 from nst_jax.sweeps.grid import value_of
-from nst_jax.system.atomic_write import replace_file
+from nst_jax.system.atomic_write import atomic_write
 
 TERMS = ("loss", "content", "style", "tv")
 # What decides how content and style are measured, whatever they weigh.
@@ -52,7 +52,7 @@ def write_table(sweep: SweepFolder, rows: list[dict[str, Any]]) -> None:
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    replace_file(sweep.path / "table.csv", text.getvalue().encode())
+    atomic_write(sweep.path / "table.csv", text.getvalue().encode())
 
 
 def _results(folder: RunFolder, status: str) -> dict[str, Any]:

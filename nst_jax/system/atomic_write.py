@@ -10,7 +10,7 @@ from nst_jax.errors import InputError
 
 
 @contextmanager
-def disk_errors(path: Path) -> Iterator[None]:
+def os_errors_as_input(path: Path) -> Iterator[None]:
     """Turns what the operating system refuses while `path` is written (disk full, no permission) into an InputError."""
     try:
         yield
@@ -23,14 +23,14 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
+def atomic_open(path: Path) -> Iterator[BinaryIO]:
     """A file to write into, which is put under `path` in one step at the end: until then it has a name of its own beside it.
 
     Raises:
         InputError: the disk refuses; nothing is left behind then or after any other error, and an older file at `path` is kept.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with disk_errors(path):
+    with os_errors_as_input(path):
         try:
             with temporary.open("wb") as stream:
                 yield stream
@@ -40,11 +40,11 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             raise
 
 
-def replace_file(path: Path, data: bytes) -> None:
+def atomic_write(path: Path, data: bytes) -> None:
     """Put `data` under `path` in one step: a temporary name in the same folder, then a rename.
 
     Raises:
         InputError: the disk refuses; nothing is left behind, and an older file at `path` is kept.
     """
-    with replacing(path) as stream:
+    with atomic_open(path) as stream:
         stream.write(data)

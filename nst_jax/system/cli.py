@@ -20,12 +20,12 @@ class Parser(argparse.ArgumentParser):
 
 
 def end_at_interrupt() -> None:
-    """Until `exit_code` is called, Ctrl-C ends the program at once, without a traceback: for imports that take seconds."""
+    """Until `run_cli` is called, Ctrl-C ends the program at once, without a traceback: for imports that take seconds."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def exit_code(act: Callable[[], int]) -> int:
+def run_cli(act: Callable[[], int]) -> int:
     """What `act` gives; `BAD_INPUT` if it raises an InputError, whose line is printed; `INTERRUPTED` after Ctrl-C."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -12,17 +12,17 @@ from pathlib import Path
 _POLICY = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 
-def use_large_pages() -> None:
+def use_hugepages() -> None:
     """Starts the running program again with glibc asking for large pages, where that would change anything.
 
     To be called before the imports that take time. A GLIBC_TUNABLES of the user's is left alone.
     """
-    if "GLIBC_TUNABLES" not in os.environ and large_pages_on_request():
+    if "GLIBC_TUNABLES" not in os.environ and hugepages_on_request():
         os.environ["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=1"
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
-def large_pages_on_request(policy: Path = _POLICY) -> bool:
+def hugepages_on_request(policy: Path = _POLICY) -> bool:
     """Whether the system gives large pages to those who ask, and only to them."""
     try:
         return "[madvise]" in policy.read_text()

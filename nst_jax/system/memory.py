@@ -6,10 +6,10 @@ from pathlib import Path
 
 import jax
 
-from nst_jax.distributed import agreed
+from nst_jax.distributed import broadcast_int
 
 
-def give_back() -> None:
+def trim_heap() -> None:
     """Gives back to the system what glibc keeps of freed memory: after compiling, 50 to 150 MB."""
     if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):
         trim(0)
@@ -22,7 +22,7 @@ def available_bytes(devices: int = 1) -> int | None:
     told what the first one has, so that they choose alike.
     """
     free = _free_bytes()
-    if (megabytes := agreed(-1 if free is None else free >> 20)) < 0:
+    if (megabytes := broadcast_int(-1 if free is None else free >> 20)) < 0:
         return None
     shared = jax.default_backend() == "cpu"
     return (megabytes << 20) // (max(1, devices // jax.process_count()) if shared else 1)

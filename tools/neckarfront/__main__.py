@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
-from nst_jax.system.atomic_write import replace_file
+from nst_jax.system.atomic_write import atomic_write
 from tools.neckarfront.scene import draw, encode
 
 if __name__ == "__main__":
-    replace_file(Path(sys.argv[1]), encode(draw()))
+    atomic_write(Path(sys.argv[1]), encode(draw()))

@@ -20,7 +20,7 @@ Run = Callable[[Params, Array], Features]
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def recomputed(run: Run, params: Params, x: Float[Array, "n h w c"]) -> Features:
+def remat(run: Run, params: Params, x: Float[Array, "n h w c"]) -> Features:
     """`run(params, x)`, of which nothing but `x` is kept for the gradient; differentiable in `x` only.
 
     Args:
@@ -31,7 +31,7 @@ def recomputed(run: Run, params: Params, x: Float[Array, "n h w c"]) -> Features
     Example:
         >>> import jax.numpy as jnp
         >>> square = lambda params, x: {"relu1": params["a"] * x**2}
-        >>> float(jax.grad(lambda x: recomputed(square, {"a": 3.0}, x)["relu1"].sum())(jnp.ones((1, 1, 1, 1))).sum())
+        >>> float(jax.grad(lambda x: remat(square, {"a": 3.0}, x)["relu1"].sum())(jnp.ones((1, 1, 1, 1))).sum())
         6.0
     """
     return run(params, x)
@@ -48,4 +48,4 @@ def _backward(run: Run, saved: tuple[Params, Array], gradients: Features) -> tup
     return None, pull(gradients)[0]
 
 
-recomputed.defvjp(_forward, _backward)
+remat.defvjp(_forward, _backward)

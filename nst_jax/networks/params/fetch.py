@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from nst_jax.errors import InputError, one_of
+from nst_jax.errors import InputError, check_one_of
 from nst_jax.networks.params.convert.dispatch import convert_file
 from nst_jax.networks.params.layout import library
 from nst_jax.networks.params.store import Entry, cache_folder, find, read_verified
@@ -96,7 +96,7 @@ def fetch(name: str, say: Callable[[str], None] = lambda line: None) -> Entry:
     Raises:
         InputError: the name is unknown, the format's reader is not installed, or no address gave the right file.
     """
-    known = KNOWN[one_of("file to fetch", name, list(KNOWN))]
+    known = KNOWN[check_one_of("file to fetch", name, list(KNOWN))]
     with contextlib.suppress(InputError):  # absent or damaged: get it
         entry, path = find(name)
         read_verified(entry, path)

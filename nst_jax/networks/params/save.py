@@ -10,7 +10,7 @@ import safetensors.numpy
 from nst_jax.errors import InputError
 from nst_jax.networks.params.layout import StoredParams
 from nst_jax.networks.params.store import ALIASES, Entry, bundled, cache_folder
-from nst_jax.system.atomic_write import replace_file
+from nst_jax.system.atomic_write import atomic_write
 
 
 def encode(params: StoredParams, kernel_dtype: type[np.floating]) -> bytes:
@@ -62,6 +62,6 @@ def save_cached(name: str, params: StoredParams, description: Entry) -> Entry:
         **description,
     }
     cache_folder().mkdir(parents=True, exist_ok=True)
-    replace_file(cache_folder() / entry["file"], data)
-    replace_file(cache_folder() / f"{name}.json", (json.dumps(entry, indent=2) + "\n").encode())
+    atomic_write(cache_folder() / entry["file"], data)
+    atomic_write(cache_folder() / f"{name}.json", (json.dumps(entry, indent=2) + "\n").encode())
     return entry

@@ -13,10 +13,10 @@ from jaxtyping import Float
 
 from nst_jax.errors import InputError
 from nst_jax.images.files import fit_long_side, read_image, resize
-from nst_jax.runs.progress import short
+from nst_jax.runs.progress import format_number
 from nst_jax.sweeps.folder import SweepFolder
 from nst_jax.sweeps.grid import short_names, shown, value_of
-from nst_jax.system.atomic_write import replace_file
+from nst_jax.system.atomic_write import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -61,7 +61,7 @@ def layout(grid: Mapping[str, Any], members: Sequence[Mapping[str, Any]], rows: 
     """
     keys, numbers, names = grid["keys"], grid["members"], short_names(list(grid["keys"]))
     shown_value = "score" if any(row.get("score") is not None for row in rows) else "loss"
-    captions = {number: f"{number}: {shown_value} {short(rows[number].get(shown_value))}" for number in numbers}
+    captions = {number: f"{number}: {shown_value} {format_number(rows[number].get(shown_value))}" for number in numbers}
     if len(keys) > 1 and math.prod(map(len, keys.values())) == len(numbers):
         *outer, last = keys
         lines = product(*(keys[key] for key in outer))
@@ -96,7 +96,7 @@ def draw_sheet(sweep: SweepFolder, rows: Sequence[Mapping[str, Any]]) -> None:
         top += _height(block, place)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=_DPI)
-    replace_file(sweep.path / "contact_sheet.png", buffer.getvalue())
+    atomic_write(sweep.path / "contact_sheet.png", buffer.getvalue())
 
 
 def _picture(sweep: SweepFolder, folder: str) -> Pixels | None:

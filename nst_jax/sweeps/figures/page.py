@@ -11,13 +11,13 @@ from nst_jax.report.charts import pareto_chart
 from nst_jax.report.run_page import picture_of
 from nst_jax.report.templates import fill
 from nst_jax.runs.folder import RunFolder
-from nst_jax.runs.progress import short
+from nst_jax.runs.progress import format_number
 from nst_jax.sweeps.figures.contact_sheet import layout
 from nst_jax.sweeps.figures.pareto import front
 from nst_jax.sweeps.folder import SweepFolder
 from nst_jax.sweeps.grid import short_names, shown
 from nst_jax.sweeps.table import measure_of, rows_of
-from nst_jax.system.atomic_write import replace_file
+from nst_jax.system.atomic_write import atomic_write
 
 _SIDE = 240  # of a picture on the page, at most
 
@@ -29,7 +29,7 @@ def write_sweep_report(path: Path) -> Path:
         InputError: this is no sweep folder, or the disk refuses.
     """
     page = path / "report.html"
-    replace_file(page, render_sweep(SweepFolder(path)).encode())
+    atomic_write(page, render_sweep(SweepFolder(path)).encode())
     return page
 
 
@@ -62,7 +62,9 @@ def _member(sweep: SweepFolder, row: Mapping[str, Any], keys: Sequence[str]) -> 
     """A member as the page shows it: picture, link, settings, and what there is to say of it."""
     names = short_names(keys)
     numbers = {name: row.get(name) for name in ("score", "loss", "content_loss", "style_loss", "steps", "seconds")}
-    details = [f"{name.replace('_', ' ')} {short(float(value))}" for name, value in numbers.items() if value is not None]
+    details = [
+        f"{name.replace('_', ' ')} {format_number(float(value))}" for name, value in numbers.items() if value is not None
+    ]
     settings = [f"{names[key]} {shown(row[key])}" for key in keys if row[key] is not None]
     return {
         "number": row["member"],
@@ -102,7 +104,7 @@ def _points(
 def _cell(value: Any) -> tuple[str, Any, bool]:
     """What a place of the table shows, what it is sorted by, and whether that is a number."""
     if isinstance(value, int | float):
-        return short(float(value)), value, True
+        return format_number(float(value)), value, True
     try:
         return shown(value), float(value), True
     except (TypeError, ValueError):

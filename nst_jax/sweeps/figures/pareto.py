@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from nst_jax.sweeps.folder import SweepFolder
 from nst_jax.sweeps.grid import short_names, shown
-from nst_jax.system.atomic_write import replace_file
+from nst_jax.system.atomic_write import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -73,7 +73,7 @@ def draw_pareto(sweep: SweepFolder, rows: Sequence[Row], measures: Sequence[str 
         axes.text(1.02, 1, "\n".join(lines), transform=axes.transAxes, va="top", fontsize=7.5, parse_math=False)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
-    replace_file(sweep.path / "pareto.png", buffer.getvalue())
+    atomic_write(sweep.path / "pareto.png", buffer.getvalue())
     return True
 
 

@@ -13,12 +13,12 @@ from hydra.core.utils import JobReturn, JobStatus, setup_globals
 from hydra.types import HydraContext
 
 from nst_jax.errors import InputError
-from nst_jax.job import Outcome, Stage, needs, plan, steps_of
-from nst_jax.job.batched import Procedure, step_together
-from nst_jax.job.compile import compile_ahead
+from nst_jax.job import Result, Stage, job_steps, needs, plan
+from nst_jax.job.batched import JobSteps, run_batched
+from nst_jax.job.compile import compile_in_background
 from nst_jax.job.memory_plan import most_jobs
 from nst_jax.runner.prepare import Prepared, prepare
-from nst_jax.runner.run import claimed, keep, recorder_of
+from nst_jax.runner.run import new_run, recorder_of, write_record
 from nst_jax.runs.callback import Recorder, interruptible
 from nst_jax.runs.progress import Progress, progress
 from nst_jax.sweeps.folder import SweepFolder
@@ -27,7 +27,7 @@ from nst_jax.system.compilation_cache import use_compilation_cache
 
 
 @dataclass(frozen=True)
-class Ready:
+class PreparedMember:
     """A member whose pictures are read and brought to their sizes."""
 
     member: Member
@@ -41,7 +41,7 @@ class Ready:
         return self.member.config.network.name, spec.scales, *(needs(network.params, s, spec).key for s in self.stages)
 
 
-def perform_together(sweep: SweepFolder, members: Sequence[Member], most: int | None) -> None:
+def run_members(sweep: SweepFolder, members: Sequence[Member], most: int | None) -> None:
     """Runs members in batches, each of which is one program; every member leaves the record that it leaves alone.
 
     Args:
@@ -49,7 +49,7 @@ def perform_together(sweep: SweepFolder, members: Sequence[Member], most: int | 
         members: any; those that cannot share a program go into different batches.
         most: members in one batch; None is as many as memory holds.
     """
-    groups: dict[Any, list[Ready]] = defaultdict(list)
+    groups: dict[Any, list[PreparedMember]] = defaultdict(list)
     for member in members:
         try:
             ready = get_ready(member)
@@ -63,10 +63,10 @@ def perform_together(sweep: SweepFolder, members: Sequence[Member], most: int | 
             _perform_batch(sweep, group[start : start + size], size)
 
 
-def get_ready(member: Member) -> Ready:
+def get_ready(member: Member) -> PreparedMember:
     """Reads what the member needs. Raises an InputError for anything that a user can mend."""
     prepared = prepare(member.config)
-    return Ready(member, prepared, plan(prepared.inputs, prepared.spec))
+    return PreparedMember(member, prepared, plan(prepared.inputs, prepared.spec))
 
 
 def batch_size(members: int, limits: Sequence[int | None]) -> int:
@@ -83,14 +83,14 @@ def batch_size(members: int, limits: Sequence[int | None]) -> int:
 class _Run(NamedTuple):
     """A member whose folder is claimed, until `held` is left, and whose steps can be made."""
 
-    ready: Ready
+    ready: PreparedMember
     held: ExitStack
     recorder: Recorder
 
-    def procedure(self) -> Procedure:
-        """The member's job: see `nst_jax.job.steps_of`."""
+    def procedure(self) -> JobSteps:
+        """The member's job: see `nst_jax.job.job_steps`."""
         prepared = self.ready.prepared
-        return steps_of(
+        return job_steps(
             *(prepared.network.params, self.ready.stages, prepared.spec),
             init=prepared.inputs.init, observe=self.recorder, chunk_at=self.recorder.snapshot_at,
         )  # fmt: skip
@@ -110,30 +110,30 @@ class _Bar:
         self._bar.say(f"member {self._number}: {text}")
 
 
-def _perform_batch(sweep: SweepFolder, batch: Sequence[Ready], size: int) -> None:
+def _perform_batch(sweep: SweepFolder, batch: Sequence[PreparedMember], size: int) -> None:
     first = batch[0].prepared
     began = time.perf_counter()
     what = [needs(first.network.params, stage, first.spec, size) for stage in batch[0].stages]
     steps = sum(scale.steps for scale in first.spec.scales)
-    with progress(steps, quiet=first.config.run.quiet) as bar, compile_ahead(what) as programs:
+    with progress(steps, quiet=first.config.run.quiet) as bar, compile_in_background(what) as programs:
         bar.say(f"members {', '.join(str(ready.member.number) for ready in batch)} together")
         runs = _claim_all(sweep, batch, bar)
         with interruptible(*(run.recorder for run in runs)):
-            ends = step_together([run.procedure() for run in runs], programs, size)
+            ends = run_batched([run.procedure() for run in runs], programs, size)
         compiling = sum(program.result().seconds for program in programs if program.done() and not program.cancelled())
     spent = {"compile": compiling, "total": time.perf_counter() - began}
     for run, end in zip(runs, ends, strict=True):
         _end(sweep, run, end, spent, len(runs))
-    if any(isinstance(end, Outcome) and end.stopped for end in ends):
+    if any(isinstance(end, Result) and end.stopped for end in ends):
         raise KeyboardInterrupt  # and with it the sweep
 
 
-def _claim_all(sweep: SweepFolder, batch: Sequence[Ready], bar: Progress) -> list[_Run]:
+def _claim_all(sweep: SweepFolder, batch: Sequence[PreparedMember], bar: Progress) -> list[_Run]:
     runs: list[_Run] = []
     for ready in batch:
         held, number = ExitStack(), ready.member.number
         try:
-            folder = held.enter_context(claimed(ready.prepared))
+            folder = held.enter_context(new_run(ready.prepared))
         except InputError as error:
             failed(sweep, number, error)
         else:
@@ -142,7 +142,7 @@ def _claim_all(sweep: SweepFolder, batch: Sequence[Ready], bar: Progress) -> lis
     return runs
 
 
-def _end(sweep: SweepFolder, run: _Run, end: Outcome | Exception, spent: Mapping[str, float], members: int) -> None:
+def _end(sweep: SweepFolder, run: _Run, end: Result | Exception, spent: Mapping[str, float], members: int) -> None:
     """Keeps what a member's run has given; of the seconds that all took together, its share."""
     member, prepared = run.ready.member, run.ready.prepared
     try:
@@ -152,19 +152,19 @@ def _end(sweep: SweepFolder, run: _Run, end: Outcome | Exception, spent: Mapping
             outcome = replace(end, seconds={name: passed / members for name, passed in {**end.seconds, **spent}.items()})
             if members > 1:
                 prepared.begun["notices"].append(f"made together with {members - 1} others: the seconds are its share of all")
-            keep(prepared, run.recorder, outcome)
+            write_record(prepared, run.recorder, outcome)
     except Exception as error:
         failed(sweep, member.number, error)
     else:
         ended(sweep, member.number, member.config, run.recorder.folder, outcome)
 
 
-def launch_together(
+def launch_batched(
     context: HydraContext, master: Any, overrides: Sequence[Sequence[str]], first: int, most: int | None
 ) -> list[JobReturn]:
     """What `hydra/launcher=batched` does: the members in as few programs as possible."""
     setup_globals()
     members = [compose_member(context, master, line, first + i) for i, line in enumerate(overrides)]
     use_compilation_cache()
-    perform_together(SweepFolder(Path(master.hydra.sweep.dir)), members, most)
+    run_members(SweepFolder(Path(master.hydra.sweep.dir)), members, most)
     return [JobReturn(overrides=line, status=JobStatus.COMPLETED) for line in overrides]

@@ -16,10 +16,10 @@ from hydra.core.utils import JobReturn, JobStatus, setup_globals
 from hydra.types import HydraContext
 
 from nst_jax.config.compose import from_yaml, to_yaml
-from nst_jax.errors import InputError, above, at_least
-from nst_jax.runs.manifest import where_it_began
+from nst_jax.errors import InputError, check_ge, check_gt
+from nst_jax.runs.manifest import in_start_directory
 from nst_jax.sweeps.folder import SweepFolder
-from nst_jax.sweeps.member import Member, compose_member, failed, perform
+from nst_jax.sweeps.member import Member, compose_member, failed, run_numbered
 
 # Bytes that a head of our own keeps for what tasks give each other, which is nothing: about the least that Ray takes.
 _STORE = 100 << 20
@@ -34,9 +34,9 @@ class Cluster:
     """
 
     def __init__(self, address: str | None, cpus: float, gpus: float, retries: int) -> None:
-        above("hydra.launcher.cpus", cpus, 0)
-        at_least("hydra.launcher.gpus", gpus, 0)
-        self.retries = at_least("hydra.launcher.retries", retries, 0)
+        check_gt("hydra.launcher.cpus", cpus, 0)
+        check_ge("hydra.launcher.gpus", gpus, 0)
+        self.retries = check_ge("hydra.launcher.retries", retries, 0)
         self._options = {"num_cpus": cpus, "num_gpus": gpus, "max_retries": retries}
         self._address, self.ray = address, _import_ray(alone=address is None)
         if address is not None:  # before anything is written
@@ -65,7 +65,7 @@ class Cluster:
         return task.remote(str(sweep.path), member.number, to_yaml(member.config))
 
 
-def launch_on(
+def launch_on_ray(
     cluster: Cluster, context: HydraContext, master: Any, overrides: Sequence[Sequence[str]], first: int
 ) -> list[JobReturn]:
     """What `hydra/launcher=ray` does: each member as a task of its own."""
@@ -88,8 +88,8 @@ def launch_on(
 def perform_there(path: str, number: int, config: str) -> None:
     """Runs a member of the sweep in the folder `path`, in a process that Ray has begun; its config is YAML."""
     sweep = SweepFolder(Path(path))
-    with where_it_began(sweep.read()):
-        perform(sweep, number, from_yaml(config, f"config of member {number}"))
+    with in_start_directory(sweep.read()):
+        run_numbered(sweep, number, from_yaml(config, f"config of member {number}"))
 
 
 def _follow(cluster: Cluster, sweep: SweepFolder, tasks: dict[Any, Member]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nst_jax.errors import InputError, one_of
+from nst_jax.errors import InputError, check_one_of
 from nst_jax.networks.architectures import ARCHITECTURES, Norm
 from nst_jax.networks.params.convert.caffe import HEADS, read_caffe
 from nst_jax.networks.params.convert.keras import read_keras
@@ -98,7 +98,7 @@ def convert_file(
     Raises:
         InputError: the file cannot be read as that network, or the name is taken by a file that is not in the cache.
     """
-    table = ARCHITECTURES[one_of("network", network, list(ARCHITECTURES))]
+    table = ARCHITECTURES[check_one_of("network", network, list(ARCHITECTURES))]
     if images and any(isinstance(layer, Norm) for layer in table):
         raise InputError(
             f"--normalize must be left out for {network}, whose local normalization depends on the scale; leave it out"

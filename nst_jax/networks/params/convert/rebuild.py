@@ -13,7 +13,7 @@ from nst_jax.networks.params.convert.torch import read_decoder, read_state, read
 from nst_jax.networks.params.layout import StoredParams
 from nst_jax.networks.params.save import encode
 from nst_jax.networks.params.store import bundled
-from nst_jax.system.atomic_write import replace_file
+from nst_jax.system.atomic_write import atomic_write
 
 # Name of a bundled file -> what reads its source, a PyTorch state.
 READERS: dict[str, Callable[[dict[str, np.ndarray], str], StoredParams]] = {
@@ -46,7 +46,7 @@ def rebuild(name: str, source: Path, target: Path) -> None:
     digest = hashlib.sha256(made).hexdigest()
     if digest != entry["sha256"]:
         raise InputError(f"{target.name} must come out with sha256 {entry['sha256']}, got {digest}; nothing was written")
-    replace_file(target, made)
+    atomic_write(target, made)
 
 
 def _member(source: Path, name: str) -> bytes:
