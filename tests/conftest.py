@@ -1,14 +1,27 @@
 """Strict arrays for every test: no silent rank or dtype promotion, seeds explicit, x64 only through `jax.enable_x64`."""
 
+import atexit
+import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable
+
+# One cache of compiled programs for all workers and subprocesses of a test run, empty as it begins. NST_JAX_TEST_CACHE names a
+# folder that is kept, for those who run the same tests again and again.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    kept = os.environ.get("NST_JAX_TEST_CACHE")
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = kept or tempfile.mkdtemp(prefix="nst_jax-tests-")
+    if not kept:
+        atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # XLA comments on each program that it loads
 
 import jax
 import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
-jax.config.update("jax_enable_compilation_cache", False)  # every run of the tests compiles for itself
 
 
 @pytest.fixture

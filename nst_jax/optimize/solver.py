@@ -179,8 +179,8 @@ def lbfgs(spec: SolverSpec) -> Solver:
 
     A step evaluates the image one trial length along the direction. With enough decrease the trial is accepted and the next
     direction made; otherwise (too little decrease, infinite, not a number) the next step tries a shorter length from the same
-    image. After `MAX_REJECTIONS` of these the memory is cleared and the steepest descent followed; if that is refused as often, the
-    search has stalled. The image kept never has a larger loss than the one before.
+    image. After `MAX_REJECTIONS` of these the memory is cleared and the steepest descent followed; if that is refused as often,
+    the search has stalled. The image kept never has a larger loss than the one before.
     """
 
     def fresh(inner: _LbfgsState, gradient: Image, when: Bool[Array, ""]) -> _LbfgsState:
