@@ -19,7 +19,8 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 
-from nst_jax.config.compose import as_config, explain, quote_paths
+from nst_jax.config.quoting import quote_paths
+from nst_jax.config.compose import as_config, explain
 from nst_jax.config.schema import Config
 from nst_jax.distributed import WorkerLost, initialize, is_coordinator, translate_device_errors
 from nst_jax.errors import InputError
@@ -57,7 +58,7 @@ def compose() -> Config | None:
     except InputError:
         raise
     except (HydraException, OmegaConfBaseException, ValueError) as error:
-        raise InputError(explain(error)) from error
+        raise InputError(explain(error, arguments=sys.argv[1:])) from error
     return as_config(alone[0]) if alone else None
 
 

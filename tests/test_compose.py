@@ -1,17 +1,15 @@
 """Composing through Hydra: every config file, every setting of the manual, and messages that help."""
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 import yaml
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from nst_jax.config.compose import as_config, explain, make_config, quote_paths, to_yaml
+from nst_jax.config.quoting import quote_paths
+from nst_jax.config.compose import as_config, explain, load, make_config, to_yaml
 from nst_jax.config.schema import Config
 from nst_jax.config.to_spec import to_spec
 from nst_jax.errors import InputError
@@ -25,21 +23,14 @@ GROUPS = ("content", "style", "network", "loss", "optimizer", "experiment")
 CHOICES = [(group, file.stem) for group in GROUPS for file in sorted((data_folder("configs") / group).glob("*.yaml"))]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def hydra() -> Iterator[None]:
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(data_folder("configs").resolve()), version_base="1.3"):
-        yield
-
-
 def composed(*overrides: str) -> Config:
-    return as_config(compose("config", list(overrides)))
+    return as_config(load(list(overrides)))
 
 
 def message_of(*overrides: str) -> str:
     with pytest.raises(Exception) as caught:  # noqa: PT011 - of Hydra, OmegaConf and ours; `explain` is for all of them
         composed(*overrides)
-    message = explain(caught.value)
+    message = explain(caught.value, arguments=overrides)
     assert "\n" not in message
     return message
 
