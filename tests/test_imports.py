@@ -18,6 +18,7 @@ MODULES = {
 INTERFACES = ("nst_jax", "nst_jax.networks")
 RINGS = [
     [
+        "nst_jax.__main__",
         "nst_jax.run",
         "nst_jax.replay",
         "nst_jax.watch",
