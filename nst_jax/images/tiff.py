@@ -129,7 +129,7 @@ def _values(page: tifffile.TiffPage, data: bytes) -> Shaped[np.ndarray, "..."]:
     except (KeyError, ValueError, ImportError) as error:
         if "imagecodecs" not in str(error) and not isinstance(error, ImportError):
             raise
-        form = f"{page.compression.name} compression of {page.dtype}"
+        form = f"{getattr(page.compression, 'name', page.compression)} compression of {page.dtype}"
         raise InputError(
             f'must be a TIFF that can be unpacked, got {form}; pip install imagecodecs (or "nst_jax[formats]"), '
             "or save it without compression"
