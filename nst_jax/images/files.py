@@ -20,6 +20,7 @@ from nst_jax.images.decode import decode
 from nst_jax.images.strips import strips
 from nst_jax.system.atomic_write import atomic_open
 
+PillowImage = Image.Image
 MIN_SIDE = 16  # the network halves the sides four times
 _DESCRIPTION = 0x010E  # ImageDescription: the text tag that TIFF and EXIF share
 
@@ -158,7 +159,8 @@ def _srgb_profile() -> bytes:
     return bytes(profile)
 
 
-def _in_8_bits(pixels: Float[np.ndarray, "h w 3"]) -> Image.Image:
+def to_pillow(pixels: Float[np.ndarray, "h w 3"]) -> Image.Image:
+    """Rounds to 8 bits per channel; values outside [0, 1] are clipped."""
     height, width, _ = pixels.shape
     image = Image.new("RGB", (width, height))
     for rows in strips(height, width):
@@ -171,18 +173,18 @@ def _encode_png(stream: BinaryIO, pixels: Float[np.ndarray, "h w 3"], text: dict
     entries = PngImagePlugin.PngInfo()
     for key, value in text.items():
         entries.add_itxt(key, value)
-    _in_8_bits(pixels).save(stream, format="PNG", icc_profile=_srgb_profile(), pnginfo=entries)
+    to_pillow(pixels).save(stream, format="PNG", icc_profile=_srgb_profile(), pnginfo=entries)
 
 
 def _encode_jpeg(stream: BinaryIO, pixels: Float[np.ndarray, "h w 3"], text: dict[str, str]) -> None:
     out = io.BytesIO()  # into a file on disk Pillow would write by itself, and overlook a disk that takes only a part
     form = {"format": "JPEG", "quality": 95, "subsampling": 0}
-    _in_8_bits(pixels).save(out, icc_profile=_srgb_profile(), exif=_exif(text), **form)
+    to_pillow(pixels).save(out, icc_profile=_srgb_profile(), exif=_exif(text), **form)
     stream.write(out.getbuffer())
 
 
 def _encode_webp(stream: BinaryIO, pixels: Float[np.ndarray, "h w 3"], text: dict[str, str]) -> None:
-    _in_8_bits(pixels).save(stream, format="WEBP", quality=95, icc_profile=_srgb_profile(), exif=_exif(text))
+    to_pillow(pixels).save(stream, format="WEBP", quality=95, icc_profile=_srgb_profile(), exif=_exif(text))
 
 
 def _to_16_bits(pixels: Float[np.ndarray, "r w 3"]) -> UInt16[np.ndarray, "r w 3"]:
