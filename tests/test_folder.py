@@ -208,22 +208,17 @@ def test_reading_what_is_not_there_names_the_folder(tmp_path: Path, read):
         read(RunFolder(tmp_path))
 
 
-# What a damaged or hostile record holds, and the field that the message names.
+# Fields of other types, and texts that are no manifest; with the word that the message must hold.
+FIELDS: dict[str, Any] = {
+    "inputs": {"content": 1}, "versions": 5, "seconds": {"total": "x"}, "device": "cpu", "git": [], "params": 1, "notices": "x",
+    "command": 1, "started": 5, "peak_memory_bytes": {"host": -1}, "directory": {}, "error": 7, "status": "odd",
+}  # fmt: skip
 DAMAGE = [
-    (b"\x00\xff", "JSON"),
-    (b"[" * 100_000, "JSON"),
-    (b'{"format": 2, "error": "\\ud800"}', "JSON"),
-    (b'{"format": true}', "format"),
-    (b'{"format": 2}', "status"),
-    *[
-        (b'{"format": 2, "status": "failed", %s}' % field, field.decode().partition('"')[2].partition('"')[0])
-        for field in (
-            b'"inputs": []', b'"inputs": {"content": 1}', b'"versions": 5', b'"seconds": {"total": "x"}',
-            b'"seconds": {"a": 1e999}', b'"device": "cpu"', b'"git": []', b'"params": 1', b'"notices": "x"', b'"command": 1', b'"started": 5',
-            b'"peak_memory_bytes": {"host": -1}', b'"directory": {}', b'"error": 7',
-        )
-    ],
-]  # fmt: skip
+    *((b"\x00\xff", "JSON"), (b"[" * 100_000, "JSON"), (b"[]", "object"), (b'{"format": true}', "format")),
+    *((b'{"format": 2}', "status"), (b'{"format": 2, "status": "failed", "seconds": {"a": 1e999}}', "seconds")),
+    (b'{"format": 2, "status": "failed", "error": "\\ud800"}', "JSON"),
+    *((json.dumps({"format": 2, "status": "failed", key: value}).encode(), key) for key, value in FIELDS.items()),
+]
 
 
 @pytest.mark.parametrize(("text", "key"), DAMAGE)
