@@ -1,6 +1,8 @@
 """Composing through Hydra: every config file, every setting of the manual, and messages that help."""
 
+import os
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,8 +10,8 @@ import pytest
 import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from nst_jax.config.quoting import quote_paths
 from nst_jax.config.compose import as_config, explain, load, make_config, to_yaml
+from nst_jax.config.quoting import quote_paths
 from nst_jax.config.schema import Config
 from nst_jax.config.to_spec import to_spec
 from nst_jax.errors import InputError
@@ -30,7 +32,7 @@ def composed(*overrides: str) -> Config:
 def message_of(*overrides: str) -> str:
     with pytest.raises(Exception) as caught:  # noqa: PT011 - of Hydra, OmegaConf and ours; `explain` is for all of them
         composed(*overrides)
-    message = explain(caught.value, arguments=overrides)
+    message = str(caught.value) if isinstance(caught.value, InputError) else explain(caught.value, arguments=overrides)
     assert "\n" not in message
     return message
 
@@ -75,7 +77,7 @@ def test_every_named_picture_has_a_config_and_the_other_way_round():
     assert named.keys() == NAMED.keys()
     for name, group in named.items():
         config = composed(f"{group}={name}")
-        assert getattr(config, group).name == name
+        assert getattr(config, group).name == os.path.expanduser(name)
 
 
 def test_every_network_has_a_config():
@@ -114,7 +116,15 @@ def test_the_manual_shows_every_setting_with_its_default():
                 for key in keys]  # fmt: skip
     settings += [key for key, value in yaml.safe_load(to_yaml(Config())).items() if not isinstance(value, dict)]
     missing = {key for key in settings if key not in {word.partition("=")[0] for word in shown}}
-    by_group = {"content.name", "content.path", "style.name", "style.path", "network.name", "optimizer.name"}
+    by_group = {
+        "optimizer.options",
+        "content.name",
+        "content.path",
+        "style.name",
+        "style.path",
+        "network.name",
+        "optimizer.name",
+    }
     assert missing - by_group == set()
 
 
@@ -131,7 +141,7 @@ def test_the_manual_shows_every_setting_with_its_default():
         ("style_weight=3", "key must be one that the config has, got 'style_weight'; did you mean loss.style_weight?"),
         ("zzz=3", "key must be one that the config has, got 'zzz'; --cfg job shows them all"),
         ("seed=one", "seed must be a whole number, got 'one'"),
-        ("size=1.5", "size must be a whole number, got '1.5'"),
+        ("size=1.5", "size must be a whole number, got 1.5"),
         ("loss.style_weight=much", "loss.style_weight must be a number, got 'much'"),
         ("run.quiet=perhaps", "run.quiet must be true or false, got 'perhaps'"),
         ("loss.style_layers=relu1_1", "loss.style_layers must be a list such as [relu1_1,relu2_1], got 'relu1_1'"),
@@ -167,7 +177,7 @@ def test_whatever_else_is_wrong_is_told_on_one_line(override: str):
         ({"seed": "one"}, "seed must be a whole number, got 'one'"),
         ({"seed": None}, "seed must be a whole number, got None"),
         ({"loss": {"style_layers": 3}}, "loss.style_layers must be a list such as [relu1_1,relu2_1], got 3"),
-        ({"content": "me"}, "content must be set by its parts content.name, content.path; got 'me'"),
+        ({"mask": "me"}, "mask must be set by its parts mask.regions, mask.weights, mask.styles; got 'me'"),
     ],
 )  # fmt: skip
 def test_options_from_python_are_held_to_the_same(options: dict[str, Any], message: str):
@@ -190,7 +200,7 @@ def test_any_file_name_arrives_as_it_is(name: str):
     for key in ("content.path", "style.path", "init", "run.dir"):
         config = composed(*quote_paths([f"{key}={name}"]))
         section, _, field = key.rpartition(".")
-        assert getattr(getattr(config, section) if section else config, field) == name
+        assert getattr(getattr(config, section) if section else config, field) == os.path.expanduser(name)
 
 
 def test_what_is_no_path_or_has_quotes_is_left_alone():
@@ -198,8 +208,37 @@ def test_what_is_no_path_or_has_quotes_is_left_alone():
     assert quote_paths(arguments) == arguments
 
 
-def test_the_members_of_a_sweep_are_quoted_one_by_one():
-    assert quote_paths(["-m", "style.path=á.jpg,b c.jpg"]) == ["-m", "style.path='á.jpg','b c.jpg'"]
+@pytest.mark.parametrize(
+    ("value", "names"),
+    [
+        ("á.jpg,b c.jpg", ["á.jpg", "b c.jpg"]),
+        ("a.jpg, b.jpg", ["a.jpg", "b.jpg"]),
+        ("choice(a.jpg, it's.jpg)", ["a.jpg", "it's.jpg"]),
+        ("06_frida, retrato.webp,a.jpg", ["06_frida, retrato.webp", "a.jpg"]),  # which exists
+        ("c d.png,'e,f.png'", ["c d.png", "e,f.png"]),
+        ("'e,f.png',c d.png", ["e,f.png", "c d.png"]),
+        ("back\\slash.png,x'\\", ["back\\slash.png", "x'\\"]),
+        ("glob(*.webp)", ["06_frida, retrato.webp", "[1] 'q\".webp"]),
+        ("[1] 'q\".webp", ["[1] 'q\".webp"]),
+    ],
+)
+def test_the_paths_of_a_sweep_arrive_as_they_are(value: str, names: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("06_frida, retrato.webp", "[1] 'q\".webp", "a.txt"):
+        Path(name).touch()
+    _, quoted = quote_paths(["-m", f"content.path={value}"])
+    (override,) = OverridesParser.create().parse_overrides([quoted])
+    found = list(override.sweep_string_iterator()) if override.is_sweep_override() else [quoted.partition("=")[2]]
+    assert [composed(f"content.path={value}").content.path for value in found] == names
+    with pytest.raises(InputError, match=r"content.path.*nothing\*"):
+        quote_paths(["-m", "content.path=glob(nothing*)"])
+
+
+def test_a_list_may_hold_names_with_commas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    Path("a,b.png").touch()
+    assert composed(*quote_paths(["style.path=[a,b.png, s1.png]"])).style.path == ["a,b.png", "s1.png"]
+    assert quote_paths(["-m", "style.path=[a b.png,'c,d'],[e]"])[1] == "style.path=['a b.png','c,d'],['e']"
 
 
 def test_yaml_gives_the_config_back():

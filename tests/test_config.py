@@ -180,7 +180,7 @@ def test_scales_and_steps_that_do_not_fit(options: dict[str, Any], what: str):
 def test_a_scale_too_small_for_the_deepest_layer_is_refused():
     with pytest.raises(InputError, match=r"^size of the smallest scale must be at least \d+, got 16$"):
         spec_of("alexnet", size=16, loss={"content_layers": ["relu5"], "style_layers": ["relu1"]})
-    assert spec_of(size=16).scales == (Scale(16, Config().steps),)
+    assert spec_of(size=16).scales == (Scale(16, 60),)
 
 
 def test_a_start_that_is_no_name_is_a_file():

@@ -12,13 +12,14 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobRuntime
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from nst_jax.config.schema import Config
 from nst_jax.config.validate import nearest, unknown_key, validate
 from nst_jax.errors import InputError
 from nst_jax.system.data_files import data_folder
+from nst_jax.system.records import parse_yaml
 
 
 def register(name: str, schema: type[Any]) -> None:
@@ -36,7 +37,7 @@ _HINTS = {
     "content": "; for your own file, content.path=FILE",
     "style": "; for your own file, style.path=FILE",
     "network": "; for parameters you have converted, network.name=NAME",
-    "hydra/launcher": '; submitit_slurm and submitit_local come with pip install -e ".[cluster]", joblib with ".[sweeps]"',
+    "hydra/launcher": '; submitit_slurm and submitit_local need pip install "nst_jax[cluster]", joblib "nst_jax[sweeps]"',
 }
 
 
@@ -65,7 +66,7 @@ def make_config(options: Mapping[str, Any]) -> Config:
                 value = {part: _plain(value)}
             settings = _merged(settings, value)
     if not chosen:
-        return validate(settings, Config)
+        return validate(_merged(dataclasses.asdict(Config()), settings), Config)
     composed = load(chosen)
     if composed.hydra.mode == RunMode.MULTIRUN:
         raise InputError(f"experiment must be a single run, got {options['experiment']!r}, a sweep; run it on the command line")
@@ -139,24 +140,23 @@ def from_yaml(text: str, source: str) -> Config:
     Raises:
         InputError: it is no config, or one of a version with other keys.
     """
+    values = parse_yaml(text, source)
     try:
-        composed = OmegaConf.create(text)
-    except (OmegaConfBaseException, yaml.YAMLError) as error:
-        raise InputError(f"{source} must be YAML, got {str(error).splitlines()[0]!r}; restore it") from error
-    if not isinstance(composed, DictConfig) or not composed:
-        raise InputError(f"{source} must hold the settings of a run, got {text[:40]!r}; restore it, or begin a new run")
-    try:
-        return as_config(composed)
+        return as_config(values)
     except InputError as error:
         raise InputError(f"{source} must be of this version of nst_jax: {error}") from error
 
 
 def to_yaml(config: Any, *, record: bool = True) -> str:
     """The config as YAML; without its `run` section, which does not bear on the picture, if not `record`."""
+    return yaml.safe_dump(dataclasses.asdict(config) if record else settings_of(config), sort_keys=False, allow_unicode=True)
+
+
+def settings_of(config: Any) -> dict[str, Any]:
+    """The config as a mapping, without its `run` section, which does not bear on the picture."""
     plain = dataclasses.asdict(config)
-    if not record:
-        del plain["run"]
-    return OmegaConf.to_yaml(OmegaConf.create(plain))
+    del plain["run"]
+    return plain
 
 
 def explain(error: Exception, schema: type[Any] = Config, arguments: Sequence[str] = ()) -> str:
@@ -165,7 +165,7 @@ def explain(error: Exception, schema: type[Any] = Config, arguments: Sequence[st
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         return _unknown_choice(error)
     if isinstance(error, OverrideParseException):
-        return f"arguments must be KEY=VALUE, got {error.override!r}; put special characters in quotes: KEY=\"'VALUE'\""
+        return f"arguments must be KEY=VALUE, got {error.override!r}; put special characters in quotes: KEY=\"'a, b'\""
     if isinstance(cause, ConfigKeyError | ConfigAttributeError) and cause.full_key:
         return unknown_key(cause.full_key, schema)
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
