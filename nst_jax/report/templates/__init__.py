@@ -16,7 +16,7 @@ _YAML_KEY = re.compile(r"^(\s*(?:- )?)([\w.]+:)", re.MULTILINE)
 
 
 def fill(template: str, *, chart: dict[str, Any] | None, **values: Any) -> str:
-    """Renders `template` with `values` to a self-contained page; lone surrogates, from names that are not UTF-8, are escaped."""
+    """Renders `template` with `values` to a self-contained page; names that are not UTF-8 are escaped."""
     inside = {"style": _text("style.css"), "script": _text("page.js"), "bokeh": bokeh_script() if chart else ""}
     page = _templates().get_template(template).render(chart=chart, version=metadata.version("nst_jax"), **inside, **values)
     return page.encode("utf-8", "backslashreplace").decode()
