@@ -34,7 +34,7 @@ from nst_jax.runs.strict_json import strict_json
 from nst_jax.system.atomic_write import atomic_write, os_errors_as_input
 
 FORMAT = 2  # raised when an older reader would misread a newer folder, or a newer one an older folder
-METRIC_KEYS = ("step", "scale", "size", "loss", "content", "style", "tv", "seconds")
+METRIC_KEYS = ("step", "scale", "size", "loss", "seconds")  # of every row; the others are the terms of the loss
 _SIGNS_OF_A_RUN = ("config.yaml", "manifest.json", "metrics.jsonl", "result.png")
 
 
@@ -72,7 +72,7 @@ class RunFolder:
         return {int(step): steps[step] for step in sorted(filter(str.isdecimal, steps), key=int)}
 
     def append_metrics(self, rows: Sequence[Mapping[str, Any]]) -> int:
-        """Adds one line for each row to metrics.jsonl: the keys of `METRIC_KEYS` first, then any others.
+        """Adds one line for each row to metrics.jsonl.
 
         Returns:
             The length of the file in bytes, for `cut_metrics`.
@@ -81,8 +81,9 @@ class RunFolder:
             KeyError: if a row lacks one of `METRIC_KEYS`.
             InputError: if the disk refuses.
         """
-        ordered = [{key: row[key] for key in METRIC_KEYS} | dict(row) for row in rows]
-        lines = "".join(strict_json(row) + "\n" for row in ordered)
+        if missing := {key for row in rows for key in METRIC_KEYS if key not in row}:
+            raise KeyError(*missing)
+        lines = "".join(strict_json(row) + "\n" for row in rows)
         file = self.path / "metrics.jsonl"
         with os_errors_as_input(file), file.open("a", encoding="utf-8") as stream:
             stream.write(lines)
@@ -235,6 +236,16 @@ def create_run_folder(path: Path | str, config_yaml: str) -> RunFolder:
         )
     atomic_write(folder.path / "config.yaml", config_yaml.encode())
     return folder
+
+
+def loss_terms(row: Mapping[str, Any]) -> list[str]:
+    """The names of the loss and its terms in a row of metrics.
+
+    Example:
+        >>> loss_terms({"step": 1, "scale": 0, "size": 16, "loss": 3.0, "content": 1.0, "tv": 2.0, "seconds": 0.1})
+        ['loss', 'content', 'tv']
+    """
+    return ["loss", *(key for key in row if key not in METRIC_KEYS)]
 
 
 def _row(line: str) -> dict[str, Any] | None:

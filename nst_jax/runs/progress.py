@@ -8,8 +8,9 @@ from typing import Any, Protocol, runtime_checkable
 
 from tqdm import tqdm
 
+from nst_jax.runs.folder import loss_terms
+
 _BAR = "{desc} |{bar}| {n_fmt}/{total_fmt} ETA {remaining} {rate_noinv_fmt}{postfix}"
-_TERMS = ("loss", "content", "style", "tv")
 _SECONDS_BETWEEN_LINES = 60.0  # enough to see in a log that the run is alive
 
 
@@ -68,7 +69,7 @@ def format_number(value: float | None) -> str:
 
 
 def _terms(metrics: Mapping[str, Any]) -> str:
-    return " ".join(f"{key} {format_number(metrics[key])}" for key in _TERMS)
+    return " ".join(f"{key} {format_number(metrics[key])}" for key in loss_terms(metrics))
 
 
 class _Silence:

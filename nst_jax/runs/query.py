@@ -9,9 +9,7 @@ import yaml
 from nst_jax.errors import InputError
 from nst_jax.images.files import read_image
 from nst_jax.runs.diff import changes, difference
-from nst_jax.runs.folder import METRIC_KEYS, RunFolder
-
-_TERMS = [key for key in METRIC_KEYS if key not in ("step", "scale", "size", "seconds")]
+from nst_jax.runs.folder import RunFolder, loss_terms
 
 
 def find_runs(places: list[Path]) -> list[RunFolder]:
@@ -64,7 +62,8 @@ def compare(one: RunFolder, other: RunFolder) -> dict[str, Any]:
     settings = {key: both for key, both in changes(a["config"], b["config"]).items() if not key.startswith("run.")}
     kept = ("versions", "device", "params", "inputs", "git", "steps", "recoveries")
     facts = [{key: run["manifest"].get(key) for key in kept} | {"status": run["status"]} for run in (a, b)]
-    losses = {term: (a["last"].get(term), b["last"].get(term)) for term in [*_TERMS, "seconds"]}
+    terms = dict.fromkeys([*loss_terms(a["last"]), *loss_terms(b["last"]), "seconds"])
+    losses = {term: (a["last"].get(term), b["last"].get(term)) for term in terms}
     return {"config": settings, "facts": changes(*facts), "last": losses, "pictures": _pictures(one, other)}
 
 
