@@ -73,7 +73,7 @@ def compare(one: RunFolder, other: RunFolder) -> dict[str, Any]:
     settings = {key: both for key, both in changes(a["config"], b["config"]).items() if not key.startswith("run.")}
     kept = ("versions", "device", "params", "inputs", "git", "steps", "recoveries")
     facts = [{key: run["manifest"].get(key) for key in kept} | {"status": run["status"]} for run in (a, b)]
-    terms = loss_terms({**a["last"], **b["last"]})
+    terms = loss_terms(a["last"] | b["last"])
     losses = {term: (a["last"].get(term), b["last"].get(term)) for term in [*terms, "seconds"]}
     return {"config": settings, "facts": changes(*facts), "last": losses, "pictures": _pictures(one, other)}
 
