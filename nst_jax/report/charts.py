@@ -6,25 +6,12 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-<<<<<<< HEAD
 from nst_jax.report.figures import LOSS_AXES, PALETTE, PARETO_AXES, SUM_COLOR, loss_curves, scale_starts
-=======
-from nst_jax.report.plots import drawable
-from nst_jax.runs.folder import loss_terms
->>>>>>> main
 
 if TYPE_CHECKING:
     from bokeh.plotting import figure
 
-<<<<<<< HEAD
 # Text and lines take the colors of the page, light or dark.
-=======
-# Seen on white as on black, and told apart by people who are color blind; terms beyond the known ones take the rest.
-_COLORS = {"loss": "#8a8f98", "content": "#3a8fd6", "style": "#e8702a", "tv": "#1fa187"}
-_OTHER_COLORS = ("#b565c9", "#c9a227", "#d6537b", "#6b7fd7")
-_GROUP_COLORS = (_COLORS["content"], _COLORS["style"], _COLORS["tv"], *_OTHER_COLORS)
-# Texts and lines take the colors of the page, light or dark.
->>>>>>> main
 _STYLE = """:host {
   --bk-background-fill-color: transparent; --bk-border-fill-color: transparent;
   --bk-major-label-text-color: var(--muted); --bk-axis-label-text-color: var(--muted);
@@ -132,13 +119,3 @@ def _embedded(plot: "figure") -> dict[str, Any]:
     from bokeh.embed import json_item
 
     return dict(json_item(plot))
-<<<<<<< HEAD
-=======
-
-
-def _term_colors(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """The terms that have a value that can be drawn, each with its color."""
-    others = iter(_OTHER_COLORS * len(rows[0]))
-    terms = [(term, _COLORS.get(term) or next(others)) for term in loss_terms(rows[0])]
-    return [(term, color) for term, color in terms if any(not math.isnan(drawable(row, term)) for row in rows)]
->>>>>>> main
