@@ -13,7 +13,6 @@ import jax
 import numpy as np
 import pytest
 
-from nst_jax import run
 from nst_jax.errors import InputError
 from nst_jax.images.files import read_image, write_image
 from nst_jax.job import compile as programs
@@ -38,7 +37,7 @@ Main = Callable[..., tuple[int, str, str]]
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
-    for module in (run, member, sweep):
+    for module in (member, sweep):
         monkeypatch.setattr(module, "use_compilation_cache", lambda: None)
     generator = np.random.default_rng(0)
     for name in ("content", "style", "other"):

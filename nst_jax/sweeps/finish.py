@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from nst_jax.errors import MembersFailed
 from nst_jax.runs.folder import resume_command
 from nst_jax.sweeps.figures.contact_sheet import draw_sheet
 from nst_jax.sweeps.figures.page import write_sweep_report
@@ -32,10 +33,6 @@ def summarize(sweep: SweepFolder) -> str:
     where = os.path.relpath(sweep.path) if sweep.path.absolute().is_relative_to(Path.cwd()) else sweep.path
     on = "" if counts.keys() == {"done"} else f"; to go on: {resume_command(Path(where))}"
     return f"{where}: {states}; see report.html, contact_sheet.png and table.csv{on}"
-
-
-class MembersFailed(Exception):
-    """Some members of a sweep have no picture; said already."""
 
 
 @contextmanager
