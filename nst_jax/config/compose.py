@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import os
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -13,6 +14,10 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 from nst_jax.config.schema import Config
 from nst_jax.errors import InputError
 from nst_jax.system.records import parse_yaml
+
+# The sections that name pictures, and those that hold paths of files.
+_ROLES = {"content", "style"}
+_FILES = {"content": ("path",), "style": ("path",), "mask": ("regions", "styles")}
 
 ConfigStore.instance().store(name="schema", node=Config)
 
@@ -82,6 +87,9 @@ def from_yaml(text: str, source: str) -> Config:
         InputError: it is no config, or one of a version with other keys.
     """
     values = parse_yaml(text, source)
+    for role in _ROLES & values.keys():
+        if isinstance(part := values[role], dict) and part.get("path") is not None:
+            part["name"] = role
     try:
         return as_config(OmegaConf.create(values))
     except InputError as error:
@@ -89,15 +97,37 @@ def from_yaml(text: str, source: str) -> Config:
 
 
 def to_yaml(config: Any, *, record: bool = True) -> str:
-    """The config as YAML; without its `run` section, which does not bear on the picture, if not `record`."""
-    return OmegaConf.to_yaml(OmegaConf.create(dataclasses.asdict(config) if record else settings_of(config)))
+    """The config as YAML. If not `record`, without its `run` section and the folders of files, for a shared picture."""
+    plain = _recorded(config) if record else _without_folders(settings_of(config))
+    return OmegaConf.to_yaml(OmegaConf.create(plain))
 
 
 def settings_of(config: Any) -> dict[str, Any]:
     """The config as a mapping, without its `run` section, which does not bear on the picture."""
+    return {key: value for key, value in _recorded(config).items() if key != "run"}
+
+
+def _recorded(config: Any) -> dict[str, Any]:
+    """The config as a mapping. A picture given by its path has no name."""
     plain = dataclasses.asdict(config)
-    del plain["run"]
+    for role in _ROLES & plain.keys():
+        if plain[role]["path"] is not None:
+            plain[role]["name"] = None
     return plain
+
+
+def _without_folders(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings with names of files instead of paths."""
+
+    def shortened(value: Any) -> Any:
+        if isinstance(value, list):
+            return [shortened(item) for item in value]
+        return os.path.basename(value) if isinstance(value, str) else value
+
+    for group, keys in _FILES.items():
+        if isinstance(part := settings.get(group), dict):
+            part |= {key: shortened(part[key]) for key in keys}
+    return settings | ({"init": shortened(settings["init"])} if "init" in settings else {})
 
 
 def explain(error: Exception, schema: type[Any] = Config) -> str:
