@@ -80,11 +80,11 @@ GATES = {
     "rich": ["nst_jax.evaluate.__main__", "nst_jax.runner.plan", "nst_jax.runs.__main__"],
     "safetensors": ["nst_jax.networks"],
     "google": ["nst_jax.networks.params.convert.caffe"],
-    "pickle": ["nst_jax.networks.params.convert.lpips", "nst_jax.networks.params.convert.torch"],
+    "pickle": ["nst_jax.networks.params.convert.pickles"],
     "av": ["nst_jax.images.video"],
     "orbax": ["nst_jax.runs.checkpoint"],
     "filelock": ["nst_jax.runs.lock", "nst_jax.sweeps.folder"],
-    "torch": ["nst_jax.networks.params.convert.torch"],
+    "torch": [],
     "ray": ["nst_jax.sweeps.launchers.ray"],
 }
 
