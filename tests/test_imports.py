@@ -87,11 +87,11 @@ GATES = {
     ],
     "safetensors": ["nst_jax.networks"],
     "google": ["nst_jax.networks.params.convert.caffe"],
-    "pickle": ["nst_jax.networks.params.convert.lpips", "nst_jax.networks.params.convert.torch"],
+    "pickle": ["nst_jax.networks.params.convert.pickles"],
     "av": ["nst_jax.images.video"],
     "orbax": ["nst_jax.runs.checkpoint"],
     "filelock": ["nst_jax.runs.lock", "nst_jax.sweeps.folder"],
-    "torch": ["nst_jax.networks.params.convert.torch"],
+    "torch": [],
     "ray": ["nst_jax.sweeps.launchers.ray"],
 }
 
