@@ -135,7 +135,7 @@ def test_a_notice_is_said_once_and_kept(main, monkeypatch: pytest.MonkeyPatch):
         (["content.path=nowhere.jpg"], "image nowhere.jpg must be a file, got no such file; check the path"),
         (["content.path=."], "image . must be a file, got a folder; check the path"),
         (["init=nothing.png"], "image nothing.png must be a file, got no such file; check the path"),
-        (["run.dir=taken"], "run.dir must be a folder without a run, got taken, which holds result.png"),
+        (["run.dir=taken"], "run.dir must be "),
         (["content.path=narrow.png", "loss.content_layers=[relu4_2]"], "content must be at least "),
         (["network.name=vgg9"], "parameters must be one of "),
         (["-m", "size=24,8"], "size must be at least 16, got 8"),

@@ -97,7 +97,7 @@ def _sort(arguments: Sequence[str]) -> tuple[list[tuple[str, str]], list[str], l
             if not value:
                 raise InputError(f"{name} must come with a value, got none; write {name} VALUE")
             flags.append((_VALUED[name], value))
-        elif not word.startswith("-") and ("=" in word or word.startswith("~")):
+        elif not word.startswith(("-", "=")) and ("=" in word or word.startswith("~")):
             settings.append(word)
         else:
             rest.append(word)
@@ -122,6 +122,8 @@ def _spellings(words: Sequence[str]) -> list[str]:
             name, _, value = word.partition("=")
             value = value or (remaining.pop(0) if remaining and not remaining[0].startswith("-") else "VALUE")
             found.append(_spell(name, value))
+        elif word.startswith("="):
+            found.append(f"KEY{word}")
         elif word in keys(Config) or word in GROUPS:
             found.append(f"{word}=VALUE")
         elif group := next((group for group in GROUPS if word in choices(group)), None):
