@@ -3,7 +3,7 @@
 import dataclasses
 import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -75,11 +75,16 @@ def as_config(composed: Any, schema: type[Any] = Config) -> Any:
     return config
 
 
-def from_yaml(text: str, source: str) -> Config:
-    """The config that `to_yaml` wrote; `source` is what messages call the text.
+def from_yaml(text: str, source: str, schemas: Sequence[type[Any]] = (Config,)) -> Any:
+    """The config that `to_yaml` wrote.
+
+    Args:
+        text: of a record.
+        source: what messages call it.
+        schemas: it must be of one of them.
 
     Raises:
-        InputError: it is no config, or one of a version with other keys.
+        InputError: it is no config, of another kind, or of a version with other keys.
     """
     try:
         composed = OmegaConf.create(text)
@@ -87,15 +92,18 @@ def from_yaml(text: str, source: str) -> Config:
         raise InputError(f"{source} must be YAML, got {str(error).splitlines()[0]!r}; restore it") from error
     if not isinstance(composed, DictConfig) or not composed:
         raise InputError(f"{source} must hold the settings of a run, got {text[:40]!r}; restore it, or begin a new run")
+    kinds, kind = {schema.kind: schema for schema in schemas}, composed.pop("kind", Config.kind)
+    if kind not in kinds:
+        raise InputError(f"{source} must be of the kind {' or '.join(kinds)}, got {str(kind)[:40]!r}")
     try:
-        return as_config(composed)
+        return as_config(composed, kinds[kind])
     except InputError as error:
         raise InputError(f"{source} must be of this version of nst_jax: {error}") from error
 
 
 def to_yaml(config: Any, *, record: bool = True) -> str:
-    """The config as YAML; without its `run` section, which does not bear on the picture, if not `record`."""
-    return OmegaConf.to_yaml(OmegaConf.create(dataclasses.asdict(config) if record else settings_of(config)))
+    """The config and its kind as YAML; without its `run` section, which does not affect the picture, if not `record`."""
+    return OmegaConf.to_yaml({"kind": config.kind} | (dataclasses.asdict(config) if record else settings_of(config)))
 
 
 def settings_of(config: Any) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Configs: what may be set, its default, and its meaning; `nst_jax.config.to_spec.to_spec` checks them."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from nst_jax.config.layer_weights import listed
 from nst_jax.job import JobSpec
@@ -137,6 +137,7 @@ class RunConfig:
 class Config:
     """Everything that can be set. A default stands here or in the spec that it comes from, and nowhere else."""
 
+    kind: ClassVar[str] = "transfer"  # how records name what this is the config of
     content: PictureConfig = field(default_factory=lambda: PictureConfig("tubingen"))
     style: StyleConfig = field(default_factory=StyleConfig)
     mask: MaskConfig = field(default_factory=MaskConfig)

@@ -1,7 +1,7 @@
 """What may be set of an inversion, and its checked description: see `nst_jax.config.schema` for that of a transfer."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from nst_jax.config.schema import PictureConfig, RunConfig
 from nst_jax.errors import InputError, check_ge, check_gt, check_one_of
@@ -40,6 +40,7 @@ class NeuronsConfig:
 class InvertConfig:
     """Everything that can be set of an inversion."""
 
+    kind: ClassVar[str] = "inversion"
     representation: str = "vgg19"
     layer: str | None = None
     content: PictureConfig = field(default_factory=lambda: PictureConfig("tubingen"))
@@ -139,7 +140,5 @@ def check_counts(config: InvertConfig) -> None:
     check_ge("seed", config.seed, 0)
     check_ge("run.log_every", config.run.log_every, 1)
     check_ge("run.snapshot_every", config.run.snapshot_every, 0)
-    if config.run.video:
-        raise InputError("run.video must be false for an inversion, got true; leave it out")
-    if config.run.snapshot_every and config.restarts > 1:
-        raise InputError("run.snapshot_every must be 0 with several restarts, whose pictures have the same names; set one")
+    if config.restarts > 1 and (config.run.snapshot_every or config.run.video):
+        raise InputError(f"restarts must be 1 with run.snapshot_every or run.video, got {config.restarts}; leave one out")
