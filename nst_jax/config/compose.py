@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import yaml
 from hydra.core.config_store import ConfigStore
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException, ValidationError
 
 from nst_jax.config.schema import Config
 from nst_jax.errors import InputError
+from nst_jax.system.records import parse_yaml
 
 ConfigStore.instance().store(name="schema", node=Config)
 
@@ -86,17 +86,12 @@ def from_yaml(text: str, source: str, schemas: Sequence[type[Any]] = (Config,)) 
     Raises:
         InputError: it is no config, of another kind, or of a version with other keys.
     """
-    try:
-        composed = OmegaConf.create(text)
-    except (OmegaConfBaseException, yaml.YAMLError) as error:
-        raise InputError(f"{source} must be YAML, got {str(error).splitlines()[0]!r}; restore it") from error
-    if not isinstance(composed, DictConfig) or not composed:
-        raise InputError(f"{source} must hold the settings of a run, got {text[:40]!r}; restore it, or begin a new run")
-    kinds, kind = {schema.kind: schema for schema in schemas}, composed.pop("kind", Config.kind)
+    values = parse_yaml(text, source)
+    kinds, kind = {schema.kind: schema for schema in schemas}, str(values.pop("kind", Config.kind))
     if kind not in kinds:
-        raise InputError(f"{source} must be of the kind {' or '.join(kinds)}, got {str(kind)[:40]!r}")
+        raise InputError(f"{source} must be of the kind {' or '.join(kinds)}, got {kind[:40]!r}; give the record of such a run")
     try:
-        return as_config(composed, kinds[kind])
+        return as_config(OmegaConf.create(values), kinds[kind])
     except InputError as error:
         raise InputError(f"{source} must be of this version of nst_jax: {error}") from error
 
