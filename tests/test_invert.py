@@ -30,7 +30,7 @@ from nst_jax.report.run_page import write_report
 from nst_jax.runner.resume import resume
 from nst_jax.runner.run import run
 from nst_jax.runs.folder import RunFolder
-from nst_jax.runs.query import brief, full
+from nst_jax.runs.query import describe, summarize
 
 STARRY = PictureConfig("starry")
 
@@ -113,9 +113,9 @@ def test_a_killed_inversion_goes_on_to_the_same_bytes(tmp_path: Path, monkeypatc
 
 def test_an_inversion_is_listed_shown_and_reported(tmp_path: Path):
     folder, _ = run(config(tmp_path))
-    row = brief(folder)
+    row = summarize(folder)
     assert (row["status"], row["step"]) == ("finished", 4)
-    assert full(folder)["config"]["kind"] == "inversion"
+    assert describe(folder)["config"]["kind"] == "inversion"
     assert "python -m nst_jax.replay" in write_report(folder).read_text()
     assert resume(folder.path) == (folder, None)
 
