@@ -18,8 +18,10 @@ from nst_jax.runner.prepare import Prepared
 from nst_jax.runs.diff import changes, describe_changes, difference
 from nst_jax.runs.folder import FORMAT, RunFolder
 from nst_jax.runs.manifest import CONFIG_TEXT, PROVENANCE_TEXT, end_manifest, in_start_directory, provenance
+from nst_jax.runs.schema import Format, Provenance
 from nst_jax.system.cli import Parser, run_cli
 from nst_jax.system.compilation_cache import use_compilation_cache
+from nst_jax.system.records import parse_json
 
 _ABOUT = """\
 Makes the picture again from the settings inside it, with the pictures and network parameters whose hashes are there,
@@ -78,21 +80,17 @@ def replay(picture: Path, **files: str | list[str] | None) -> tuple[bool, str]:
 def _record(picture: Path) -> tuple[str, dict[str, Any]]:
     read_image(picture)  # says what is wrong with a file that is none
     text = read_text(picture)
-    try:
-        settings, facts = text[CONFIG_TEXT], json.loads(text[PROVENANCE_TEXT])
-    except (KeyError, ValueError, RecursionError) as error:
+    if not text.keys() >= {CONFIG_TEXT, PROVENANCE_TEXT}:
         raise InputError(
             f"picture must carry the record of a run, got none in {picture}; give the result.png of a run, not an edited copy"
-        ) from error
-    if not isinstance(facts, dict) or facts.get("format") != FORMAT:
-        raise InputError(
-            f"record of the picture must have the format {FORMAT}, got {str(facts)[:60]!r} in {picture};"
-            " use the version of nst_jax that wrote it"
         )
-    inputs = facts.get("inputs")
-    if type(facts.get("steps")) is not int or facts["steps"] < 1 or not isinstance(inputs, dict) or "params" not in facts:
-        raise InputError(f"record of the picture must name its steps, inputs and params, got {str(facts)[:60]!r} in {picture}")
-    return settings, facts
+    version = parse_json(Format, text[PROVENANCE_TEXT], f"the record in {picture}").get("format")
+    if version != FORMAT:
+        raise InputError(
+            f"record of the picture must have the format {FORMAT}, got {version} in {picture};"
+            f" use the version that wrote it, {text.get('Software', 'unknown')[:40]}"
+        )
+    return text[CONFIG_TEXT], parse_json(Provenance, text[PROVENANCE_TEXT], f"the record in {picture}")
 
 
 def _manifest_beside(picture: Path) -> dict[str, Any] | None:

@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from nst_jax.report.plots import drawable
+from nst_jax.runs.folder import loss_terms
 
 if TYPE_CHECKING:
     from bokeh.plotting import figure
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 _COLORS = {"loss": "#8a8f98", "content": "#3a8fd6", "style": "#e8702a", "tv": "#1fa187"}
 _OTHER_COLORS = ("#b565c9", "#c9a227", "#d6537b", "#6b7fd7")
 _GROUP_COLORS = (_COLORS["content"], _COLORS["style"], _COLORS["tv"], *_OTHER_COLORS)
-_NO_TERMS = ("step", "scale", "size", "seconds")
 # Texts and lines take the colors of the page, light or dark.
 _STYLE = """:host {
   --bk-background-fill-color: transparent; --bk-border-fill-color: transparent;
@@ -132,5 +132,5 @@ def _embedded(plot: "figure") -> dict[str, Any]:
 def _term_colors(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     """The terms that have a value that can be drawn, each with its color."""
     others = iter(_OTHER_COLORS * len(rows[0]))
-    terms = [(term, _COLORS.get(term) or next(others)) for term in rows[0] if term not in _NO_TERMS]
+    terms = [(term, _COLORS.get(term) or next(others)) for term in loss_terms(rows[0])]
     return [(term, color) for term, color in terms if any(not math.isnan(drawable(row, term)) for row in rows)]

@@ -3,17 +3,18 @@
 import io
 import math
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from itertools import cycle, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nst_jax.runs.folder import loss_terms
 from nst_jax.system.atomic_write import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # Colors of Okabe and Ito, which people who are color blind can tell apart; the sum is drawn black and thick.
-_CURVES = {"loss": ("#000000", 2.2), "content": ("#0072B2", 1.4), "style": ("#D55E00", 1.4), "tv": ("#009E73", 1.4)}
+_COLORS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
 
 def plot_losses(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -55,11 +56,11 @@ def drawable(row: Mapping[str, Any], term: str) -> float:
 
 def _draw_curves(axes: "Axes", rows: Sequence[Mapping[str, Any]]) -> None:
     steps = [row["step"] for row in rows]
-    for key, (color, width) in _CURVES.items():
+    for key, color in zip(loss_terms(rows[0]) if rows else (), cycle(_COLORS)):
         values = [drawable(row, key) for row in rows]
         if any(value > 0 for value in values):
             marker = "o" if len(rows) == 1 else None
-            axes.plot(steps, values, color=color, linewidth=width, marker=marker, label=key)
+            axes.plot(steps, values, color=color, linewidth=2.2 if key == "loss" else 1.4, marker=marker, label=key)
     if axes.lines:
         axes.legend(frameon=False, ncols=len(axes.lines), loc="lower right", bbox_to_anchor=(1, 1.02))
 

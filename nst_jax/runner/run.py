@@ -98,7 +98,7 @@ def record_failure(prepared: Prepared, folder: RunFolder) -> Iterator[None]:
 
 def run_job(prepared: Prepared, folder: RunFolder, position: job.JobState | None = None) -> job.Result:
     """Runs the job and writes its record, from the beginning or from a position."""
-    with progress(prepared.steps, quiet=prepared.config.run.quiet) as bar:
+    with progress(prepared.steps, quiet=prepared.config.run.quiet, scales=prepared.spec.scales * prepared.jobs) as bar:
         recorder = recorder_of(prepared, folder, bar)
         with interruptible(recorder):
             made = prepared.kind.execute(prepared, coordinator_callback(recorder), recorder.snapshot_at, position)
