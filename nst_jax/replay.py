@@ -10,8 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from nst_jax.config.compose import to_yaml
 from nst_jax.config.schema import Config
-from nst_jax.errors import InputError
+from nst_jax.errors import InputError, printable
 from nst_jax.images.files import read_file, read_image, read_text, write_image
 from nst_jax.runner.kinds import prepare, recorded_config
 from nst_jax.runner.prepare import Prepared
@@ -46,7 +47,7 @@ def _replay(options: argparse.Namespace) -> int:
     picture = options.picture / "result.png" if options.picture.is_dir() else options.picture
     use_compilation_cache()
     same, report = replay(picture, content=options.content, style=options.style, init=options.init)
-    print(f"{picture}: {report}")
+    print(printable(f"{picture}: {report}"))
     return 0 if same else 1
 
 
@@ -61,7 +62,7 @@ def replay(picture: Path, **files: str | list[str] | None) -> tuple[bool, str]:
         InputError: no record, or pictures or parameters that are not those of the record.
     """
     settings, facts = _record(picture)
-    config = _with_files(recorded_config(settings, f"the record in {picture}"), files)
+    config = _with_files(_located(recorded_config(settings, f"the record in {picture}"), picture.parent), files)
     with in_start_directory(_manifest_beside(picture)):
         prepared = _same_inputs(config, facts)
     steps = int(facts["steps"])
@@ -99,6 +100,16 @@ def _manifest_beside(picture: Path) -> dict[str, Any] | None:
         return RunFolder(picture.parent).read_manifest()
     except InputError:
         return None
+
+
+def _located(config: Any, folder: Path) -> Any:
+    """The config with whole paths from config.yaml in `folder`, if that is of the same run: the picture has file names only."""
+    try:
+        beside = recorded_config(RunFolder(folder).read_config(), f"config.yaml in {folder}")
+    except InputError:
+        return config
+    same = to_yaml(beside, record=False) == to_yaml(config, record=False)
+    return replace(beside, run=config.run) if same else config
 
 
 def _with_files(config: Any, files: dict[str, Any]) -> Any:
