@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 import nst_jax
-from experiments.figures import mosaic
+from experiments.lib.figures import mosaic
 from nst_jax.images.files import read_image, write_image
 
 FINE, COARSE = ["relu1_1", "relu2_1"], ["relu3_1", "relu4_1", "relu5_1"]
