@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("grain")
 
-from experiments import alexnet_training as training
+from experiments.lib import alexnet_training as training
 from experiments.lib.alexnet_pictures import CLASSES, SIDE, Data, make
 from nst_jax.networks.convnet import layer_names
 

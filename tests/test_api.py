@@ -202,6 +202,7 @@ def test_a_wrong_argument_is_an_input_error(options: dict[str, Any], message: st
         ({"style": {"path": "x.png"}}, "style.path"),
         ({"mask": {"regions": ["x.png"]}}, "mask.regions"),
         ({"run": {"dir": "x"}}, "run"),
+        ({"run.dir": "x"}, "run.dir"),
         ({"preview": True}, "preview"),
         ({"scale": {"hosts": "auto"}}, "scale.hosts"),
     ],

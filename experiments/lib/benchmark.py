@@ -89,7 +89,7 @@ def theirs(size: int, compiled: bool, channels_last: bool) -> Callable[[], np.nd
     """PyTorch's gradient as a function of nothing."""
     import torch  # here, as its memory is not ours
 
-    from experiments import torch_twin
+    from experiments.lib import torch_twin
 
     torch.set_num_threads(os.cpu_count() or 1)
     layout = torch.channels_last if channels_last else torch.contiguous_format

@@ -106,7 +106,7 @@ def _listed(style: Any) -> list[Any]:
 def _refuse_unused(options: Mapping[str, Any], prefix: str = "") -> None:
     """Raises InputError for a setting that would have no effect here."""
     for key, value in options.items():
-        if prefix + key in _UNUSED:
+        if any(f"{prefix}{key}.".startswith(f"{unused}.") for unused in _UNUSED):
             raise InputError(
                 f"{prefix}{key} must not be set in Python, got {value!r}; give pictures and masks as arguments,"
                 " and run from the command line for a run folder or several hosts"
