@@ -1,4 +1,4 @@
-"""Pictures for web pages: small JPEGs inside an address."""
+"""Images for web pages, as small JPEGs in data URIs."""
 
 import base64
 import io
@@ -13,7 +13,7 @@ _QUALITY = 86  # of a JPEG: a picture of 384 pixels takes about 40 KB
 
 
 def data_uri(path: Path, long_side: int | None = None) -> str:
-    """The picture in `path` as a JPEG inside an address, reduced to `long_side` pixels where it is larger.
+    """The image in `path` as a JPEG in a data URI, reduced to `long_side` pixels if it is larger.
 
     Raises:
         InputError: there is no such file.
@@ -34,7 +34,7 @@ def picture_size(path: Path, long_side: int | None = None) -> tuple[int, int]:
 
 def _reduced(image: Image.Image, long_side: int | None) -> Image.Image:
     size = _reduced_size(image, long_side)
-    return image if size == image.size else image.resize(size, Image.Resampling.LANCZOS)
+    return image if size == image.size else image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
 
 
 def _reduced_size(image: Image.Image, long_side: int | None) -> tuple[int, int]:
