@@ -164,7 +164,7 @@ def from_yaml(text: str, source: str, schemas: Sequence[type[Any]] = (Config,)) 
 
 
 def to_yaml(config: Any, *, record: bool = True) -> str:
-    """The config and its kind as YAML; for a shared picture, if not `record`, without `run` and without the folders of files."""
+    """The config and its kind as YAML; for a shared picture, if not `record`, without `run` and the folders of files."""
     plain = _recorded(config) if record else _without_folders(settings_of(config))
     return yaml.safe_dump({"kind": config.kind} | plain, sort_keys=False, allow_unicode=True)
 
