@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import nst_jax
-from nst_jax.system.cli import INTERRUPTED, run_cli, start
+from nst_jax.system.cli import run_cli, start
 
 if __name__ == "__main__":
     start("-m", "nst_jax.run")
@@ -21,7 +21,7 @@ def main() -> int:
 
 
 def _act() -> int:
-    line = parse_command_line(sys.argv[1:])
+    line = parse_command_line(sys.argv[1:], Config)
     if line.version:
         print(f"nst_jax {nst_jax.__version__}")
         return 0
@@ -45,44 +45,38 @@ def _run_member(composed: Any) -> None:
 
 def _run(config: Config, *, plan: bool) -> int:
     from nst_jax.distributed import initialize, is_coordinator, translate_device_errors
-    from nst_jax.runner.plan import show_plan
     from nst_jax.runner.prepare import prepare, silenced
-    from nst_jax.runner.run import print_summary, run, run_worker
+    from nst_jax.runner.run import conclude, run, run_worker
     from nst_jax.system.compilation_cache import use_compilation_cache
 
     use_compilation_cache()
     if plan:
+        from nst_jax.runner.plan import show_plan
+
         show_plan(config)
         return 0
     initialize(config.scale.hosts)
     with translate_device_errors():
-        if not is_coordinator():
-            run_worker(prepare(silenced(config)))
-            return 0
-        folder, result = run(config)
-        print_summary(folder, result, config.run.quiet)
-        return INTERRUPTED if result.stopped else 0
+        if is_coordinator():
+            return conclude(*run(config), quiet=config.run.quiet)
+        run_worker(prepare(silenced(config)))
+        return 0
 
 
 def _resume(path: Path) -> int:
-    from nst_jax.distributed import is_coordinator, translate_device_errors
+    from nst_jax.distributed import translate_device_errors
     from nst_jax.runner.resume import resume
-    from nst_jax.runner.run import print_summary
+    from nst_jax.runner.run import conclude
     from nst_jax.sweeps.folder import is_sweep
     from nst_jax.sweeps.resume import resume_sweep
     from nst_jax.system.compilation_cache import use_compilation_cache
 
     use_compilation_cache()
     with translate_device_errors():
-        if is_sweep(path):
-            resume_sweep(path)
-            return 0
-        folder, result = resume(path)
-        if result:
-            print_summary(folder, result, quiet=False)
-        elif is_coordinator():
-            print(f"{folder.result}: the run has finished already; nothing to do")
-        return INTERRUPTED if result and result.stopped else 0
+        if not is_sweep(path):
+            return conclude(*resume(path))
+        resume_sweep(path)
+        return 0
 
 
 if __name__ == "__main__":

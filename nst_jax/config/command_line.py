@@ -4,10 +4,9 @@ import difflib
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from nst_jax.config.quoting import quote_paths
-from nst_jax.config.schema import Config
 from nst_jax.config.validate import GROUPS, choices, keys
 from nst_jax.errors import InputError
 
@@ -48,19 +47,22 @@ class CommandLine(NamedTuple):
         }
 
 
-def parse_command_line(arguments: Sequence[str]) -> CommandLine:
-    """Sorts the arguments.
+def parse_command_line(arguments: Sequence[str], schema: type[Any]) -> CommandLine:
+    """Sorts the arguments; `schema` has the settings.
 
     Raises:
         InputError: an argument is neither a flag nor KEY=VALUE, or `--resume` does not stand alone.
 
     Example:
-        >>> parse_command_line(["size=64", "-m", "--import", "my_losses"]).hydra
+        >>> from nst_jax.config.schema import Config
+        >>> parse_command_line(["size=64", "-m", "--import", "my_losses"], Config).hydra
         ['--multirun', 'size=64', 'imports=[my_losses]']
     """
     flags, settings, rest = _sort(arguments)
     if rest:
-        raise InputError(f"arguments must be KEY=VALUE, got {' '.join(rest)!r}; write {' '.join(_spellings(rest))}")
+        raise InputError(
+            f"arguments must be KEY=VALUE, got {' '.join(rest)!r}; write {' '.join(_spellings(rest, keys(schema)))}"
+        )
     imports = tuple(module for flag, module in flags if flag == "--import")
     given = [flag for flag, _ in flags]
     if "--resume" in given:
@@ -112,7 +114,7 @@ def _check(setting: str) -> None:
         raise InputError(f"{key} must be one of {', '.join(choices(key))}, got {value!r}; each: -m {key}={value.strip('[]')}")
 
 
-def _spellings(words: Sequence[str]) -> list[str]:
+def _spellings(words: Sequence[str], known: Sequence[str]) -> list[str]:
     """What was probably meant."""
     found, remaining = [], list(words)
     pictures = ["content.path", "style.path"]
@@ -121,10 +123,10 @@ def _spellings(words: Sequence[str]) -> list[str]:
         if word.startswith("-"):
             name, _, value = word.partition("=")
             value = value or (remaining.pop(0) if remaining and not remaining[0].startswith("-") else "VALUE")
-            found.append(_spell(name, value))
+            found.append(_spell(name, value, known))
         elif word.startswith("="):
             found.append(f"KEY{word}")
-        elif word in keys(Config) or word in GROUPS:
+        elif word in known or word in GROUPS:
             found.append(f"{word}=VALUE")
         elif group := next((group for group in GROUPS if word in choices(group)), None):
             found.append(f"{group}={word}")
@@ -135,15 +137,15 @@ def _spellings(words: Sequence[str]) -> list[str]:
     return found
 
 
-def _spell(flag: str, value: str) -> str:
+def _spell(flag: str, value: str, known: Sequence[str]) -> str:
     """The setting, or the flag, that `flag` was probably meant to be."""
     name = flag.lstrip("-").replace("-", "_")
-    settings = {key.rpartition(".")[2]: key for key in keys(Config)} | {key: key for key in keys(Config)} | _ALIASES
+    settings = {key.rpartition(".")[2]: key for key in known} | {key: key for key in known} | _ALIASES
     if name in GROUPS and value in choices(name):
         return f"{name}={value}"
     if name in settings:
         return f"{settings[name]}={value}"
-    flags = {known.lstrip("-").replace("-", "_"): known for known in (*_SWITCHES, *_VALUED)}
+    flags = {flag.lstrip("-").replace("-", "_"): flag for flag in (*_SWITCHES, *_VALUED)}
     near = difflib.get_close_matches(name, [*flags, *settings], n=1)
     if not near:
         return "--help to see the settings"
