@@ -25,10 +25,11 @@ def main() -> int:
 def _act() -> int:
     line = parse_command_line(sys.argv[1:], InvertConfig)
     sys.argv[1:] = line.hydra
-    config = None if line.resume else from_command_line("invert", InvertConfig)
-    use_compilation_cache()
     if line.resume:
+        use_compilation_cache()
         return conclude(*resume(line.resume))
+    config = from_command_line("invert", InvertConfig)
+    use_compilation_cache()
     return conclude(*run(config), quiet=config.run.quiet)
 
 
