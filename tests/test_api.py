@@ -223,7 +223,7 @@ def test_settings_mean_what_they_mean_on_the_command_line(presets: dict[str, str
 
 def test_the_typed_settings_are_those_of_the_config():
     fields = {field.name for field in dataclasses.fields(Config)} | {"experiment"}
-    assert {*Options.__annotations__} == fields - {"content", "init", "run", "preview"}
+    assert {*Options.__annotations__} == fields - {"content", "init", "run", "preview", "imports"}
 
 
 def test_the_loss_is_the_one_that_transfer_minimizes():

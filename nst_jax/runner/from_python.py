@@ -24,7 +24,7 @@ from nst_jax.types import Params
 # uint8, uint16, or floats in [0, 1].
 PictureLike = Any
 # Settings of the command line that are arguments here, or belong to the run folder, which is not written here.
-_UNUSED = ("content", "style.name", "style.path", "mask.regions", "mask.styles", "run", "preview", "scale.hosts")
+_UNUSED = ("content", "style.name", "style.path", "mask.regions", "mask.styles", "run", "preview", "imports", "scale.hosts")
 
 
 class Options(TypedDict, total=False):
