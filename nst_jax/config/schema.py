@@ -7,7 +7,6 @@ from nst_jax.config.layer_weights import listed
 from nst_jax.job import JobSpec
 from nst_jax.networks.convnet import NetworkSpec
 from nst_jax.objective.loss import ObjectiveSpec
-from nst_jax.optimize.solver import SolverSpec
 
 
 @dataclass
@@ -94,12 +93,21 @@ class LossConfig:
 
 @dataclass
 class OptimizerConfig:
-    """The solver: see `nst_jax.optimize.solver.SolverSpec`."""
+    """The optimizer: see `nst_jax.optimize.solver.make_solver`.
 
-    name: str = SolverSpec.name
-    learning_rate: float = SolverSpec.learning_rate
-    memory: int = SolverSpec.memory
-    averaging: float = SolverSpec.averaging
+    Attributes:
+        name: adam, lbfgs, momentum, or `optax.NAME`, a factory of optax.
+        learning_rate: of all but lbfgs.
+        memory: of lbfgs.
+        averaging: decay rate of the exponential average of the images that the result is; 0 is the last one alone.
+        options: further arguments of the factory.
+    """
+
+    name: str = "lbfgs"
+    learning_rate: float = 0.02
+    memory: int = 10
+    averaging: float = 0.0
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass

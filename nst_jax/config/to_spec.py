@@ -19,7 +19,7 @@ from nst_jax.objective.conventions import CONVENTIONS
 from nst_jax.objective.loss import LossWeights, ObjectiveSpec
 from nst_jax.objective.priors import TOTAL_VARIATIONS
 from nst_jax.objective.style import STYLE_DISTANCES
-from nst_jax.optimize.solver import SOLVERS, SolverSpec
+from nst_jax.optimize.solver import SolverSpec, solver_spec
 
 # `scales=auto` halves the size down to this many pixels.
 COARSEST = 96
@@ -145,12 +145,11 @@ def _layer_weights(term: str, layers: list[str], given: Any, total: float, archi
 
 
 def _solver(optimizer: OptimizerConfig) -> SolverSpec:
-    return SolverSpec(
-        name=check_one_of("optimizer.name", optimizer.name, tuple(SOLVERS)),
-        learning_rate=check_gt("optimizer.learning_rate", optimizer.learning_rate, 0),
-        memory=check_ge("optimizer.memory", optimizer.memory, 1),
-        averaging=check_lt("optimizer.averaging", check_ge("optimizer.averaging", optimizer.averaging, 0), 1),
-    )
+    rate = {"learning_rate": check_gt("optimizer.learning_rate", optimizer.learning_rate, 0)}
+    memory = {"memory": check_ge("optimizer.memory", optimizer.memory, 1)}
+    averaging = check_lt("optimizer.averaging", check_ge("optimizer.averaging", optimizer.averaging, 0), 1)
+    arguments = (memory if optimizer.name == "lbfgs" else rate) | optimizer.options
+    return solver_spec(optimizer.name, averaging=averaging, **arguments)
 
 
 def _scales(config: Config) -> tuple[Scale, ...]:
