@@ -61,7 +61,7 @@ CORE_LIBRARIES = {"jax", "flax", "optax", "numpy", "jaxtyping", *sys.stdlib_modu
 GATES = {
     "hydra": ["nst_jax.run", "nst_jax.config.compose", "nst_jax.sweeps", "nst_jax.invert.__main__"],
     "omegaconf": ["nst_jax.run", "nst_jax.config.compose", "nst_jax.sweeps", "nst_jax.invert.__main__"],
-    "yaml": ["nst_jax.system.records"],
+    "yaml": ["nst_jax.config.compose", "nst_jax.system.records"],
     "matplotlib": ["nst_jax.report.plots", "nst_jax.sweeps.figures.pareto", "nst_jax.sweeps.figures.contact_sheet"],
     "bokeh": ["nst_jax.report.charts"],
     "jinja2": ["nst_jax.report.templates"],
@@ -87,11 +87,11 @@ GATES = {
     ],
     "safetensors": ["nst_jax.networks"],
     "google": ["nst_jax.networks.params.convert.caffe"],
-    "pickle": ["nst_jax.networks.params.convert.lpips", "nst_jax.networks.params.convert.torch"],
+    "pickle": ["nst_jax.networks.params.convert.pickles"],
     "av": ["nst_jax.images.video"],
     "orbax": ["nst_jax.runs.checkpoint"],
     "filelock": ["nst_jax.runs.lock", "nst_jax.sweeps.folder"],
-    "torch": ["nst_jax.networks.params.convert.torch"],
+    "torch": [],
     "ray": ["nst_jax.sweeps.launchers.ray"],
 }
 

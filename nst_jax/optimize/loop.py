@@ -108,10 +108,9 @@ def make_step(loss: Loss, solver: SolverSpec) -> Callable[[State], State]:
 
     def step(state: State) -> State:
         (value, terms), gradient = jax.value_and_grad(evaluate, has_aux=True)(state.trial)
+        known = {"value": value, "grad": gradient, "value_fn": lambda image, step=None: evaluate(image)[0]}
         with jax.numpy_dtype_promotion("standard"):  # optax raises floats to the power of integers
-            moves, solver_state = transformation.update(
-                gradient, state.solver, state.trial, value=value, grad=gradient, value_fn=lambda x, **extra: evaluate(x)[0]
-            )
+            moves, solver_state = transformation.update(gradient, state.solver, state.trial, **known)
             trial = jnp.asarray(optax.apply_updates(state.trial, moves))
         trial = trial if solver.name in UNBOUNDED else jnp.clip(trial, 0, 1)
         accepted = optax.tree_utils.tree_get(solver_state, "accepted")

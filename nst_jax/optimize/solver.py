@@ -42,7 +42,8 @@ class SolverSpec:
 def solver_spec(name: str | optax.GradientTransformation = "lbfgs", *, averaging: float = 0.0, **options: Any) -> SolverSpec:
     """A `SolverSpec` by keyword arguments; raises InputError where `make_solver` does."""
     make_solver(name, options)
-    return SolverSpec(name, tuple(sorted(options.items())), averaging)
+    hashable = {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
+    return SolverSpec(name, tuple(sorted(hashable.items())), averaging)
 
 
 def make_solver(
