@@ -4,11 +4,12 @@ import io
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict, Unpack
 
 import numpy as np
+import optax
 from jaxtyping import Float
 
 from nst_jax import job
@@ -20,6 +21,7 @@ from nst_jax.images.files import PillowImage, to_pillow, write_image
 from nst_jax.images.named import NAMED
 from nst_jax.networks import load
 from nst_jax.networks.params import store
+from nst_jax.optimize.solver import SolverSpec
 from nst_jax.runner.preview import preview
 from nst_jax.runs.callback import interruptible
 from nst_jax.runs.manifest import CONFIG_TEXT
@@ -138,6 +140,7 @@ def transfer(
     settings: dict[str, Any] = dict(options)
     if init is not None:
         settings["init"] = init if isinstance(init, str) else "file"
+    given_solver = settings.pop("optimizer") if isinstance(settings.get("optimizer"), optax.GradientTransformation) else None
     config = make_config(settings)
     given = _read(content, style, config.init if init is None else init, masks, style_masks)
     use_compilation_cache()
@@ -147,6 +150,9 @@ def transfer(
         num_styles=len(given.inputs.styles),
         num_regions=len(masks),
     )
+    if given_solver is not None:
+        spec = replace(spec, solver=SolverSpec(given_solver))
+        given.notices.append("optimizer: a transformation given from Python, which the config does not hold")
     inputs = given.inputs
     if spec.init == "adain":
         start = preview(inputs.content, inputs.styles[0], size=spec.scales[-1].size, color=spec.color)
