@@ -1,5 +1,8 @@
 """Reader of VLFeat's MatConvNet models (`imagenet-vgg-verydeep-19.mat`): RGB in [0, 255] less the file's own mean."""
 
+import math
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +11,9 @@ import numpy as np
 from nst_jax.errors import InputError
 from nst_jax.networks.params.convert.containers import read_dataset
 from nst_jax.networks.params.layout import StoredParams, assemble, library, linear_preprocess
+
+_MATRIX, _COMPRESSED = 14, 15  # types of elements in MATLAB's format
+_CONTAINERS = (1, 2, 3)  # classes of arrays: cells, structs, objects
 
 
 def read_vlfeat(path: Path, network: str) -> StoredParams:
@@ -30,8 +36,29 @@ def read_vlfeat(path: Path, network: str) -> StoredParams:
 
 
 def _read(io: Any, path: Path) -> tuple[list[tuple[np.ndarray, np.ndarray]], np.ndarray]:
+    data = path.read_bytes()
+    _check_sizes(data, 128, len(data), "<" if data[126:128] == b"IM" else ">")
     model = io.loadmat(path, variable_names=("layers", "meta", "normalization"))
     return _layers(model["layers"]), _mean(model)
+
+
+def _check_sizes(data: bytes, start: int, end: int, order: str) -> None:
+    """Raises ValueError if a cell or struct array claims more elements than its bytes can hold: scipy would make them all."""
+    while start + 8 <= end:
+        kind, size = struct.unpack_from(f"{order}II", data, start)
+        start += 8
+        if kind >> 16:  # a small element: its value is in the tag
+            continue
+        if kind == _COMPRESSED:
+            unpacked = zlib.decompress(data[start : start + size])
+            _check_sizes(unpacked, 0, len(unpacked), order)
+        elif kind == _MATRIX and size >= 24:
+            flags, _, _, length = struct.unpack_from(f"{order}4I", data, start + 8)
+            dimensions = struct.unpack_from(f"{order}{min(length, size) // 4}i", data, start + 24)
+            if flags & 255 in _CONTAINERS and not 0 <= math.prod(dimensions) <= size // 8:
+                raise ValueError("an array of cells is larger than the file")
+            _check_sizes(data, start, min(start + size, end), order)
+        start += size if kind == _COMPRESSED else (size + 7) // 8 * 8
 
 
 def _read_hdf5(h5py: Any, path: Path) -> tuple[list[tuple[np.ndarray, np.ndarray]], np.ndarray]:
