@@ -24,7 +24,7 @@ from nst_jax.types import Params
 # uint8, uint16, or floats in [0, 1].
 PictureLike = Any
 # Settings of the command line that are arguments here, or belong to the run folder, which is not written here.
-_UNUSED = ("content", "style.name", "style.path", "mask.regions", "mask.styles", "run", "preview", "scale.hosts")
+_UNUSED = ("content", "style.name", "style.path", "mask.regions", "mask.styles", "run", "preview", "imports", "scale.hosts")
 
 
 class Options(TypedDict, total=False):
@@ -62,10 +62,10 @@ def prepare_arguments(
 ) -> PythonJob:
     """Checks the settings, reads the pictures and the network's parameters."""
     _refuse_unused(options)
-    solver = options.get("optimizer")
-    own = isinstance(solver, optax.GradientTransformation)
-    options = {key: value for key, value in options.items() if key != "optimizer" or not own}
-    config = make_config({**options, **({} if init is None else {"init": init if isinstance(init, str) else "file"})})
+    settings, solver = dict(options), None
+    if isinstance(options.get("optimizer"), optax.GradientTransformation):
+        solver = settings.pop("optimizer")
+    config = make_config({**settings, **({} if init is None else {"init": init if isinstance(init, str) else "file"})})
     inputs, notices = _read(content, style, config.init if init is None else init, masks, style_masks)
     spec = to_spec(
         config,
@@ -73,7 +73,7 @@ def prepare_arguments(
         num_styles=len(inputs.styles),
         num_regions=len(masks),
     )
-    if own:
+    if solver is not None:
         spec = dataclasses.replace(spec, solver=SolverSpec(solver))
         notices.append("optimizer: a transformation given from Python, which the config does not hold")
     if spec.init == "adain":
