@@ -41,11 +41,11 @@ class Statistics(NamedTuple):
     content: dict[str, SquaredError]
 
 
-@jax.custom_vjp
+@jax.custom_jvp
 def product_sum(f: Float[Array, "m c"]) -> Float[Array, "c c"]:
     """Σ f fᵀ over the rows of `f`: M times the Gram matrix over M (Gatys et al. 2016, eq. 3).
 
-    Its derivative is one matrix product, f (D + Dᵀ), where the derivative of a general product would be two.
+    Its gradient is one matrix product, f (D + Dᵀ), where that of a general product would be two.
 
     Example:
         >>> product_sum(jnp.array([[1.0, 2.0], [0.0, 1.0]])).tolist()
@@ -54,7 +54,10 @@ def product_sum(f: Float[Array, "m c"]) -> Float[Array, "c c"]:
     return _products(f.T, f)
 
 
-product_sum.defvjp(lambda f: (_products(f.T, f), f), lambda f, d: (_products(f, (d + d.T).astype(f.dtype)).astype(f.dtype),))
+@product_sum.defjvp
+def _product_sum_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    half = _products(primals[0].T, tangents[0])
+    return product_sum(*primals), half + half.T
 
 
 def _products(a: Float[Array, "m k"], b: Float[Array, "k n"]) -> Float[Array, "m n"]:
