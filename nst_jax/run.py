@@ -19,7 +19,8 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 
-from nst_jax.config.compose import as_config, explain, quote_paths
+from nst_jax.config.compose import as_config, explain
+from nst_jax.config.quoting import quote_paths
 from nst_jax.config.schema import Config
 from nst_jax.distributed import WorkerLost, initialize, is_coordinator, translate_device_errors
 from nst_jax.errors import InputError
@@ -95,12 +96,12 @@ def _conclude(folder: RunFolder, outcome: Result, quiet: bool) -> int:
 def main() -> int:
     """The command line; returns its exit code: 0, 1 if members of a sweep failed, 2 for bad input, 130 when interrupted."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here instead of being printed by Hydra
-    # Hydra finds -m only before the first KEY=VALUE.
-    sys.argv[1:] = sorted(quote_paths(sys.argv[1:]), key=lambda argument: argument not in ("-m", "--multirun"))
     return run_cli(_act)
 
 
 def _act() -> int:
+    # Hydra finds -m only before the first KEY=VALUE.
+    sys.argv[1:] = sorted(quote_paths(sys.argv[1:]), key=lambda argument: argument not in ("-m", "--multirun"))
     plan_only = "--plan" in sys.argv[1:]
     sys.argv = [argument for argument in sys.argv if argument != "--plan"]
     try:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from nst_jax.config.compose import as_config, explain, make_config, quote_paths, to_yaml
+from nst_jax.config.compose import as_config, explain, make_config, to_yaml
+from nst_jax.config.quoting import quote_paths
 from nst_jax.config.schema import Config
 from nst_jax.config.to_spec import to_spec
 from nst_jax.errors import InputError
@@ -207,8 +209,37 @@ def test_what_is_no_path_or_has_quotes_is_left_alone():
     assert quote_paths(arguments) == arguments
 
 
-def test_the_members_of_a_sweep_are_quoted_one_by_one():
-    assert quote_paths(["-m", "style.path=á.jpg,b c.jpg"]) == ["-m", "style.path='á.jpg','b c.jpg'"]
+@pytest.mark.parametrize(
+    ("value", "names"),
+    [
+        ("á.jpg,b c.jpg", ["á.jpg", "b c.jpg"]),
+        ("a.jpg, b.jpg", ["a.jpg", "b.jpg"]),
+        ("choice(a.jpg, it's.jpg)", ["a.jpg", "it's.jpg"]),
+        ("06_frida, retrato.webp,a.jpg", ["06_frida, retrato.webp", "a.jpg"]),  # which exists
+        ("c d.png,'e,f.png'", ["c d.png", "e,f.png"]),
+        ("'e,f.png',c d.png", ["e,f.png", "c d.png"]),
+        ("back\\slash.png,x'\\", ["back\\slash.png", "x'\\"]),
+        ("glob(*.webp)", ["06_frida, retrato.webp", "[1] 'q\".webp"]),
+        ("[1] 'q\".webp", ["[1] 'q\".webp"]),
+    ],
+)
+def test_the_paths_of_a_sweep_arrive_as_they_are(value: str, names: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("06_frida, retrato.webp", "[1] 'q\".webp", "a.txt"):
+        Path(name).touch()
+    _, quoted = quote_paths(["-m", f"content.path={value}"])
+    (override,) = OverridesParser.create().parse_overrides([quoted])
+    found = list(override.sweep_string_iterator()) if override.is_sweep_override() else [quoted.partition("=")[2]]
+    assert [composed(f"content.path={value}").content.path for value in found] == names
+    with pytest.raises(InputError, match=r"content.path.*nothing\*"):
+        quote_paths(["-m", "content.path=glob(nothing*)"])
+
+
+def test_a_list_may_hold_names_with_commas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    Path("a,b.png").touch()
+    assert composed(*quote_paths(["style.path=[a,b.png, s1.png]"])).style.path == ["a,b.png", "s1.png"]
+    assert quote_paths(["-m", "style.path=[a b.png,'c,d'],[e]"])[1] == "style.path=['a b.png','c,d'],['e']"
 
 
 def test_yaml_gives_the_config_back():

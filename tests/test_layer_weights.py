@@ -10,8 +10,9 @@ from jax.test_util import check_grads
 
 import nst_jax
 from nst_jax import networks
-from nst_jax.config.compose import make_config, quote_paths
+from nst_jax.config.compose import make_config
 from nst_jax.config.layer_weights import layer_shares, style_shares
+from nst_jax.config.quoting import quote_paths
 from nst_jax.config.to_spec import to_spec
 from nst_jax.errors import InputError
 from nst_jax.images.masks import check_regions, regions_at

@@ -1,7 +1,6 @@
 """report.html of a sweep: pictures along the settings, content against style, a table that sorts, links to the members."""
 
 import re
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ import yaml
 from nst_jax import watch
 from nst_jax.report import __main__ as report
 from nst_jax.report.run_page import write_report
-from nst_jax.report.server import serve
 from nst_jax.runs.folder import FORMAT, create_run_folder
 from nst_jax.sweeps.figures.page import write_sweep_report
 from nst_jax.sweeps.folder import SweepFolder, create_sweep
@@ -20,6 +18,7 @@ from nst_jax.sweeps.grid import product
 from tests.browser import chromium, complaints, deep_text, drawn, look, wait_for
 from tests.test_browser import point
 from tests.test_report import pixels, rows
+from tests.test_watch import served
 
 
 @pytest.fixture
@@ -119,7 +118,7 @@ def test_a_point_shows_its_member_and_opens_its_page(page: Any):
     actions = ActionChains(page)
     actions.w3c_actions.pointer_action.move_to_location(round(place[0]), round(place[1]))
     actions.perform()
-    assert wait_for(lambda: "style_weight 10, pooling max" in deep_text(page).split("Content against style")[1])
+    assert wait_for(lambda: "style_weight 10, pooling max" in deep_text(page).split("Content and style loss")[1])
     actions.click().perform()
     assert wait_for(lambda: page.current_url.endswith("/2/report.html"))
 
@@ -132,14 +131,10 @@ def test_every_screen(page: Any, width: int, dark: bool):
 
 
 def test_a_sweep_is_watched_with_its_members(browser: Any, sweep: SweepFolder):
-    with serve(sweep.path, 0, watch.page) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        browser.get(f"http://127.0.0.1:{server.server_address[1]}/")
+    with served(sweep.path, watch.page) as port:
+        browser.get(f"http://127.0.0.1:{port}/")
         assert drawn(browser)
         browser.find_element("css selector", ".grid .cell").click()
         assert wait_for(lambda: browser.current_url.endswith("/0/report.html"))
         assert drawn(browser)
         assert complaints(browser) == []
-        server.shutdown()
-        thread.join()

@@ -3,16 +3,16 @@
 import dataclasses
 import difflib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-import yaml
 from hydra.core.config_store import ConfigStore
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException, ValidationError
 
 from nst_jax.config.schema import Config
 from nst_jax.errors import InputError
+from nst_jax.system.records import parse_yaml
 
 ConfigStore.instance().store(name="schema", node=Config)
 
@@ -26,15 +26,11 @@ _KINDS = {
     list[str] | None: "a list such as [sky.png,rest], or null",
     list[str | None] | None: "a list such as [sky.png,null], or null",
 }
-# Keys whose values are paths: taken as they are, whatever Hydra's grammar makes of their letters.
-_PATHS = ("content.path", "style.path", "init", "run.dir")
-# Those that may be lists of paths.
-_PATH_LISTS = ("style.path", "mask.regions", "mask.styles")
 _HINTS = {
     "content": "; for a file of your own, content.path=FILE",
     "style": "; for a file of your own, style.path=FILE",
     "network": "; for parameters that you have converted, network.name=NAME",
-    "hydra/launcher": '; submitit_slurm and submitit_local come with pip install -e ".[cluster]", joblib with ".[sweeps]"',
+    "hydra/launcher": '; submitit_slurm and submitit_local need pip install "nst_jax[cluster]", joblib "nst_jax[sweeps]"',
 }
 
 
@@ -85,24 +81,23 @@ def from_yaml(text: str, source: str) -> Config:
     Raises:
         InputError: it is no config, or one of a version with other keys.
     """
+    values = parse_yaml(text, source)
     try:
-        composed = OmegaConf.create(text)
-    except (OmegaConfBaseException, yaml.YAMLError) as error:
-        raise InputError(f"{source} must be YAML, got {str(error).splitlines()[0]!r}; restore it") from error
-    if not isinstance(composed, DictConfig) or not composed:
-        raise InputError(f"{source} must hold the settings of a run, got {text[:40]!r}; restore it, or begin a new run")
-    try:
-        return as_config(composed)
+        return as_config(OmegaConf.create(values))
     except InputError as error:
         raise InputError(f"{source} must be of this version of nst_jax: {error}") from error
 
 
 def to_yaml(config: Any, *, record: bool = True) -> str:
     """The config as YAML; without its `run` section, which does not bear on the picture, if not `record`."""
+    return OmegaConf.to_yaml(OmegaConf.create(dataclasses.asdict(config) if record else settings_of(config)))
+
+
+def settings_of(config: Any) -> dict[str, Any]:
+    """The config as a mapping, without its `run` section, which does not bear on the picture."""
     plain = dataclasses.asdict(config)
-    if not record:
-        del plain["run"]
-    return OmegaConf.to_yaml(OmegaConf.create(plain))
+    del plain["run"]
+    return plain
 
 
 def explain(error: Exception, schema: type[Any] = Config) -> str:
@@ -120,36 +115,10 @@ def explain(error: Exception, schema: type[Any] = Config) -> str:
     if misfit := re.match(r"Error merging override \W?\W?([\w.]+)=(.*)", text):
         return _misfit(misfit[1], misfit[2], cause if isinstance(cause, OmegaConfBaseException) else error, schema)
     if bad := re.match(r"Error parsing override '(.*)'\n(.*)", text):
-        return f"arguments must be KEY=VALUE, got {bad[1]!r} ({bad[2]}); put special letters in quotes: KEY=\"'VALUE'\""
+        return f"arguments must be KEY=VALUE, got {bad[1]!r} ({bad[2]}); put special characters in quotes: KEY=\"'a, b'\""
     if several := re.match(r"Sweep parameters '(.*)' requires --multirun", text):
         return f"several values must come with -m, got {several[1]} without; add -m, or put a list in brackets"
     return " ".join(text.split())
-
-
-def quote_paths(arguments: Sequence[str]) -> list[str]:
-    """The command line with the values of path keys in quotes, as Hydra wants names with blanks, umlauts or brackets.
-
-    A value with quotes of its own is left alone, and the commas of a sweep (`-m`) or of a list in brackets stay outside.
-
-    Example:
-        >>> quote_paths(["style.path=día (1).jpg", "size=64"])
-        ["style.path='día (1).jpg'", 'size=64']
-    """
-    several = bool({"-m", "--multirun"} & set(arguments))
-    return [_quoted(argument, several) for argument in arguments]
-
-
-def _quoted(argument: str, several: bool) -> str:
-    key, equals, value = argument.partition("=")
-    if key not in (*_PATHS, *_PATH_LISTS) or value in ("", "null") or value[0] in "'\"":
-        return argument
-    if key in _PATH_LISTS and value.startswith("[") and value.endswith("]"):
-        return f"{key}=[{','.join(_quote(piece.strip()) for piece in value[1:-1].split(','))}]"
-    return key + equals + ",".join(map(_quote, value.split(",") if several else [value]))
-
-
-def _quote(piece: str) -> str:
-    return piece if piece in ("", "null") or piece[0] in "'\"" else "'" + piece.replace("'", "\\'") + "'"
 
 
 def _flat(options: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

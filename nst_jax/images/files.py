@@ -16,10 +16,11 @@ from jaxtyping import Float, UInt16
 from PIL import Image, ImageCms, PngImagePlugin
 
 from nst_jax.errors import InputError, check_one_of
-from nst_jax.images.decode import decode
+from nst_jax.images.decode import decode, pillow_limits
 from nst_jax.images.strips import strips
 from nst_jax.system.atomic_write import atomic_open
 
+PillowImage = Image.Image
 MIN_SIDE = 16  # the network halves the sides four times
 _DESCRIPTION = 0x010E  # ImageDescription: the text tag that TIFF and EXIF share
 
@@ -41,13 +42,17 @@ class Picture:
     notices: tuple[str, ...] = ()
 
 
-def read_image(path: str | Path) -> Picture:
-    """The picture in the file `path` as sRGB: turned upright, converted from its color profile, alpha on white.
+def read_image(path: str | Path, *, background: float = 1.0) -> Picture:
+    """Reads a picture file as sRGB, upright, its color profile converted and alpha composited.
+
+    Args:
+        path: the file.
+        background: the gray that alpha is composited on: 1 is white; 0 for masks, where transparent is outside.
 
     Raises:
         InputError: there is no such file, it cannot be read, is no whole picture, or a side has fewer than 16 pixels.
     """
-    return picture_from_bytes(read_file(Path(path)), str(path))
+    return picture_from_bytes(read_file(Path(path)), str(path), background=background)
 
 
 def read_file(path: Path) -> bytes:
@@ -64,10 +69,10 @@ def read_file(path: Path) -> bytes:
     return data
 
 
-def picture_from_bytes(data: bytes, source: str) -> Picture:
-    """The picture in the bytes of a file; `source` is what messages call it."""
+def picture_from_bytes(data: bytes, source: str, *, background: float = 1.0) -> Picture:
+    """Reads a picture from the bytes of a file; messages call it `source`. See `read_image`."""
     try:
-        pixels, notices = decode(data)
+        pixels, notices = decode(data, background)
     except InputError as error:
         raise InputError(f"image {source} {error}") from error
     height, width, _ = pixels.shape
@@ -140,7 +145,7 @@ def write_image(path: str | Path, pixels: Float[np.ndarray, "1 h w 3"], *, text:
 
 def read_text(path: str | Path) -> dict[str, str]:
     """The text that `write_image` put inside the file; empty if there is none."""
-    with Image.open(io.BytesIO(read_file(Path(path)))) as image:
+    with pillow_limits(), Image.open(io.BytesIO(read_file(Path(path)))) as image:
         if isinstance(image, PngImagePlugin.PngImageFile):
             return {key: str(value) for key, value in image.text.items()}
         description = image.getexif().get(_DESCRIPTION, "")
@@ -158,7 +163,8 @@ def _srgb_profile() -> bytes:
     return bytes(profile)
 
 
-def _in_8_bits(pixels: Float[np.ndarray, "h w 3"]) -> Image.Image:
+def to_pillow(pixels: Float[np.ndarray, "h w 3"]) -> Image.Image:
+    """Rounds to 8 bits per channel; values outside [0, 1] are clipped."""
     height, width, _ = pixels.shape
     image = Image.new("RGB", (width, height))
     for rows in strips(height, width):
@@ -171,18 +177,18 @@ def _encode_png(stream: BinaryIO, pixels: Float[np.ndarray, "h w 3"], text: dict
     entries = PngImagePlugin.PngInfo()
     for key, value in text.items():
         entries.add_itxt(key, value)
-    _in_8_bits(pixels).save(stream, format="PNG", icc_profile=_srgb_profile(), pnginfo=entries)
+    to_pillow(pixels).save(stream, format="PNG", icc_profile=_srgb_profile(), pnginfo=entries)
 
 
 def _encode_jpeg(stream: BinaryIO, pixels: Float[np.ndarray, "h w 3"], text: dict[str, str]) -> None:
     out = io.BytesIO()  # into a file on disk Pillow would write by itself, and overlook a disk that takes only a part
     form = {"format": "JPEG", "quality": 95, "subsampling": 0}
-    _in_8_bits(pixels).save(out, icc_profile=_srgb_profile(), exif=_exif(text), **form)
+    to_pillow(pixels).save(out, icc_profile=_srgb_profile(), exif=_exif(text), **form)
     stream.write(out.getbuffer())
 
 
 def _encode_webp(stream: BinaryIO, pixels: Float[np.ndarray, "h w 3"], text: dict[str, str]) -> None:
-    _in_8_bits(pixels).save(stream, format="WEBP", quality=95, icc_profile=_srgb_profile(), exif=_exif(text))
+    to_pillow(pixels).save(stream, format="WEBP", quality=95, icc_profile=_srgb_profile(), exif=_exif(text))
 
 
 def _to_16_bits(pixels: Float[np.ndarray, "r w 3"]) -> UInt16[np.ndarray, "r w 3"]:

@@ -9,7 +9,8 @@ from hydra.core.config_store import ConfigStore
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from nst_jax.config.compose import as_config, explain, quote_paths
+from nst_jax.config.compose import as_config, explain
+from nst_jax.config.quoting import quote_paths
 from nst_jax.errors import InputError
 from nst_jax.invert.config import InvertConfig
 from nst_jax.invert.run import Inverted, run
@@ -48,11 +49,11 @@ def _tell(folder: RunFolder, found: Inverted) -> None:
 def main() -> int:
     """The command line; returns its exit code: 0, 2 for bad input, which is told in one line, 130 when interrupted."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here instead of being printed by Hydra
-    sys.argv[1:] = quote_paths(sys.argv[1:])
     return run_cli(_act)
 
 
 def _act() -> int:
+    sys.argv[1:] = quote_paths(sys.argv[1:])
     config = compose()
     use_compilation_cache()
     folder, found = run(config)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nst_jax import job
+from nst_jax.config.compose import settings_of
 from nst_jax.config.schema import Config, PictureConfig
 from nst_jax.config.to_spec import to_spec
 from nst_jax.errors import InputError
@@ -65,6 +66,7 @@ def prepare(config: Config) -> Prepared:
     network = _network(config.network.name, spec.objective.network.convolution, spec.objective.taps)
     begun = begin_manifest(
         command=sys.orig_argv,
+        settings=settings_of(config),
         seed=spec.seed,
         inputs={role: {"source": picture.source, "sha256": picture.sha256} for role, picture in pictures.items()},
         params={"name": config.network.name, "sha256": weights.file_sha256(config.network.name)},
@@ -93,7 +95,10 @@ def _pictures(config: Config, spec: job.JobSpec, tell: Callable[[str], None]) ->
         )
     if spec.init == "file":
         sources["init"] = PictureConfig("init", config.init)
-    pictures = {role: read_picture(source, partial(_tell, tell, role)) for role, source in sources.items()}
+    pictures = {
+        role: read_picture(source, partial(_tell, tell, role), background=0.0 if "mask" in role else 1.0)
+        for role, source in sources.items()
+    }
     if spec.init == "adain":
         pictures["init"] = Picture(_preview(config, spec, pictures), weights.file_sha256("adain-decoder"), "adain", ())
     return pictures
@@ -133,11 +138,11 @@ def _preview(config: Config, spec: job.JobSpec, pictures: dict[str, Picture]) ->
     return preview(pictures["content"].pixels, pictures["style"].pixels, size=spec.scales[-1].size, color=spec.color)
 
 
-def read_picture(config: PictureConfig, tell: Callable[[str], None]) -> Picture:
-    """The picture that a config names; `tell` hears its notices."""
+def read_picture(config: PictureConfig, tell: Callable[[str], None], background: float = 1.0) -> Picture:
+    """Reads the picture that a config names, alpha composited on a gray; `tell` hears its notices."""
     if config.path is None:
         return _named(config.name, tell)
-    picture = read_image(Path(config.path).expanduser())
+    picture = read_image(Path(config.path).expanduser(), background=background)
     for notice in picture.notices:
         tell(notice)
     return picture

@@ -2,12 +2,13 @@
 
 import math
 import signal
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from nst_jax.job import StepInfo
 from nst_jax.runs.checkpoint import Checkpoints
@@ -74,9 +75,22 @@ class Recorder:
         )
 
 
+@runtime_checkable
+class Stoppable(Protocol):
+    """What asks its job to end, with the picture so far, once `stop` is set."""
+
+    stop: bool
+
+
 @contextmanager
-def interruptible(*recorders: Recorder) -> Iterator[None]:
-    """While this lasts, the first Ctrl-C asks the jobs to end with the picture so far; the second one kills them."""
+def interruptible(*recorders: Stoppable) -> Iterator[None]:
+    """While this lasts, the first Ctrl-C sets `stop`; the second one raises KeyboardInterrupt.
+
+    Outside the main thread, which alone receives signals, it does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
 
     def ask(signum: int, frame: FrameType | None) -> None:
         for recorder in recorders:

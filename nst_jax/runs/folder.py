@@ -1,25 +1,29 @@
-"""The folder of one run: who may write into it, what its files are called, and how they are written and read.
+"""The folder of one run: the names of its files, and how they are written and read.
 
-    config.yaml             the resolved configuration: the sign that the folder is a run's
-    inputs/*.jpg            the pictures it was given, at the size of the result
-    metrics.jsonl           one JSON object for each logged step
-    current.jpg             the picture a few seconds ago, while the run goes on
-    snapshots/step-*.png    the picture so far, at the size of its scale
-    preview.png             a first sight of it, where one was asked for
+    config.yaml             the resolved configuration; marks the folder as a run
+    inputs/*.jpg            the input pictures, no larger than the result
+    metrics.jsonl           one JSON object per logged step
+    current.jpg             a recent picture, while the run is going
+    snapshots/step-*.png    intermediate pictures, at the size of their scale
+    preview.png             a quick preview, if asked for
     result.png              the picture, with its provenance inside
+    restarts.png            the results of all restarts of an inversion
+    receptive_field.png     what the chosen neurons of an inversion see
     losses.png              the loss curves
-    making_of.gif, .mp4     the snapshots as a film, where one was asked for
-    report.html             all of it on one page, for a browser
-    manifest.json           what was run, on what, with what, for how long, and how it ended
-    checkpoints/            where the job stood, until it has ended (see `nst_jax.runs.checkpoint`)
-    .lock                   held by the process that writes into the folder (see `nst_jax.runs.lock`)
+    making_of.gif, .mp4     the snapshots as a video, if asked for
+    report.html             all of it on one page
+    manifest.json           what was run, on which inputs, hardware and versions, for how long, and how it ended
+    checkpoints/            the state of the job, until it has finished (see `nst_jax.runs.checkpoint`)
+    .nst_jax.lock           held by the process that writes into the folder (see `nst_jax.runs.lock`)
 
-Every file appears whole or not at all, except metrics.jsonl, which grows by whole rows.
+Every file appears whole or not at all, except metrics.jsonl, which grows by whole rows. A run creates all of these itself: it
+refuses a folder that already has one of them, and is never resumed through a symbolic link.
 """
 
-import json
+import os
+import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,12 +34,18 @@ from jaxtyping import Float
 from nst_jax.errors import InputError
 from nst_jax.images.files import fit_long_side, resize, write_image
 from nst_jax.runs.lock import is_being_written
-from nst_jax.runs.strict_json import strict_json
-from nst_jax.system.atomic_write import atomic_write, os_errors_as_input
+from nst_jax.runs.schema import Format, Manifest, Row
+from nst_jax.system.atomic_write import PART, atomic_write, os_errors_as_input
+from nst_jax.system.records import parse_json, strict_json
 
 FORMAT = 2  # raised when an older reader would misread a newer folder, or a newer one an older folder
-METRIC_KEYS = ("step", "scale", "size", "loss", "content", "style", "tv", "seconds")
-_SIGNS_OF_A_RUN = ("config.yaml", "manifest.json", "metrics.jsonl", "result.png")
+METRIC_KEYS = ("step", "scale", "size", "loss", "seconds")  # of every row; the others are the terms of the loss
+# Every name that a run may write, but for its lock.
+RUN_FILES = (
+    *("config.yaml", "manifest.json", "metrics.jsonl", "result.png", "losses.png", "report.html", "current.jpg", "preview.png"),
+    *("making_of.gif", "making_of.mp4", "restarts.png", "receptive_field.png", "inputs", "snapshots", "checkpoints"),
+)
+_MAX_BYTES = 1 << 28  # of a record that is read: 20,000 rows of metrics take 4 MB
 
 
 @dataclass(frozen=True)
@@ -72,17 +82,15 @@ class RunFolder:
         return {int(step): steps[step] for step in sorted(filter(str.isdecimal, steps), key=int)}
 
     def append_metrics(self, rows: Sequence[Mapping[str, Any]]) -> int:
-        """Adds one line for each row to metrics.jsonl: the keys of `METRIC_KEYS` first, then any others.
+        """Adds one line for each row to metrics.jsonl (see `nst_jax.runs.schema.Row`).
 
         Returns:
             The length of the file in bytes, for `cut_metrics`.
 
         Raises:
-            KeyError: if a row lacks one of `METRIC_KEYS`.
             InputError: if the disk refuses.
         """
-        ordered = [{key: row[key] for key in METRIC_KEYS} | dict(row) for row in rows]
-        lines = "".join(strict_json(row) + "\n" for row in ordered)
+        lines = "".join(strict_json(row) + "\n" for row in rows)
         file = self.path / "metrics.jsonl"
         with os_errors_as_input(file), file.open("a", encoding="utf-8") as stream:
             stream.write(lines)
@@ -100,27 +108,36 @@ class RunFolder:
             stream.truncate(length)
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """The rows logged so far; a last line without its end, as a killed process leaves it, is passed over.
+        """The rows logged so far, without a last line that lacks its end, as a killed process leaves it.
 
         Raises:
-            InputError: if there is no metrics.jsonl, or any other line of it is damaged.
+            InputError: there is no metrics.jsonl, or another line of it is damaged.
         """
         rows, damaged = self.salvage_metrics()
-        for number, line in damaged.items():
-            raise InputError(
-                f"line {number} of metrics.jsonl must be a row, got {line[:40]!r} in {self.path}; the file is damaged"
-            )
+        for line in damaged:
+            raise InputError(line)
         return rows
 
-    def salvage_metrics(self) -> tuple[list[dict[str, Any]], dict[int, str]]:
-        """The rows that can be read, and by its number every line that cannot.
+    def salvage_metrics(self) -> tuple[list[dict[str, Any]], list[str]]:
+        """The rows that can be read, and a message for each line that cannot.
 
         Raises:
-            InputError: if there is no metrics.jsonl.
+            InputError: there is no metrics.jsonl.
         """
         *lines, _torn = self._read("metrics.jsonl").split("\n")
-        rows = {number: _row(line) for number, line in enumerate(lines, 1)}
-        return [row for row in rows.values() if row], {number: lines[number - 1] for number in rows if not rows[number]}
+        rows: list[dict[str, Any]] = []
+        damaged: list[str] = []
+        for number, line in enumerate(lines, 1):
+            try:
+                rows.append(parse_json(Row, line, f"line {number} of metrics.jsonl in {self.path}"))
+            except InputError as error:
+                damaged.append(str(error))
+        return rows, damaged
+
+    def last_row(self) -> dict[str, Any]:
+        """The last row logged that can be read; empty before the first step."""
+        rows = self.salvage_metrics()[0] if self.metrics_bytes() else []
+        return rows[-1] if rows else {}
 
     def write_snapshot(self, step: int, pixels: Float[np.ndarray, "1 h w 3"]) -> Path:
         """Writes the picture as it is after `step` steps, counted over all scales; returns the file's path."""
@@ -169,14 +186,13 @@ class RunFolder:
         atomic_write(self.manifest, (strict_json(manifest, indent=2) + "\n").encode())
 
     def read_manifest(self) -> dict[str, Any]:
-        """What `write_manifest` wrote. Raises an InputError if it is not there, damaged, or of another format."""
-        manifest = self._parse("manifest.json", self._read("manifest.json"))
-        if manifest.get("format") != FORMAT:
+        """What `write_manifest` wrote. Raises an InputError if it is missing, damaged, or of another format."""
+        text, what = self._read("manifest.json"), f"manifest.json in {self.path}"
+        if (found := parse_json(Format, text, what).get("format")) != FORMAT:
             raise InputError(
-                f"run folder must have the format {FORMAT}, got {manifest.get('format')} in {self.path};"
-                " read it with the version of nst_jax that wrote it"
+                f"format of {what} must be {FORMAT}, got {found}; read it with the version of nst_jax that wrote it"
             )
-        return manifest
+        return parse_json(Manifest, text, what)
 
     def status(self) -> str:
         """How the run stands: "running", "finished", "interrupted" (killed as well) or "failed".
@@ -191,26 +207,31 @@ class RunFolder:
         """The resolved configuration, as YAML. Raises an InputError if it is not there."""
         return self._read("config.yaml")
 
+    def reopen(self) -> None:
+        """Makes the folder ready for another process: removes the unfinished files that a killed one left.
+
+        Raises:
+            InputError: a file of the run is a symbolic link.
+        """
+        check_no_links(self.path, RUN_FILES)
+        for folder in (self.path, self.path / "inputs", self.path / "snapshots"):
+            for file in folder.iterdir() if folder.is_dir() else ():
+                if re.fullmatch(rf"\..+\.\d+{re.escape(PART)}", file.name):
+                    file.unlink(missing_ok=True)
+
     def _read(self, name: str) -> str:
         file = self.path / name
         try:
             if file.exists() and not file.is_file():  # a device may have no end
-                raise OSError("no file")
+                raise OSError("not a file")
+            if file.stat().st_size > _MAX_BYTES:
+                raise OSError("too large")
             return file.read_text(encoding="utf-8", errors="replace")
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise InputError(
-                f"run folder must hold a readable {name}, got {(error.strerror or str(error)).lower()!r}"
+                f"run folder must hold a readable {name}, got {(getattr(error, 'strerror', None) or str(error)).lower()!r}"
                 f" in {self.path}; give the folder of a run"
             ) from error
-
-    def _parse(self, what: str, text: str) -> dict[str, Any]:
-        try:
-            value = json.loads(text)
-        except ValueError:
-            value = None
-        if not isinstance(value, dict):
-            raise InputError(f"{what} must be a JSON object, got {text[:40]!r} in {self.path}; the file is damaged")
-        return value
 
 
 def resume_command(path: Path) -> str:
@@ -219,27 +240,44 @@ def resume_command(path: Path) -> str:
 
 
 def create_run_folder(path: Path | str, config_yaml: str) -> RunFolder:
-    """Makes `path` the folder of one run by writing config.yaml; whoever calls this is its `nst_jax.runs.lock.run_lock`.
+    """Makes `path` a run folder by writing config.yaml; the caller holds its `nst_jax.runs.lock.run_lock`.
 
     Raises:
-        InputError: if a run is recorded there already, or the folder cannot be written.
+        InputError: the folder holds a file that a run writes, or is not writable.
     """
     folder = RunFolder(Path(path))
     with os_errors_as_input(folder.path):
         folder.path.mkdir(parents=True, exist_ok=True)
-        taken = [name for name in _SIGNS_OF_A_RUN if (folder.path / name).exists()]
-    if taken:
-        raise InputError(
-            f"run.dir must be a folder without a run, got {folder.path}, which holds {taken[0]};"
-            " choose another run.dir, or move or delete that folder"
-        )
-    atomic_write(folder.path / "config.yaml", config_yaml.encode())
+    check_free(folder.path, RUN_FILES, "run.dir")
+    atomic_write(folder.path / "config.yaml", config_yaml.encode("utf-8", "surrogateescape"))
     return folder
 
 
-def _row(line: str) -> dict[str, Any] | None:
-    try:
-        row = json.loads(line)
-    except ValueError:
-        return None
-    return row if isinstance(row, dict) and row.keys() >= {*METRIC_KEYS} else None
+def check_free(path: Path, names: Iterable[str], key: str) -> None:
+    """Raises InputError if the folder `path`, which the setting `key` names, already holds one of `names`."""
+    for name in names:
+        if os.path.lexists(path / name):
+            raise InputError(
+                f"{key} must be a folder without {name}, got {path}; choose another {key}, or move {name} out of the way"
+            )
+
+
+def check_no_links(path: Path, names: Iterable[str]) -> None:
+    """Raises InputError if one of `names` in the folder `path`, or a file directly below it, is a symbolic link.
+
+    What is written into the folder of a stranger must not end up elsewhere.
+    """
+    for file in (path / name for name in names):
+        inner = file.iterdir() if file.is_dir() and not file.is_symlink() else ()
+        for link in filter(Path.is_symlink, (file, *inner)):
+            raise InputError(f"{link.relative_to(path)} must lie in {path}, got a symbolic link; put the file itself there")
+
+
+def loss_terms(row: Mapping[str, Any]) -> list[str]:
+    """The names of the loss and its terms in a row of metrics.
+
+    Example:
+        >>> loss_terms({"step": 1, "scale": 0, "size": 16, "loss": 3.0, "content": 1.0, "tv": 2.0, "seconds": 0.1})
+        ['loss', 'content', 'tv']
+    """
+    return ["loss", *(key for key in row if key not in METRIC_KEYS)]

@@ -20,9 +20,9 @@ from filelock import FileLock
 
 from nst_jax.errors import InputError
 from nst_jax.runs.folder import RunFolder
-from nst_jax.runs.strict_json import strict_json
 from nst_jax.sweeps.grid import Grid
 from nst_jax.system.atomic_write import atomic_write, os_errors_as_input
+from nst_jax.system.records import strict_json
 
 FORMAT = 1
 # What may have become of a member. It waits until it says something else.

@@ -5,13 +5,12 @@ import io
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
 from nst_jax.errors import InputError
 from nst_jax.runs.folder import RunFolder
 from nst_jax.sweeps.folder import SweepFolder
 from nst_jax.sweeps.grid import value_of
 from nst_jax.system.atomic_write import atomic_write
+from nst_jax.system.records import parse_yaml
 
 TERMS = ("loss", "content", "style", "tv")
 # What decides how content and style are measured, whatever they weigh.
@@ -83,6 +82,6 @@ def _flat(scores: Mapping[str, Any]) -> dict[str, Any]:
 
 def _config(folder: RunFolder) -> dict[str, Any] | None:
     try:
-        return yaml.safe_load(folder.read_config())
+        return parse_yaml(folder.read_config(), f"config.yaml in {folder.path}")
     except InputError:
         return None

@@ -1,6 +1,7 @@
 """What the command lines share: bad input is told in one line, and what their exit codes mean."""
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -9,6 +10,13 @@ from typing import NoReturn
 from nst_jax.errors import InputError
 
 BAD_INPUT, INTERRUPTED = 2, 130
+# For the process of a command line alone, which imports this module before JAX: both are read when JAX is first imported.
+# XLA:CPU comments at length on each program loaded from the cache: it takes two tuning hints of its own ("prefer-no-gather",
+# "-scatter") for missing instructions of the processor. The cache's folder guards against another processor.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# OpenBLAS solves the eigenproblems of the Wasserstein distance. Its threads wait for each other in busy loops: where anything
+# else runs on the processor, a matrix of 512 takes 30 ms with one thread and up to 3 s with two.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 class Parser(argparse.ArgumentParser):
