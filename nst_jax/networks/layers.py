@@ -74,6 +74,7 @@ class Convolution(nn.Module):
             start = nn.initializers.normal(self.std) if self.std else nn.initializers.he_normal()
             kernel = self.param("kernel", start, (self.size, self.size, x.shape[-1] // self.groups, self.features))
             x, convolve = pad(x, self.margin, self.padding, self.axes), self._convolve
+        kernel = kernel if self.method == "xla" else kernel.astype(x.dtype)
         # Each group by itself: XLA:CPU takes ten times as long for the kernel's gradient of a convolution in groups.
         parts = zip(jnp.split(x, self.groups, axis=-1), jnp.split(kernel, self.groups, axis=-1), strict=True)
         y = [convolve(*part) for part in parts]
