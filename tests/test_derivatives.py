@@ -68,7 +68,9 @@ def test_forward_mode_and_second_derivatives_agree_with_the_gradient(options):
         assert found[0] != 0
 
 
-@pytest.mark.parametrize("options", [{}, {"distance": "wasserstein"}, {"distance": "sliced_wasserstein"}, {"tile": 16}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{}, {"distance": "wasserstein"}, {"distance": "sliced_wasserstein"}, {"tile": 16}], ids=str
+)
 def test_the_gradient_by_the_style_agrees_with_forward_mode(options):
     params, of = loss_of(**options)
     by_style = jax.jit(lambda style: of(params, picture(0), style))

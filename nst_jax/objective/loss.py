@@ -20,6 +20,8 @@ from nst_jax.partition.windows import lengths
 from nst_jax.types import Features, Image, Params
 
 Scalar = Float[Array, ""]
+# Weighted terms of a loss by name; they add up to it. Metrics, tables and charts show whatever terms there are.
+Terms = dict[str, Scalar]
 
 
 @runtime_checkable
@@ -51,12 +53,17 @@ class Objective(Protocol):
         """The smallest side of a picture, in pixels, that every part of the loss is defined for."""
         ...
 
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """The names of the terms that `loss` returns."""
+        ...
+
     def targets(self, params: Params, *pictures: Any) -> Any:
         """What the image is compared with."""
         ...
 
-    def loss(self, params: Params, image: Image, targets: Any, weights: Any) -> "tuple[Scalar, Terms]":
-        """The loss of an image and its parts."""
+    def loss(self, params: Params, image: Image, targets: Any, weights: Any) -> tuple[Scalar, Terms]:
+        """The loss of an image, and its terms by name, which add up to it."""
         ...
 
 
@@ -95,6 +102,11 @@ class ObjectiveSpec:
         object.__setattr__(self, "parts", tuple(table[name] for name, (_, table) in zip(names, tables, strict=True)))
 
     @property
+    def terms(self) -> tuple[str, ...]:
+        """See `loss`."""
+        return ("content", "style", "tv")
+
+    @property
     def taps(self) -> tuple[str, ...]:
         """Every layer the loss looks at, once."""
         return tuple(dict.fromkeys(self.content_layers + self.style_layers))
@@ -108,7 +120,7 @@ class ObjectiveSpec:
         """See `make_targets`."""
         return make_targets(params, *pictures, spec=self)
 
-    def loss(self, params: Params, image: Image, targets: "Targets", weights: "LossWeights") -> "tuple[Scalar, Terms]":
+    def loss(self, params: Params, image: Image, targets: "Targets", weights: "LossWeights") -> tuple[Scalar, Terms]:
         """See `loss`."""
         return loss(params, image, targets, weights, spec=self)
 
@@ -152,14 +164,6 @@ class Targets(NamedTuple):
     guides: "dict[str, tuple[Float[Array, '1 h w'] | None, ...]]"
 
 
-class Terms(NamedTuple):
-    """The weighed parts of the loss; they add up to it."""
-
-    content: Scalar
-    style: Scalar
-    tv: Scalar
-
-
 def make_targets(params: Params, content: Array, styles: Styles, *, spec: ObjectiveSpec) -> Targets:
     """The targets of a content picture, [1, h, w, 3] in [0, 1], and of styles.
 
@@ -168,7 +172,7 @@ def make_targets(params: Params, content: Array, styles: Styles, *, spec: Object
     """
     _check_picture("content", content, spec.smallest)
     for style in styles.pictures:
-        _check_picture("style", style, spec.smallest)
+        _check_picture("style", style, smallest_image(spec.network.architecture, spec.style_layers or spec.taps))
     content_maps = feature_maps(
         params, content, taps=spec.content_layers, spec=spec.network, tile=spec.tile, devices=spec.devices
     )
@@ -245,7 +249,7 @@ def score(statistics: Statistics, targets: Targets, weights: LossWeights, *, spe
 
 
 def loss(params: Params, image: Array, targets: Targets, weights: LossWeights, *, spec: ObjectiveSpec) -> tuple[Scalar, Terms]:
-    """L_total = α L_content + β L_style + the total variation's share (Gatys et al. 2016, eq. 7), and these three terms.
+    """L_total = α L_content + β L_style + the weighted total variation (Gatys et al. 2016, eq. 7), and these terms by name.
 
     Args:
         params: of the network.
@@ -262,8 +266,8 @@ def loss(params: Params, image: Array, targets: Targets, weights: LossWeights, *
     statistics = measure(params, image, targets, spec=spec)
     content, style = score(statistics, targets, weights, spec=spec)
     tv = weights.tv * spec.parts[2](image.astype(wide(image)))
-    terms = Terms(*(jnp.asarray(term, wide(image)) for term in (content, style, tv)))
-    return sum(terms[1:], terms[0]), terms
+    content, style, tv = (jnp.asarray(term, wide(image)) for term in (content, style, tv))
+    return content + style + tv, {"content": content, "style": style, "tv": tv}
 
 
 def _check_picture(what: str, picture: Array, smallest: int) -> None:

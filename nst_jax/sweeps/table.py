@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from nst_jax.errors import InputError
-from nst_jax.runs.folder import RunFolder
+from nst_jax.runs.folder import RunFolder, loss_terms
 from nst_jax.sweeps.folder import SweepFolder
 from nst_jax.sweeps.grid import value_of
 from nst_jax.system.atomic_write import atomic_write
 from nst_jax.system.records import parse_yaml
 
-TERMS = ("loss", "content", "style", "tv")
 # What decides how content and style are measured, whatever they weigh.
 _MEASURE = ("content", "style", "network", "loss", "size", "scales")
 _WEIGHTS = ("content_weight", "style_weight", "tv_weight")
@@ -63,7 +62,7 @@ def _results(folder: RunFolder, status: str) -> dict[str, Any]:
         manifest = folder.read_manifest()
     except (InputError, IndexError):
         return {}
-    terms = {term: last[term] for term in TERMS}
+    terms = {term: last[term] for term in loss_terms(last)}
     bare = {f"{term}_loss": _bare(last[term], config["loss"][f"{term}_weight"]) for term in ("content", "style")}
     total = manifest.get("seconds", {}).get("total")  # not of a run whose process was killed
     seconds = {"steps": last["step"], "seconds": None if total is None else round(total, 2)}
