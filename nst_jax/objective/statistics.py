@@ -77,7 +77,7 @@ def _products(a: Float[Array, "m k"], b: Float[Array, "k n"]) -> Float[Array, "m
 
 def wide(a: Array) -> jnp.dtype:
     """The dtype of sums over `a`: its own, but at least float32."""
-    return jnp.promote_types(a.dtype, jnp.float32)
+    return a.dtype if a.dtype.itemsize >= 4 else jnp.dtype("float32")
 
 
 def moments(feature_map: Float[Array, "n h w c"], guide: Float[Array, "n h w"] | None = None) -> Moments:

@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.core import ShapedArray
 from jax.custom_derivatives import SymbolicZero
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
@@ -58,7 +59,7 @@ def _bind(residuals: Sequence[Any], linear: Sequence[Any], function: Any, transp
 
 
 def _aval(array: Any) -> Any:
-    return jax.core.ShapedArray(jnp.shape(array), jnp.result_type(array))
+    return ShapedArray(jnp.shape(array), jnp.result_type(array))
 
 
 def _call(*arrays: Any, function: Callable[..., list[Any]], **_: Any) -> list[Any]:
@@ -102,7 +103,7 @@ def _batch(arrays: Sequence[Any], dims: Sequence[Any], *, function: Any, transpo
     axes = [0 if m else None for m in mapped[:split]]
     forward = jax.vmap(function, (*axes, *(0 for _ in linear)))
     backward = jax.vmap(transpose, (*axes, *(0 for _ in out)))
-    shapes = [jax.core.ShapedArray((size, *aval.shape), aval.dtype) for aval in out]
+    shapes = [ShapedArray((size, *aval.shape), aval.dtype) for aval in out]
     return _bind(arrays[:split], linear, forward, backward, shapes), [0] * len(out)
 
 
