@@ -11,16 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from nst_jax import job
-from nst_jax.config.compose import from_yaml
+from nst_jax.config.compose import from_yaml, to_yaml
 from nst_jax.config.schema import Config
-from nst_jax.errors import InputError
+from nst_jax.errors import InputError, printable
 from nst_jax.images.files import read_file, read_image, read_text, write_image
 from nst_jax.runner.prepare import Prepared, prepare
 from nst_jax.runs.diff import changes, describe_changes, difference
 from nst_jax.runs.folder import FORMAT, RunFolder
 from nst_jax.runs.manifest import CONFIG_TEXT, PROVENANCE_TEXT, end_manifest, in_start_directory, provenance
+from nst_jax.runs.schema import Format, Provenance
 from nst_jax.system.cli import Parser, run_cli
 from nst_jax.system.compilation_cache import use_compilation_cache
+from nst_jax.system.records import parse_json
 
 _ABOUT = """\
 Makes the picture again from the settings inside it, with the pictures and network parameters whose hashes are there,
@@ -45,7 +47,7 @@ def _replay(options: argparse.Namespace) -> int:
     picture = options.picture / "result.png" if options.picture.is_dir() else options.picture
     use_compilation_cache()
     same, report = replay(picture, content=options.content, style=options.style, init=options.init)
-    print(f"{picture}: {report}")
+    print(printable(f"{picture}: {report}"))
     return 0 if same else 1
 
 
@@ -60,7 +62,7 @@ def replay(picture: Path, **files: str | list[str] | None) -> tuple[bool, str]:
         InputError: no record, or pictures or parameters that are not those of the record.
     """
     settings, facts = _record(picture)
-    config = _with_files(from_yaml(settings, f"the record in {picture}"), files)
+    config = _with_files(_located(from_yaml(settings, f"the record in {picture}"), picture.parent), files)
     with in_start_directory(_manifest_beside(picture)):
         prepared = _same_inputs(config, facts)
     steps = int(facts["steps"])
@@ -82,18 +84,17 @@ def replay(picture: Path, **files: str | list[str] | None) -> tuple[bool, str]:
 def _record(picture: Path) -> tuple[str, dict[str, Any]]:
     read_image(picture)  # says what is wrong with a file that is none
     text = read_text(picture)
-    try:
-        settings, facts = text[CONFIG_TEXT], json.loads(text[PROVENANCE_TEXT])
-    except (KeyError, ValueError) as error:
+    if not text.keys() >= {CONFIG_TEXT, PROVENANCE_TEXT}:
         raise InputError(
             f"picture must carry the record of a run, got none in {picture}; give the result.png of a run, not an edited copy"
-        ) from error
-    if facts.get("format") != FORMAT:
-        raise InputError(
-            f"record of the picture must have the format {FORMAT}, got {facts.get('format')} in {picture};"
-            f" use the version that wrote it, nst_jax {facts.get('versions', {}).get('nst_jax')}"
         )
-    return settings, facts
+    version = parse_json(Format, text[PROVENANCE_TEXT], f"the record in {picture}").get("format")
+    if version != FORMAT:
+        raise InputError(
+            f"record of the picture must have the format {FORMAT}, got {version} in {picture};"
+            f" use the version that wrote it, {text.get('Software', 'unknown')[:40]}"
+        )
+    return text[CONFIG_TEXT], parse_json(Provenance, text[PROVENANCE_TEXT], f"the record in {picture}")
 
 
 def _manifest_beside(picture: Path) -> dict[str, Any] | None:
@@ -102,6 +103,16 @@ def _manifest_beside(picture: Path) -> dict[str, Any] | None:
         return RunFolder(picture.parent).read_manifest()
     except InputError:
         return None
+
+
+def _located(config: Any, folder: Path) -> Any:
+    """The config with whole paths from config.yaml in `folder`, if that is of the same run: the picture has file names only."""
+    try:
+        beside = from_yaml(RunFolder(folder).read_config(), f"config.yaml in {folder}")
+    except InputError:
+        return config
+    same = to_yaml(beside, record=False) == to_yaml(config, record=False)
+    return replace(beside, run=config.run) if same else config
 
 
 def _with_files(config: Config, files: dict[str, Any]) -> Config:

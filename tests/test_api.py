@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from nst_jax import api
 from nst_jax.config.schema import Config
 from nst_jax.errors import InputError
 from nst_jax.images.files import MIN_SIDE, write_image
+from nst_jax.runner.from_python import Options
 from nst_jax.runs.progress import progress
 
 SHALLOW: Any = {"content_layers": ["relu1_1"], "style_layers": ["relu1_1"]}
@@ -200,6 +202,7 @@ def test_a_wrong_argument_is_an_input_error(options: dict[str, Any], message: st
         ({"style": {"path": "x.png"}}, "style.path"),
         ({"mask": {"regions": ["x.png"]}}, "mask.regions"),
         ({"run": {"dir": "x"}}, "run"),
+        ({"run.dir": "x"}, "run.dir"),
         ({"preview": True}, "preview"),
         ({"scale": {"hosts": "auto"}}, "scale.hosts"),
     ],
@@ -211,7 +214,17 @@ def test_a_setting_that_would_have_no_effect_is_refused(options: dict[str, Any],
 
 def test_the_typed_settings_are_those_of_the_config():
     fields = {field.name for field in dataclasses.fields(Config)} | {"experiment"}
-    assert {*api.Options.__annotations__} == fields - {"content", "init", "run", "preview"}
+    assert {*Options.__annotations__} == fields - {"content", "init", "run", "preview"}
+
+
+def test_the_loss_is_the_one_that_transfer_minimizes():
+    loss, image = nst_jax.make_loss(PICTURE, STYLE, size=24, loss=SHALLOW)
+    first = transfer(steps=1).metrics[0]
+    value, gradient = jax.jit(lambda loss, image: jax.value_and_grad(loss)(image))(loss, image)
+    np.testing.assert_allclose(value, first["loss"], rtol=1e-5)
+    assert gradient.shape == image.shape == (1, 16, 24, 3)
+    for name, term in loss.terms(image).items():
+        np.testing.assert_allclose(term, first[name], rtol=1e-4)
 
 
 def test_networks_are_at_hand_without_another_import():

@@ -20,7 +20,7 @@ import jax
 import numpy as np
 import torch
 
-from experiments.torch_twin import Twin, gram
+from experiments.lib.torch_twin import Twin, gram
 from nst_jax import networks
 from nst_jax.config.compose import as_config
 from nst_jax.images.files import fit_long_side, read_image, resize, write_image

@@ -1,8 +1,8 @@
 """Experiment 005: the tables and figures of the inversion paper, on pictures of Python packages.
 
     pip install -e ".[inversion,lpips]"
-    python -m experiments.inversion scales     # writes nst_jax/invert/scales.json
-    python -m experiments.inversion ours momentum lbfgs table3 restarts fields layers
+    python -m experiments.lib.inversion scales     # writes nst_jax/invert/scales.json
+    python -m experiments.lib.inversion ours momentum lbfgs table3 restarts fields layers
 
 Results grow in experiments/005-inversion/results.jsonl, a line for each layer, λ_V and solver; what is there is not done again.
 """
@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.inversion_pictures import INVERTED, REFERENCE, gray, picture
+from experiments.lib.inversion_pictures import INVERTED, REFERENCE, gray, picture
 from nst_jax.images.files import write_image
 from nst_jax.invert.config import InvertConfig, to_job, usual_tv_weight
 from nst_jax.invert.draw import field_of, outline, row
@@ -37,8 +37,8 @@ from nst_jax.optimize.solver import State
 from nst_jax.system.compilation_cache import use_compilation_cache
 from nst_jax.types import Params
 
-FOLDER = Path(__file__).parent / "005-inversion"
-SCALES = Path(__file__).parents[1] / "nst_jax" / "invert" / "scales.json"
+FOLDER = Path(__file__).parents[1] / "005-inversion"
+SCALES = Path(__file__).parents[2] / "nst_jax" / "invert" / "scales.json"
 LAYERS = ("relu1", "relu2", "relu3", "relu4", "relu5")
 # Of L-BFGS, for networks and for descriptors.
 LBFGS_STEPS, LBFGS_DESCRIPTOR_STEPS = 200, 400
