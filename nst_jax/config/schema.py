@@ -7,7 +7,7 @@ in `nst_jax.config.to_spec`, which also checks the settings against each other.
 import os
 from collections.abc import Mapping
 from dataclasses import field, fields
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
@@ -174,9 +174,9 @@ class OptimizerConfig:
 
     Attributes:
         name: adam, lbfgs, momentum, or `optax.NAME`, a factory of optax.
-        learning_rate: see `nst_jax.optimize.solver.SolverSpec`.
-        memory: likewise.
-        averaging: likewise.
+        learning_rate: of all but lbfgs.
+        memory: number of pairs that lbfgs keeps.
+        averaging: decay rate of the exponential average of the images that the result is; 0 is the last one alone.
         options: further arguments of the factory; on the command line `optimizer.weight_decay=0.1`.
     """
 
@@ -247,6 +247,7 @@ class Config:
         imports: modules to import first, which register style distances or networks.
     """
 
+    kind: ClassVar[str] = "transfer"  # how records name what this is the config of
     content: PictureConfig = field(default_factory=lambda: PictureConfig("tubingen"))
     style: StyleConfig = field(default_factory=StyleConfig)
     mask: MaskConfig = field(default_factory=MaskConfig)
