@@ -146,10 +146,9 @@ class Loss:
         """The weighted sum of all terms."""
         return self._evaluate(image)[0]
 
-    def terms(self, image: Image) -> dict[str, Scalar]:
+    def terms(self, image: Image) -> Terms:
         """The weighted terms, "content", "style" and "tv", which add up to the loss."""
-        terms: Any = self._evaluate(image)[1]
-        return getattr(terms, "_asdict", lambda: terms)()
+        return self._evaluate(image)[1]
 
     def _evaluate(self, image: Image) -> tuple[Scalar, Terms]:
         return loss(self.params, image, self.targets, self.weights, spec=self.spec)

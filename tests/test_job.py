@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from nst_jax import job
@@ -16,7 +17,9 @@ from nst_jax.images.files import resize
 from nst_jax.job import history as course
 from nst_jax.job.pyramid import initial_image, plan
 from nst_jax.networks import Network, load
-from nst_jax.optimize.solver import SOLVERS, Solver, SolverSpec, State, lbfgs, upsample
+from nst_jax.optimize.lbfgs import lbfgs
+from nst_jax.optimize.loop import upsample
+from nst_jax.optimize.solver import SOLVERS
 
 SHALLOW = {"content_layers": ["relu2_1"], "style_layers": ["relu1_1", "relu2_1"]}
 
@@ -187,13 +190,14 @@ def test_a_style_picture_is_never_enlarged_and_its_scale_matters(vgg):
     assert beyond.rows[0]["style"] == far_beyond.rows[0]["style"]
 
 
-def stalling_at_step_2(spec: SolverSpec) -> Solver:
-    real = lbfgs(spec)
+def stalling_at_step_2(**options: Any) -> optax.GradientTransformationExtraArgs:
+    real = lbfgs()
 
-    def step(evaluate: Any, state: State) -> State:
-        return real.step(evaluate, state)._replace(stalled=jnp.isfinite(state.loss))
+    def update(grads: Any, state: Any, params: Any, **extra: Any) -> tuple[Any, Any]:
+        moves, after = real.update(grads, state, params, **extra)
+        return moves, after._replace(stalled=state.accepted)
 
-    return real._replace(step=step)
+    return optax.GradientTransformationExtraArgs(real.init, update)
 
 
 def test_a_stalled_scale_is_said_and_left(vgg, monkeypatch):
