@@ -99,6 +99,7 @@ def test_names_that_are_not_utf_8_are_escaped(tmp_path: Path):
 @pytest.mark.parametrize(("text", "key"), DAMAGE)
 def test_a_damaged_manifest_does_not_end_the_page(folder: RunFolder, text: bytes, key: str):
     (folder.path / "manifest.json").write_bytes(text)
+    (folder.path / "metrics.jsonl").unlink()  # without a chart a page is quick
     assert key in re.findall(r"(?s)<section id=\"missing\">.*?</section>", page(folder))[0]
 
 

@@ -139,26 +139,34 @@ def _plain_config(composed: Any) -> dict[str, Any]:
     }
 
 
-def from_yaml(text: str, source: str) -> Config:
-    """The config that `to_yaml` wrote; `source` is what messages call the text.
+def from_yaml(text: str, source: str, schemas: Sequence[type[Any]] = (Config,)) -> Any:
+    """The config that `to_yaml` wrote.
+
+    Args:
+        text: of a record.
+        source: what messages call it.
+        schemas: it must be of one of them.
 
     Raises:
-        InputError: it is no config, or one of a version with other keys.
+        InputError: it is no config, of another kind, or of a version with other keys.
     """
     values = parse_yaml(text, source)
+    kinds, kind = {schema.kind: schema for schema in schemas}, str(values.pop("kind", Config.kind))
+    if kind not in kinds:
+        raise InputError(f"{source} must be of the kind {' or '.join(kinds)}, got {kind[:40]!r}; give the record of such a run")
     for role in _ROLES & values.keys():
         if isinstance(part := values[role], dict) and part.get("path") is not None:
             part["name"] = role
     try:
-        return as_config(values)
+        return as_config(values, kinds[kind])
     except InputError as error:
         raise InputError(f"{source} must be of this version of nst_jax: {error}") from error
 
 
 def to_yaml(config: Any, *, record: bool = True) -> str:
-    """The config as YAML. If not `record`, without its `run` section and the folders of files, for a shared picture."""
+    """The config and its kind as YAML; for a shared picture, if not `record`, without `run` and the folders of files."""
     plain = _recorded(config) if record else _without_folders(settings_of(config))
-    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
+    return yaml.safe_dump({"kind": config.kind} | plain, sort_keys=False, allow_unicode=True)
 
 
 def settings_of(config: Any) -> dict[str, Any]:

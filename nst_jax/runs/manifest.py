@@ -24,6 +24,7 @@ _CHECKOUT = Path(__file__).resolve().parents[2]
 def begin_manifest(
     *,
     command: Sequence[str],
+    kind: str,
     settings: Mapping[str, Any],
     seed: int,
     inputs: Mapping[str, Mapping[str, Any]],
@@ -34,6 +35,7 @@ def begin_manifest(
 
     Args:
         command: the command line, or () when called from Python.
+        kind: of the run: see `nst_jax.runner.prepare.Kind`.
         settings: the config without its `run` section.
         seed: the seed of the run's random key.
         inputs: role ("content", "style") -> its "sha256", and optionally its "source".
@@ -52,6 +54,7 @@ def begin_manifest(
         "versions": _versions(),
         "device": _device(),
         "git": _git_state(_CHECKOUT),
+        "kind": kind,
         "settings": dict(settings),
         "settings_sha256": sha256_of(settings),
         "seed": seed,

@@ -17,7 +17,7 @@ from nst_jax.job import Result, Stage, job_steps, needs, plan
 from nst_jax.job.batched import JobSteps, run_batched
 from nst_jax.job.compile import compile_in_background
 from nst_jax.job.memory_plan import most_jobs
-from nst_jax.runner.prepare import Prepared, prepare
+from nst_jax.runner.prepare import Made, Prepared, prepare
 from nst_jax.runner.run import new_run, recorder_of, write_record
 from nst_jax.runs.callback import Recorder, interruptible
 from nst_jax.runs.progress import Progress, progress
@@ -37,8 +37,8 @@ class PreparedMember:
     @property
     def key(self) -> tuple[Any, ...]:
         """Members with equal keys may share a program."""
-        spec, network = self.prepared.spec, self.prepared.network
-        return self.member.config.network.name, spec.scales, *(needs(network.params, s, spec).key for s in self.stages)
+        spec, params = self.prepared.spec, self.prepared.params
+        return self.member.config.network.name, spec.scales, *(needs(params, s, spec).key for s in self.stages)
 
 
 def run_members(sweep: SweepFolder, members: Sequence[Member], most: int | None) -> None:
@@ -91,7 +91,7 @@ class _Run(NamedTuple):
         """The member's job: see `nst_jax.job.job_steps`."""
         prepared = self.ready.prepared
         return job_steps(
-            *(prepared.network.params, self.ready.stages, prepared.spec),
+            *(prepared.params, self.ready.stages, prepared.spec),
             init=prepared.inputs.init, observe=self.recorder, chunk_at=self.recorder.snapshot_at,
         )  # fmt: skip
 
@@ -113,7 +113,7 @@ class _Bar:
 def _perform_batch(sweep: SweepFolder, batch: Sequence[PreparedMember], size: int) -> None:
     first = batch[0].prepared
     began = time.perf_counter()
-    what = [needs(first.network.params, stage, first.spec, size) for stage in batch[0].stages]
+    what = [needs(first.params, stage, first.spec, size) for stage in batch[0].stages]
     steps = sum(scale.steps for scale in first.spec.scales)
     with progress(steps, quiet=first.config.run.quiet) as bar, compile_in_background(what) as programs:
         bar.say(f"members {', '.join(str(ready.member.number) for ready in batch)} together")
@@ -152,7 +152,7 @@ def _end(sweep: SweepFolder, run: _Run, end: Result | Exception, spent: Mapping[
             outcome = replace(end, seconds={name: passed / members for name, passed in {**end.seconds, **spent}.items()})
             if members > 1:
                 prepared.begun["notices"].append(f"made together with {members - 1} others: the seconds are its share of all")
-            write_record(prepared, run.recorder, outcome)
+            write_record(prepared, run.recorder, Made(outcome))
     except Exception as error:
         failed(sweep, member.number, error)
     else:
