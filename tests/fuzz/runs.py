@@ -85,28 +85,35 @@ def damaged_record(folder: Path, rng: np.random.Generator) -> str:
 
 
 @cache
-def _whole_checkpoints(folder: Path) -> Path:
+def _whole_checkpoints(folder: Path) -> tuple[Path, dict[int, Any]]:
+    """A folder of two checkpoints, and what is read of each by its step."""
+    read = {}
     for step in (5, 9):
         Checkpoints(folder / "checkpoints", 0.0).write(test_checkpoint.position(step), step)
-    return folder / "checkpoints"
+        read[step] = _latest(folder / "checkpoints")
+    return folder / "checkpoints", read
+
+
+def _latest(folder: Path) -> Any:
+    return latest(folder, test_checkpoint.shapes(), 100, "", lambda line: None)
 
 
 def damaged_checkpoint(folder: Path, rng: np.random.Generator) -> str:
     """One case: the newest intact checkpoint of two, one of which is damaged."""
     case = folder / "case checkpoints"
     shutil.rmtree(case, ignore_errors=True)
-    shutil.copytree(_whole_checkpoints(folder), case)
+    whole, read = _whole_checkpoints(folder)
+    shutil.copytree(whole, case)
     files = sorted(file for file in case.rglob("*") if file.is_file())
     file = files[rng.integers(len(files))]
     file.write_bytes(_change(file.read_bytes(), rng))
-    found = latest(case, test_checkpoint.shapes(), 100, "", lambda line: None)
+    found = _latest(case)
     if found is None:
         return "none"
-    whole = test_checkpoint.position(found[0].step)
-    assert found[0].step in (5, 9)
-    assert found[0]._replace(state=None) == whole._replace(state=None)  # pyright: ignore[reportArgumentType]
-    jax.tree.map(np.testing.assert_array_equal, found[0].state, whole.state)
-    return f"step {found[0].step}"
+    (position, length), (intact, intact_length) = found, read[found[0].step]
+    assert (position._replace(state=None), length) == (intact._replace(state=None), intact_length)
+    jax.tree.map(np.testing.assert_array_equal, position.state, intact.state)
+    return f"step {position.step}"
 
 
 @cache
