@@ -37,10 +37,10 @@ def run(config: Config) -> tuple[RunFolder, job.Result]:
 
 
 @contextmanager
-def new_run(prepared: Prepared) -> Iterator[RunFolder]:
+def new_run(prepared: Prepared, lock_of: Path | None = None) -> Iterator[RunFolder]:
     """The folder of the run, made for it, and this process its only writer."""
     path = Path(prepared.config.run.dir or time.strftime("runs/%Y-%m-%d_%H-%M-%S"))
-    with run_lock(path):
+    with run_lock(path, lock_of):
         folder = create_run_folder(path, to_yaml(prepared.config))
         inputs = {role: picture.pixels for role, picture in prepared.pictures.items()}
         folder.write_inputs(inputs, prepared.spec.scales[-1].size)
