@@ -1,5 +1,6 @@
 """Checkpoints: they come back as they were, two are kept, a damaged one is told and passed over, a full disk is one line."""
 
+import os
 import re
 import shutil
 import signal
@@ -18,6 +19,7 @@ from nst_jax.errors import InputError
 from nst_jax.job import JobState
 from nst_jax.optimize.loop import init_state
 from nst_jax.optimize.solver import SOLVERS, SolverSpec
+from nst_jax.runs import checkpoint
 from nst_jax.runs.checkpoint import _WRITER, Checkpoints, discard, latest
 
 
@@ -34,7 +36,7 @@ def shapes(solver: str = "lbfgs") -> Any:
 def read(folder: Path, metrics_bytes: int = 100) -> tuple[int | None, int, list[str]]:
     """The step and the length of metrics.jsonl of the newest checkpoint, and what was said."""
     said: list[str] = []
-    found = latest(folder, shapes(), metrics_bytes, said.append)
+    found = latest(folder, shapes(), metrics_bytes, "", said.append)
     return (found[0].step, found[1], said) if found else (None, 0, said)
 
 
@@ -46,7 +48,7 @@ def names(folder: Path) -> list[str]:
 def test_a_position_comes_back_as_it_was(tmp_path: Path, solver: str):
     folder, written = tmp_path / "checkpoints", position(5, solver)
     Checkpoints(folder, 0.0).write(written, 17)
-    found = latest(folder, shapes(solver), 17, pytest.fail)
+    found = latest(folder, shapes(solver), 17, "", pytest.fail)
     assert found is not None
     again, length = found
     assert length == 17
@@ -60,12 +62,75 @@ def test_the_last_two_are_kept_and_what_a_killed_process_left_is_removed(tmp_pat
     checkpoints = Checkpoints(folder, 0.0)
     for step in (1, 2, 30):
         checkpoints.write(position(step), 0)
-    (folder / "00000040.orbax-checkpoint-tmp").mkdir()
+    (folder / "nst_jax-00000040.orbax-checkpoint-tmp").mkdir()
     assert read(folder) == (30, 0, [])
     checkpoints.write(position(31), 0)
-    assert names(folder) == ["00000030", "00000031"]
+    assert names(folder) == ["nst_jax-00000030", "nst_jax-00000031"]
     discard(folder)
     assert read(folder) == (None, 0, [])
+
+
+@pytest.mark.parametrize("name", ["[1] test", "a**b", "a*b", "a?b", "{a,b}", "gs:", os.fsdecode(b"x\xff")])
+def test_a_path_is_text_and_no_pattern(tmp_path: Path, name: str):
+    (tmp_path / "axb").mkdir()  # which the patterns would match
+    folder = tmp_path / name / "checkpoints"
+    folder.parent.mkdir()
+    for step in (1, 2, 3):
+        Checkpoints(folder, 0.0).write(position(step), 0)
+    assert read(folder) == (3, 0, [])
+    assert names(folder) == ["nst_jax-00000002", "nst_jax-00000003"]
+
+
+def test_nothing_that_others_made_is_touched(tmp_path: Path):
+    folder, outside = tmp_path / "checkpoints", tmp_path / "outside"
+    for path in (folder / "best", folder / "20240101", outside / "photos"):
+        path.mkdir(parents=True)
+    (folder / "notes.txt").touch()
+    (folder / "nst_jax-00000099").symlink_to(outside)
+    checkpoints = Checkpoints(folder, 0.0)
+    for step in (1, 2, 3):
+        checkpoints.write(position(step), 0)
+    assert read(folder) == (3, 0, [])
+    discard(folder)
+    assert names(folder) == ["20240101", "best", "notes.txt", "nst_jax-00000099"]
+    assert names(outside) == ["photos"]
+    (tmp_path / "link").symlink_to(outside)
+    discard(tmp_path / "link")
+    assert names(outside) == ["photos"]
+    with pytest.raises(InputError):
+        Checkpoints(tmp_path / "link", 0.0).write(position(1), 0)
+    assert names(outside) == ["photos"]
+
+
+@pytest.mark.parametrize("error", [OSError(5, "input/output error"), MemoryError(), ImportError("orbax")])
+def test_a_checkpoint_that_cannot_be_read_now_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception):
+    Checkpoints(tmp_path, 0.0).write(position(8), 0)
+
+    def refuse() -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "_checkpointer", refuse)
+        with pytest.raises(InputError, match="nst_jax-00000008"):
+            read(tmp_path)
+    assert read(tmp_path) == (8, 0, [])
+
+
+def test_a_checkpoint_of_another_state_or_other_settings_is_kept(tmp_path: Path):
+    Checkpoints(tmp_path, 0.0, "mine").write(position(8), 0)
+    for template, settings, what in ((shapes("adam"), "mine", "version"), (shapes(), "others", "settings")):
+        with pytest.raises(InputError, match=what):
+            latest(tmp_path, template, 0, settings, pytest.fail)
+    assert latest(tmp_path, shapes(), 0, "mine", pytest.fail) is not None
+
+
+def test_edited_metadata_are_damage(tmp_path: Path):
+    Checkpoints(tmp_path, 0.0).write(position(8), 0)
+    file = tmp_path / "nst_jax-00000008" / "_CHECKPOINT_METADATA"
+    file.write_text(file.read_text().replace('\\"left\\": 7', '\\"left\\": 6'))
+    assert '\\"left\\": 6' in file.read_text()
+    step, _, said = read(tmp_path)
+    assert (step, len(said)) == (None, 1)
 
 
 def test_one_is_written_each_so_many_seconds(tmp_path: Path):
@@ -90,7 +155,7 @@ def test_none_is_begun_while_the_last_one_is_written(tmp_path: Path, monkeypatch
     checkpoints.offer(lambda: position(2), 0)
     gate.result()
     checkpoints.wait()
-    assert names(tmp_path) == ["00000001"]
+    assert names(tmp_path) == ["nst_jax-00000001"]
 
 
 def damage(path: Path, how: str) -> None:
@@ -118,11 +183,11 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_is_taken(tmp_path: Path
     checkpoints = Checkpoints(tmp_path, 0.0)
     for step in (8, 9):
         checkpoints.write(position(step), step)
-    damage(tmp_path / "00000009", how)
+    damage(tmp_path / "nst_jax-00000009", how)
     step, length, (said,) = read(tmp_path)
     assert (step, length) == (8, 8)
     assert re.fullmatch(r"checkpoint of step 9 is damaged \([^\n]+\): going back to the one before, or the beginning", said)
-    assert names(tmp_path) == ["00000008"]
+    assert names(tmp_path) == ["nst_jax-00000008", "nst_jax-00000009.damaged"]
 
 
 def test_without_a_whole_one_there_is_none(tmp_path: Path):

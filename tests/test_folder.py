@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from nst_jax.errors import InputError
 from nst_jax.images.files import read_image, read_text
-from nst_jax.runs.folder import FORMAT, METRIC_KEYS, RunFolder, create_run_folder
+from nst_jax.runs.folder import FORMAT, METRIC_KEYS, RUN_FILES, RunFolder, create_run_folder
 from nst_jax.runs.lock import is_being_written, run_lock
 from nst_jax.runs.strict_json import strict_json
 
@@ -52,12 +52,39 @@ def test_an_existing_folder_without_a_run_is_taken(tmp_path: Path):
     assert create_run_folder(str(tmp_path), "").path == tmp_path
 
 
-@pytest.mark.parametrize("name", ["result.png", "config.yaml", "manifest.json", "metrics.jsonl"])
-def test_a_folder_with_a_run_is_refused_and_left_as_it_was(tmp_path: Path, name: str):
-    (tmp_path / name).write_text("precious")
-    with pytest.raises(InputError, match=rf"^run\.dir must be .*{name}; choose another run\.dir[^\n]*$"):
+@pytest.mark.parametrize("name", RUN_FILES)
+@pytest.mark.parametrize("how", ["file", "folder", "dangling link"])
+def test_a_folder_with_a_name_that_a_run_writes_is_refused_and_left_as_it_was(tmp_path: Path, name: str, how: str):
+    if how == "file":
+        (tmp_path / name).write_text("precious")
+    elif how == "folder":
+        (tmp_path / name / "mine").mkdir(parents=True)
+    else:
+        (tmp_path / name).symlink_to("nowhere")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(InputError, match=rf"^run\.dir must [^\n]*{name}"):
         create_run_folder(tmp_path, "new")
-    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [(name, "precious")]
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "checkpoints", "snapshots/step-000003.png", "manifest.json"])
+def test_a_run_is_not_taken_up_again_through_a_link(folder: RunFolder, tmp_path: Path, name: str):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "precious").touch()
+    (folder.path / name).parent.mkdir(exist_ok=True)
+    (folder.path / name).symlink_to(tmp_path / "mine")
+    with pytest.raises(InputError, match=rf"^{name} must [^\n]*link"):
+        folder.reopen()
+    assert (tmp_path / "mine" / "precious").exists()
+
+
+def test_what_a_killed_writer_left_is_removed_and_nothing_else(folder: RunFolder):
+    for name in (".result.png.123.nst_jax-part", "inputs/.content.jpg.7.nst_jax-part", ".hidden.123.part", "notes.txt"):
+        (folder.path / name).parent.mkdir(exist_ok=True)
+        (folder.path / name).touch()
+    folder.reopen()
+    assert {file.name for file in folder.path.iterdir()} == {"config.yaml", "inputs", ".hidden.123.part", "notes.txt"}
+    assert list((folder.path / "inputs").iterdir()) == []
 
 
 def _claim(root: Path, start: Any, owner: int, wins: Any) -> None:
@@ -106,7 +133,7 @@ def test_a_folder_has_one_writer_while_that_one_lives(tmp_path: Path):
             pass
         assert is_being_written(path)
     assert not is_being_written(path)
-    (path / ".lock").touch()  # as a killed process leaves it
+    (path / ".nst_jax.lock").touch()  # as a killed process leaves it
     assert not is_being_written(path)
     with run_lock(path):
         assert is_being_written(path)

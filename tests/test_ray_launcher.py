@@ -44,8 +44,8 @@ def sweep(*arguments: str) -> Iterator["subprocess.Popen[str]"]:
 
 def worker_of(member: int, process: "subprocess.Popen[str]") -> int:
     """The process that runs a member, once there is a checkpoint of it."""
-    lock, checkpoints = Path(f"all/{member}/.lock"), Path(f"all/{member}/checkpoints")
-    wait_for(lambda: any(checkpoints.glob("[0-9]" * 8)), process)
+    lock, checkpoints = Path(f"all/{member}/.nst_jax.lock"), Path(f"all/{member}/checkpoints")
+    wait_for(lambda: any(checkpoints.glob("nst_jax-" + "[0-9]" * 8)), process)
     return next(pid for pid in processes() if str(lock.absolute()) in opened(pid))
 
 

@@ -133,7 +133,7 @@ def test_a_failure_says_how_to_go_on_and_a_damaged_checkpoint_is_passed_over(unb
     assert manifest["status"] == "failed"
     assert manifest["error"].startswith("InputError: disk must be writable")
     older, newest = sorted(Path("failed/checkpoints").iterdir())
-    assert (older.name, newest.name) == ("00000058", "00000059")
+    assert (older.name, newest.name) == ("nst_jax-00000058", "nst_jax-00000059")
     for file in newest.rglob("*"):
         if file.is_file():
             file.write_bytes(b"")
@@ -169,6 +169,35 @@ def test_inputs_that_changed_are_told_and_nothing_is_lost(broken: Path, main):
         err,
     )
     assert {path: path.read_bytes() for path in broken.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "key"),
+    [
+        ("style_weight: 1.0", "style_weight: 100.0", "loss.style_weight"),
+        ("- 40", "- 5", "steps"),
+        ("seed: 0", "seed: 1", "seed"),
+    ],
+)
+def test_settings_that_changed_are_refused_by_name(broken: Path, main, before: str, after: str, key: str):
+    config = broken / "config.yaml"
+    config.write_text(config.read_text().replace(before, after, 1))
+    assert after in config.read_text()
+    kept = {path: path.read_bytes() for path in broken.rglob("*") if path.is_file()}
+    code, _, err = main("--resume", str(broken))
+    assert (code, err.count("\n")) == (2, 1)
+    assert f"{key} went from" in err
+    assert {path: path.read_bytes() for path in broken.rglob("*") if path.is_file()} == kept
+
+
+def test_a_run_is_not_resumed_through_a_link(broken: Path, main, tmp_path: Path):
+    shutil.rmtree(broken / "checkpoints")
+    (tmp_path / "20240101").mkdir()
+    (broken / "checkpoints").symlink_to(tmp_path)
+    code, _, err = main("--resume", str(broken))
+    assert (code, err.count("\n")) == (2, 1)
+    assert "checkpoints" in err
+    assert [path.name for path in tmp_path.iterdir()] == ["20240101"]
 
 
 def test_from_another_directory_the_pictures_are_found(broken: Path, main, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

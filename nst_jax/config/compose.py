@@ -95,10 +95,14 @@ def from_yaml(text: str, source: str) -> Config:
 
 def to_yaml(config: Any, *, record: bool = True) -> str:
     """The config as YAML; without its `run` section, which does not bear on the picture, if not `record`."""
+    return OmegaConf.to_yaml(OmegaConf.create(dataclasses.asdict(config) if record else settings_of(config)))
+
+
+def settings_of(config: Any) -> dict[str, Any]:
+    """The config as a mapping, without its `run` section, which does not bear on the picture."""
     plain = dataclasses.asdict(config)
-    if not record:
-        del plain["run"]
-    return OmegaConf.to_yaml(OmegaConf.create(plain))
+    del plain["run"]
+    return plain
 
 
 def explain(error: Exception, schema: type[Any] = Config) -> str:

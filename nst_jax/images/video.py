@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from nst_jax.system.atomic_write import atomic_write, os_errors_as_input
+from nst_jax.system.atomic_write import PART, atomic_write, os_errors_as_input
 
 Frame = UInt8[np.ndarray, "h w 3"]
 
@@ -52,7 +52,7 @@ def write_mp4(path: Path, frames: Iterable[Frame], width_height: tuple[int, int]
     """
     import av  # an extra
 
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = path.with_name(f".{path.name}.{os.getpid()}{PART}")
     with os_errors_as_input(path):
         try:
             with av.open(str(part), "w", format="mp4", options={"movflags": "faststart"}) as film:

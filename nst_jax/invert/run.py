@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from nst_jax import job
-from nst_jax.config.compose import to_yaml
+from nst_jax.config.compose import settings_of, to_yaml
 from nst_jax.errors import InputError
 from nst_jax.images.files import Picture, fit_long_side, resize, write_image
 from nst_jax.invert.config import InvertConfig, check_counts, layer_of, to_job
@@ -143,6 +143,7 @@ def _keep(
     assert isinstance(objective, InversionSpec)
     begun = begin_manifest(
         command=sys.orig_argv,
+        settings=settings_of(config),
         seed=config.seed,
         inputs={"content": {"source": picture.source, "sha256": picture.sha256}},
         params={"name": config.representation, "sha256": sha256},

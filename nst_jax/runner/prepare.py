@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nst_jax import job
+from nst_jax.config.compose import settings_of
 from nst_jax.config.schema import Config, PictureConfig
 from nst_jax.config.to_spec import to_spec
 from nst_jax.errors import InputError
@@ -65,6 +66,7 @@ def prepare(config: Config) -> Prepared:
     network = _network(config.network.name, spec.objective.network.convolution, spec.objective.taps)
     begun = begin_manifest(
         command=sys.orig_argv,
+        settings=settings_of(config),
         seed=spec.seed,
         inputs={role: {"source": picture.source, "sha256": picture.sha256} for role, picture in pictures.items()},
         params={"name": config.network.name, "sha256": weights.file_sha256(config.network.name)},

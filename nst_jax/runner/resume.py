@@ -32,11 +32,12 @@ def resume(path: Path) -> tuple[RunFolder, job.Result | None]:
     initialize(config.scale.hosts, needed=False)
     if not is_coordinator():
         return folder, _accompany(config, folder)
+    if folder.manifest.exists() and folder.read_manifest()["status"] == "finished":
+        discard(folder.checkpoints)
+        return folder, None
     with run_lock(path):
+        folder.reopen()
         before = folder.read_manifest() if folder.manifest.exists() else None
-        if before and before["status"] == "finished":
-            discard(folder.checkpoints)
-            return folder, None
         with in_start_directory(before):
             prepared = prepare(config)
         if before:
@@ -60,10 +61,14 @@ def _recorded_config(folder: RunFolder) -> Config:
 
 def _same_run(prepared: Prepared, before: dict[str, Any]) -> Prepared:
     """The run as it began `before`: with its inputs, or not at all; with other versions, if it must be."""
+    now, settings = prepared.begun, before.get("settings", prepared.begun["settings"])
+    if what := describe_changes(changes(settings, now["settings"])):
+        raise InputError(
+            f"config.yaml must hold the settings that the run began with, got {what}; restore it, or begin a new run"
+        )
     _check_unchanged("network parameters", prepared.begun["params"], before["params"])
     for role, facts in before["inputs"].items():
         _check_unchanged(role, prepared.begun["inputs"].get(role, {"sha256": None}), facts)
-    now = prepared.begun
     if what := describe_changes(changes(before["versions"], now["versions"]) | changes(before["device"], now["device"])):
         notice = f"since the run began, {what}: the picture may differ from that of an unbroken run"
         reporter(prepared.config)(notice)
@@ -95,7 +100,7 @@ def _place(prepared: Prepared, folder: RunFolder) -> job.JobState | None:
     tell = reporter(prepared.config)
     stages = job.plan(prepared.inputs, prepared.spec)
     shapes = lambda number: job.state_shapes(stages[number], prepared.spec)  # noqa: E731
-    found = latest(folder.checkpoints, shapes, folder.metrics_bytes(), tell)
+    found = latest(folder.checkpoints, shapes, folder.metrics_bytes(), prepared.begun["settings_sha256"], tell)
     position, length = found or (None, 0)
     folder.cut_metrics(length)
     tell(f"going on from step {position.step}" if position else "no checkpoint: beginning again")

@@ -1,5 +1,6 @@
 """One recorded run: a config in, a run folder out. What comes before the job, and what is kept after it."""
 
+import itertools
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -10,6 +11,7 @@ from nst_jax import job
 from nst_jax.config.compose import to_yaml
 from nst_jax.config.schema import Config
 from nst_jax.errors import InputError
+from nst_jax.images.files import MIN_SIDE, fit_long_side
 from nst_jax.report.plots import plot_losses
 from nst_jax.report.run_page import write_report
 from nst_jax.report.video import frame_steps, write_video
@@ -21,6 +23,7 @@ from nst_jax.runs.folder import RunFolder, create_run_folder, resume_command
 from nst_jax.runs.lock import run_lock
 from nst_jax.runs.manifest import end_manifest, provenance
 from nst_jax.runs.progress import Progress, format_number, progress
+from nst_jax.system.atomic_write import os_errors_as_input
 
 
 def run(config: Config) -> tuple[RunFolder, job.Result]:
@@ -38,14 +41,42 @@ def run(config: Config) -> tuple[RunFolder, job.Result]:
 
 @contextmanager
 def new_run(prepared: Prepared, lock_of: Path | None = None) -> Iterator[RunFolder]:
-    """The folder of the run, made for it, and this process its only writer."""
-    path = Path(prepared.config.run.dir or time.strftime("runs/%Y-%m-%d_%H-%M-%S"))
+    """Creates the folder of the run, with this process as its only writer.
+
+    Args:
+        prepared: the run.
+        lock_of: see `nst_jax.runs.lock.run_lock`.
+
+    Raises:
+        InputError: the folder holds files of another run, or the result would be too small to be read again.
+    """
+    content, size = prepared.inputs.content, prepared.spec.scales[-1].size
+    height, width = fit_long_side(content.shape[1], content.shape[2], size)
+    if min(height, width) < MIN_SIDE:
+        raise InputError(
+            f"size must give a picture of at least {MIN_SIDE} pixels on each side, got {size}, which is {width}x{height};"
+            " use a larger size"
+        )
+    path = _folder(prepared.config.run.dir)
     with run_lock(path, lock_of):
         folder = create_run_folder(path, to_yaml(prepared.config))
         inputs = {role: picture.pixels for role, picture in prepared.pictures.items()}
         folder.write_inputs(inputs, prepared.spec.scales[-1].size)
         with record_failure(prepared, folder):
             yield folder
+
+
+def _folder(path: str | None) -> Path:
+    """The folder that was asked for, or a new one named after the time."""
+    if path:
+        return Path(os.path.expanduser(path))
+    stem = time.strftime("runs/%Y-%m-%d_%H-%M-%S")
+    for number in itertools.count(1):
+        new = Path(stem if number == 1 else f"{stem}-{number}")
+        with os_errors_as_input(new), suppress(FileExistsError):
+            new.mkdir(parents=True)
+            return new
+    raise AssertionError
 
 
 @contextmanager
@@ -86,7 +117,7 @@ def run_worker(prepared: Prepared, position: job.JobState | None = None) -> None
 def recorder_of(prepared: Prepared, folder: RunFolder, bar: Progress) -> Recorder:
     """The one who keeps the record of the job."""
     settings = prepared.config.run
-    checkpoints = Checkpoints(folder.checkpoints, settings.checkpoint_every_s)
+    checkpoints = Checkpoints(folder.checkpoints, settings.checkpoint_every_s, prepared.begun["settings_sha256"])
     return Recorder(folder, bar, settings.log_every, snapshot_steps(prepared), checkpoints)
 
 

@@ -1,54 +1,67 @@
-"""Checkpoints of a run: where the job stood, so that a killed run goes on to the same bytes. The only importer of Orbax.
+"""Checkpoints of a run, from which a killed run continues to the same bytes. The only importer of Orbax.
 
-    checkpoints/00000120/   the solver's state as Orbax writes it; the rest of the position is its metadata
+    checkpoints/nst_jax-00000120/   the solver's state as Orbax writes it; the rest of the job's state is its metadata
 
-A checkpoint appears whole or not at all; the last two are kept. Each carries a hash of its arrays: neither Orbax nor the
-format below it notices every damage.
+A checkpoint appears whole or not at all; the last two are kept. Each carries a hash of its metadata and of its arrays: neither
+Orbax nor the format below it notices every damage. Nothing but folders of that name is ever removed, and no link is followed.
 """
 
 import errno
 import hashlib
+import json
 import logging
 import os
 import re
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
+from nst_jax.errors import InputError
 from nst_jax.job import JobState
 from nst_jax.system.atomic_write import os_errors_as_input
 
+FORMAT = 2  # raised when the meaning of the metadata changes
 KEPT = 2
-_DIGITS = 8
-_SPARE_BYTES = 1 << 20  # for Orbax's own files
+_NAME = re.compile(r"nst_jax-\d{8,}")
+_OWN = re.compile(_NAME.pattern + r"(\.damaged(-\d+)?|\.orbax-checkpoint-tmp.*)?")
+_SPARE_BYTES, _SPARE_FILES = 1 << 20, 64  # for Orbax's own files
+# What the system says of a file that is damaged or missing; any other refusal may pass.
+_DAMAGE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EINVAL, errno.ESPIPE, errno.ENXIO, errno.ELOOP)
 # One for all runs of the process: Orbax fails where two of its threads save at once.
 _WRITER = ThreadPoolExecutor(1)
 
 
 class Checkpoints:
-    """Writes the checkpoints of one run, in the background: the job waits for a copy of the state in memory, no more."""
+    """Writes the checkpoints of one run in a background thread; the job waits only for a copy of the state in memory."""
 
-    def __init__(self, folder: Path, every_s: float) -> None:
-        """Into `folder`, one each so many seconds; 0 is none but where `write` is called."""
-        self.folder, self.every_s = folder, every_s
+    def __init__(self, folder: Path, every_s: float, settings: str = "") -> None:
+        """Writes to `folder`.
+
+        Args:
+            folder: of the checkpoints.
+            every_s: interval in seconds; 0 writes only when `write` is called.
+            settings: hash of the settings of the run.
+        """
+        self.folder, self.every_s, self.settings = folder, every_s, settings
         self._last = time.monotonic()
         self._pending: Future[None] | None = None
 
     def offer(self, position: Callable[[], JobState], metrics_bytes: int) -> None:
-        """Begins to write a checkpoint if one is due and the last one is on disk.
+        """Starts writing a checkpoint if one is due and the previous one is on disk.
 
         Args:
-            position: gives where the job stands.
-            metrics_bytes: the length of metrics.jsonl there.
+            position: returns the state of the job.
+            metrics_bytes: the length of metrics.jsonl at that point.
 
         Raises:
-            InputError: the last one could not be written.
+            InputError: the previous one could not be written.
         """
         if self._pending and self._pending.done():
             self.wait()
@@ -56,96 +69,173 @@ class Checkpoints:
             self._begin(position(), metrics_bytes)
 
     def write(self, position: JobState, metrics_bytes: int) -> None:
-        """Writes a checkpoint now, and waits until it is on disk. Raises an InputError if it could not be written."""
+        """Writes a checkpoint and waits until it is on disk. Raises an InputError if it could not be written."""
         self.wait()
         self._begin(position, metrics_bytes)
         self.wait()
 
     def wait(self) -> None:
-        """Waits until all is on disk. Raises an InputError if it could not be written."""
+        """Waits until everything is on disk. Raises an InputError if it could not be written."""
         if self._pending:
             pending, self._pending = self._pending, None
             pending.result()
 
     def _begin(self, position: JobState, metrics_bytes: int) -> None:
         self._last = time.monotonic()
-        self._pending = _WRITER.submit(_write, self.folder, position, metrics_bytes)
+        self._pending = _WRITER.submit(_write, self.folder, position, metrics_bytes, self.settings)
 
 
 def latest(
-    folder: Path, template: Callable[[int], Any], metrics_bytes: int, say: Callable[[str], None]
+    folder: Path, template: Callable[[int], Any], metrics_bytes: int, settings: str, say: Callable[[str], None]
 ) -> tuple[JobState, int] | None:
-    """The newest checkpoint that is whole: the position, and the length of metrics.jsonl there. Damaged ones are removed.
+    """Reads the newest intact checkpoint: the state of the job, and the length of metrics.jsonl there.
+
+    A damaged checkpoint is renamed to NAME.damaged, and the one before is taken.
 
     Args:
         folder: of the checkpoints.
-        template: number of a scale -> a state of the solver there, whose structure, shapes and types count.
-        metrics_bytes: how long metrics.jsonl is: it must not be shorter than the checkpoint says.
-        say: told of every checkpoint that is damaged.
+        template: number of a scale -> a state of the solver there, of which structure, shapes and dtypes count.
+        metrics_bytes: the length of metrics.jsonl, which must not be shorter than the checkpoint says.
+        settings: hash of the settings of the run.
+        say: called with one line for every damaged checkpoint.
+
+    Raises:
+        InputError: a checkpoint is intact but of other settings or another version, or cannot be read now.
     """
-    for path in reversed(_all(folder)):
+    for name in reversed(_names(folder)):
         try:
-            position, length = _read(path, template)
-            if length > metrics_bytes:
-                raise ValueError("metrics.jsonl is shorter than it was")
-        except Exception as error:  # whatever a reader says of a file that is damaged in any way
+            with _plain_path(folder) as plain:
+                return _read(plain / name, template, metrics_bytes, settings)
+        except InputError:
+            raise
+        except Exception as error:  # whatever a reader raises for a file damaged in any way
             reason = " ".join(str(error).split())[:100]
-            say(f"checkpoint of step {int(path.name)} is damaged ({reason}): going back to the one before, or the beginning")
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            return position, length
+            if not _is_damage(error):
+                raise InputError(
+                    f"checkpoint {folder / name} must be readable, got {reason!r}; it is kept: try again,"
+                    " or move it away to continue from the one before"
+                ) from error
+            say(f"checkpoint of step {_step(name)} is damaged ({reason}): going back to the one before, or the beginning")
+            with suppress(OSError):
+                (folder / name).rename(_free_name(folder / f"{name}.damaged"))
     return None
 
 
 def discard(folder: Path) -> None:
-    """Removes all checkpoints: the run has ended."""
-    shutil.rmtree(folder, ignore_errors=True)
+    """Removes all checkpoints of a run that has finished, and their folder if nothing else is in it."""
+    _remove(folder, _OWN)
+    with suppress(OSError):
+        folder.rmdir()
 
 
-def _all(folder: Path) -> list[Path]:
+def _names(folder: Path) -> list[str]:
     """Whole checkpoints, by step."""
-    return sorted(path for path in folder.glob("*") if re.fullmatch(rf"\d{{{_DIGITS},}}", path.name))
+    names = [path.name for path in _own(folder, _NAME)]
+    return sorted(names, key=_step)
 
 
-def _write(folder: Path, position: JobState, metrics_bytes: int) -> None:
-    place = position._asdict()
-    state = place.pop("state")
-    place |= {"metrics_bytes": metrics_bytes, "sha256": _hash(state), "recoveries": list(position.recoveries)}
+def _own(folder: Path, name: re.Pattern[str]) -> list[Path]:
+    if folder.is_symlink() or not folder.is_dir():
+        return []
+    return [path for path in folder.iterdir() if name.fullmatch(path.name) and path.is_dir() and not path.is_symlink()]
+
+
+def _remove(folder: Path, name: re.Pattern[str]) -> None:
+    for path in _own(folder, name):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _step(name: str) -> int:
+    return int(name.partition("-")[2])
+
+
+def _free_name(path: Path) -> Path:
+    number, free = 1, path
+    while os.path.lexists(free):
+        number, free = number + 1, path.with_name(f"{path.name}-{number + 1}")
+    return free
+
+
+@contextmanager
+def _plain_path(folder: Path) -> Iterator[Path]:
+    """Another path of `folder`, without the letters that Orbax takes for a pattern (`[ ] * ?`) or a bucket (`gs:`).
+
+    Where the system has no /proc it is the folder's own.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0))
+    try:
+        plain = Path(f"/proc/self/fd/{descriptor}")
+        yield plain if plain.exists() else folder.absolute()
+    finally:
+        os.close(descriptor)
+
+
+def _write(folder: Path, position: JobState, metrics_bytes: int, settings: str) -> None:
+    facts = position._asdict()
+    state = facts.pop("state")
+    facts |= {"format": FORMAT, "metrics_bytes": metrics_bytes, "settings": settings}
+    record = json.dumps(facts | {"arrays": _layout(state), "arrays_sha256": _hash(state)})
+    metadata = {"record": record, "sha256": hashlib.sha256(record.encode()).hexdigest()}
+    name = f"nst_jax-{position.step:08d}"
     with os_errors_as_input(folder):
         folder.mkdir(exist_ok=True)
-        _remove_parts(folder)  # of a process that was killed
+        _remove(folder, re.compile(_NAME.pattern + r"\.orbax-checkpoint-tmp.*"))  # of a process that was killed
         _check_space(folder, sum(array.nbytes for array in jax.tree.leaves(state)) + _SPARE_BYTES)
-        try:
-            with _checkpointer() as orbax:
-                orbax.save(folder.absolute() / f"{position.step:0{_DIGITS}d}", state, force=True, custom_metadata=place)
-        except ValueError as error:
-            _remove_parts(folder)
-            raise _refusal(error) from error
-    for old in _all(folder)[:-KEPT]:
-        shutil.rmtree(old, ignore_errors=True)
+        with _plain_path(folder) as plain:
+            try:
+                with _checkpointer() as orbax:
+                    save = _arguments().PyTreeSave(state)
+                    orbax.save(plain / name, args=save, force=True, custom_metadata=metadata)
+            except ValueError as error:
+                _remove(folder, re.compile(name + r"\.orbax-checkpoint-tmp.*"))
+                raise _os_error(error) from error
+            _sync([*(plain / name).rglob("*"), folder.parent / "metrics.jsonl"])
+    for old in _names(folder)[:-KEPT]:
+        shutil.rmtree(folder / old, ignore_errors=True)
 
 
-def _remove_parts(folder: Path) -> None:
-    for part in {*folder.iterdir()} - {*_all(folder)}:
-        shutil.rmtree(part, ignore_errors=True)
+def _sync(files: list[Path]) -> None:
+    """Waits until the files are on the disk: the checkpoints before are removed next."""
+    for file in filter(Path.is_file, files):
+        with file.open("rb") as stream:
+            os.fsync(stream.fileno())
 
 
 def _check_space(folder: Path, needed: int) -> None:
-    """Orbax would notice as well, with pages of traces from its threads."""
-    if shutil.disk_usage(folder).free < needed:
+    """Raises what Orbax would run into as well, with pages of traces from its threads."""
+    files = os.statvfs(folder) if hasattr(os, "statvfs") else None
+    few_files = files is not None and files.f_files and files.f_favail < _SPARE_FILES
+    if few_files or shutil.disk_usage(folder).free < needed:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def _read(path: Path, template: Callable[[int], Any]) -> tuple[JobState, int]:
+def _read(path: Path, template: Callable[[int], Any], metrics_bytes: int, settings: str) -> tuple[JobState, int]:
     with _checkpointer() as orbax:
-        place: dict[str, Any] = orbax.metadata(path.absolute()).custom_metadata
-        length, digest = place.pop("metrics_bytes"), place.pop("sha256")
-        blank = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), template(place["stage"]))
-        state = orbax.restore(path.absolute(), item=blank)
+        metadata: dict[str, Any] = orbax.metadata(path).custom_metadata
+        if hashlib.sha256(metadata["record"].encode()).hexdigest() != metadata["sha256"]:
+            raise ValueError("its metadata are not those that were written")
+        facts: dict[str, Any] = json.loads(metadata["record"])
+        if facts.pop("settings") != settings:
+            raise InputError("config.yaml must hold the settings that the run began with, got others; restore it")
+        length, digest, layout, format_ = (facts.pop(key) for key in ("metrics_bytes", "arrays_sha256", "arrays", "format"))
+        blank = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), template(facts["stage"]))
+        if format_ != FORMAT or layout != _layout(blank):
+            raise InputError(
+                f"checkpoint of step {facts['step']} must be of this version of nst_jax, got another; it is kept:"
+                " continue with the version that wrote it, or begin a new run"
+            )
+        if length > metrics_bytes:
+            raise ValueError("metrics.jsonl is shorter than it was")
+        state = orbax.restore(path, args=_arguments().PyTreeRestore(item=blank))
     if _hash(state) != digest:
         raise ValueError("its arrays are not those that were written")
-    facts: dict[str, Any] = place | {"recoveries": tuple(place["recoveries"]), "state": state}
-    return JobState(**facts), length
+    return JobState(**facts | {"recoveries": tuple(facts["recoveries"]), "state": state}), length
+
+
+def _layout(state: Any) -> str:
+    """Structure, shapes and dtypes of a state: equal for states that can be restored from each other's checkpoints."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(state)
+    return hashlib.sha256(str([(str(key), leaf.shape, str(leaf.dtype)) for key, leaf in leaves]).encode()).hexdigest()
 
 
 def _hash(state: Any) -> str:
@@ -156,9 +246,9 @@ def _hash(state: Any) -> str:
 
 
 def _checkpointer() -> Any:
-    """Orbax's, for a state that lies whole in this process's memory: with other processes it has nothing to do.
+    """Orbax's checkpointer for a state that lies whole in this process's memory, without other processes.
 
-    Orbax is imported where it is first needed: a thread beside the job.
+    Orbax is imported where it is first needed: in a thread beside the job.
     """
     from orbax import checkpoint
 
@@ -171,7 +261,21 @@ def _checkpointer() -> Any:
     return checkpoint.Checkpointer(handler, multiprocessing_options=alone)
 
 
-def _refusal(error: ValueError) -> Exception:
+def _arguments() -> Any:
+    from orbax.checkpoint import args
+
+    return args
+
+
+def _is_damage(error: Exception) -> bool:
+    """Whether the file is to blame, and not the memory, the installation or the disk of the moment."""
+    cause = _os_error(error)
+    if isinstance(cause, OSError):
+        return cause.errno in _DAMAGE
+    return not isinstance(cause, MemoryError | ImportError)
+
+
+def _os_error(error: Exception) -> Exception:
     """What the operating system said, if it was that which made Orbax fail."""
-    reason = re.search(r"([^:]+) \[os_error_code='(\d+)'", str(error))
-    return OSError(int(reason[2]), reason[1].strip()) if reason else error
+    code = re.search(r"\[os_error_code='(\d+)'", str(error))
+    return OSError(int(code[1]), os.strerror(int(code[1]))) if code else error

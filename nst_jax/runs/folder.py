@@ -1,25 +1,30 @@
-"""The folder of one run: who may write into it, what its files are called, and how they are written and read.
+"""The folder of one run: the names of its files, and how they are written and read.
 
-    config.yaml             the resolved configuration: the sign that the folder is a run's
-    inputs/*.jpg            the pictures it was given, at the size of the result
-    metrics.jsonl           one JSON object for each logged step
-    current.jpg             the picture a few seconds ago, while the run goes on
-    snapshots/step-*.png    the picture so far, at the size of its scale
-    preview.png             a first sight of it, where one was asked for
+    config.yaml             the resolved configuration; marks the folder as a run
+    inputs/*.jpg            the input pictures, no larger than the result
+    metrics.jsonl           one JSON object per logged step
+    current.jpg             a recent picture, while the run is going
+    snapshots/step-*.png    intermediate pictures, at the size of their scale
+    preview.png             a quick preview, if asked for
     result.png              the picture, with its provenance inside
+    restarts.png            the results of all restarts of an inversion
+    receptive_field.png     what the chosen neurons of an inversion see
     losses.png              the loss curves
-    making_of.gif, .mp4     the snapshots as a film, where one was asked for
-    report.html             all of it on one page, for a browser
-    manifest.json           what was run, on what, with what, for how long, and how it ended
-    checkpoints/            where the job stood, until it has ended (see `nst_jax.runs.checkpoint`)
-    .lock                   held by the process that writes into the folder (see `nst_jax.runs.lock`)
+    making_of.gif, .mp4     the snapshots as a video, if asked for
+    report.html             all of it on one page
+    manifest.json           what was run, on which inputs, hardware and versions, for how long, and how it ended
+    checkpoints/            the state of the job, until it has finished (see `nst_jax.runs.checkpoint`)
+    .nst_jax.lock           held by the process that writes into the folder (see `nst_jax.runs.lock`)
 
-Every file appears whole or not at all, except metrics.jsonl, which grows by whole rows.
+Every file appears whole or not at all, except metrics.jsonl, which grows by whole rows. A run creates all of these itself: it
+refuses a folder that already has one of them, and is never resumed through a symbolic link.
 """
 
 import json
+import os
+import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,11 +36,15 @@ from nst_jax.errors import InputError
 from nst_jax.images.files import fit_long_side, resize, write_image
 from nst_jax.runs.lock import is_being_written
 from nst_jax.runs.strict_json import strict_json
-from nst_jax.system.atomic_write import atomic_write, os_errors_as_input
+from nst_jax.system.atomic_write import PART, atomic_write, os_errors_as_input
 
 FORMAT = 2  # raised when an older reader would misread a newer folder, or a newer one an older folder
 METRIC_KEYS = ("step", "scale", "size", "loss", "content", "style", "tv", "seconds")
-_SIGNS_OF_A_RUN = ("config.yaml", "manifest.json", "metrics.jsonl", "result.png")
+# Every name that a run may write, but for its lock.
+RUN_FILES = (
+    *("config.yaml", "manifest.json", "metrics.jsonl", "result.png", "losses.png", "report.html", "current.jpg", "preview.png"),
+    *("making_of.gif", "making_of.mp4", "restarts.png", "receptive_field.png", "inputs", "snapshots", "checkpoints"),
+)
 
 
 @dataclass(frozen=True)
@@ -191,6 +200,18 @@ class RunFolder:
         """The resolved configuration, as YAML. Raises an InputError if it is not there."""
         return self._read("config.yaml")
 
+    def reopen(self) -> None:
+        """Makes the folder ready for another process: removes the unfinished files that a killed one left.
+
+        Raises:
+            InputError: a file of the run is a symbolic link.
+        """
+        check_no_links(self.path, RUN_FILES)
+        for folder in (self.path, self.path / "inputs", self.path / "snapshots"):
+            for file in folder.iterdir() if folder.is_dir() else ():
+                if re.fullmatch(rf"\..+\.\d+{re.escape(PART)}", file.name):
+                    file.unlink(missing_ok=True)
+
     def _read(self, name: str) -> str:
         file = self.path / name
         try:
@@ -219,22 +240,37 @@ def resume_command(path: Path) -> str:
 
 
 def create_run_folder(path: Path | str, config_yaml: str) -> RunFolder:
-    """Makes `path` the folder of one run by writing config.yaml; whoever calls this is its `nst_jax.runs.lock.run_lock`.
+    """Makes `path` a run folder by writing config.yaml; the caller holds its `nst_jax.runs.lock.run_lock`.
 
     Raises:
-        InputError: if a run is recorded there already, or the folder cannot be written.
+        InputError: the folder holds a file that a run writes, or is not writable.
     """
     folder = RunFolder(Path(path))
     with os_errors_as_input(folder.path):
         folder.path.mkdir(parents=True, exist_ok=True)
-        taken = [name for name in _SIGNS_OF_A_RUN if (folder.path / name).exists()]
-    if taken:
-        raise InputError(
-            f"run.dir must be a folder without a run, got {folder.path}, which holds {taken[0]};"
-            " choose another run.dir, or move or delete that folder"
-        )
-    atomic_write(folder.path / "config.yaml", config_yaml.encode())
+    check_free(folder.path, RUN_FILES, "run.dir")
+    atomic_write(folder.path / "config.yaml", config_yaml.encode("utf-8", "surrogateescape"))
     return folder
+
+
+def check_free(path: Path, names: Iterable[str], key: str) -> None:
+    """Raises InputError if the folder `path`, which the setting `key` names, already holds one of `names`."""
+    for name in names:
+        if os.path.lexists(path / name):
+            raise InputError(
+                f"{key} must be a folder without {name}, got {path}; choose another {key}, or move {name} out of the way"
+            )
+
+
+def check_no_links(path: Path, names: Iterable[str]) -> None:
+    """Raises InputError if one of `names` in the folder `path`, or a file directly below it, is a symbolic link.
+
+    What is written into the folder of a stranger must not end up elsewhere.
+    """
+    for file in (path / name for name in names):
+        inner = file.iterdir() if file.is_dir() and not file.is_symlink() else ()
+        for link in filter(Path.is_symlink, (file, *inner)):
+            raise InputError(f"{link.relative_to(path)} must lie in {path}, got a symbolic link; put the file itself there")
 
 
 def _row(line: str) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""One writer a run folder: a lock that lasts as long as the process that took it, however that ends."""
+"""One writer per run folder: a lock held for as long as the process that took it lives."""
 
 import contextlib
 import os
@@ -10,20 +10,20 @@ from filelock import FileLock, Timeout
 from nst_jax.errors import InputError
 from nst_jax.system.atomic_write import os_errors_as_input
 
-_NAME = ".lock"
+_NAME = ".nst_jax.lock"
 _SECONDS = 0.2  # longer than `is_being_written` holds it
 
 
 @contextlib.contextmanager
 def run_lock(path: Path, lock_of: Path | None = None) -> Iterator[None]:
-    """While this lasts, no other process writes into the run folder `path`, which is made if needed.
+    """Keeps every other process from writing into the run folder `path`, which is created if needed.
 
     Args:
-        path: of the folder.
-        lock_of: a folder that this process has locked for longer; its lock is used, so that many folders take one descriptor.
+        path: the run folder.
+        lock_of: a folder whose lock this process holds for longer, and which serves for `path` too: one descriptor for many.
 
     Raises:
-        InputError: another process is at it, or the folder cannot be written.
+        InputError: another process holds the lock, or the folder is not writable.
     """
     lock = FileLock(path / _NAME, timeout=_SECONDS)
     with os_errors_as_input(path):
@@ -54,7 +54,7 @@ def _is_linked(source: Path, target: Path) -> bool:
 
 
 def is_being_written(path: Path) -> bool:
-    """Whether a process that is alive writes into the run folder `path`."""
+    """Whether a living process writes into the run folder `path`."""
     if not (path / _NAME).exists():
         return False
     lock = FileLock(path / _NAME, blocking=False)

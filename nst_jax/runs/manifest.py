@@ -1,5 +1,6 @@
 """What was run, on what and with what: the manifest of a run, and the part of it that travels inside the picture."""
 
+import hashlib
 import os
 import platform
 import subprocess
@@ -23,6 +24,7 @@ _CHECKOUT = Path(__file__).resolve().parents[2]
 def begin_manifest(
     *,
     command: Sequence[str],
+    settings: Mapping[str, Any],
     seed: int,
     inputs: Mapping[str, Mapping[str, Any]],
     params: Mapping[str, Any],
@@ -32,6 +34,7 @@ def begin_manifest(
 
     Args:
         command: the command line, or () when called from Python.
+        settings: the config without its `run` section.
         seed: the seed of the run's random key.
         inputs: role ("content", "style") -> at least its "sha256", and what else tells the picture, such as "source".
         params: the network's "name" and "sha256".
@@ -49,11 +52,18 @@ def begin_manifest(
         "versions": _versions(),
         "device": _device(),
         "git": _git_state(_CHECKOUT),
+        "settings": dict(settings),
+        "settings_sha256": sha256_of(settings),
         "seed": seed,
         "inputs": {role: dict(facts) for role, facts in inputs.items()},
         "params": dict(params),
         "notices": list(notices),
     }
+
+
+def sha256_of(settings: Mapping[str, Any]) -> str:
+    """The hash of settings, whatever the order of their keys."""
+    return hashlib.sha256(strict_json(settings, indent=0).encode()).hexdigest()
 
 
 @contextmanager
