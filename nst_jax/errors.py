@@ -1,10 +1,23 @@
-"""The one error a user can mend: its message is one line that says what must hold, what was given, and what to do."""
+"""InputError, raised for anything the user can fix: one line that says what must hold, what was given, and what to do."""
 
 from typing import Any
 
 
 class InputError(ValueError):
-    """Bad input. Command lines print its message on one line and exit with code 2."""
+    """Bad input. Command lines print its message, in which control characters are escaped, and exit with code 2."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
+
+
+def printable(text: str) -> str:
+    r"""`text` on one line, its control characters, direction marks and lone surrogates escaped: safe to print on a terminal.
+
+    Example:
+        >>> printable("día\n\x1b[31m")
+        'día\\n\\x1b[31m'
+    """
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
 def check_one_of(what: str, value: str, names: list[str] | tuple[str, ...]) -> str:

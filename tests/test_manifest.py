@@ -14,7 +14,7 @@ import pytest
 
 from nst_jax.runs import manifest as module
 from nst_jax.runs.manifest import CONFIG_TEXT, PROVENANCE_TEXT, begin_manifest, end_manifest, provenance
-from nst_jax.runs.strict_json import strict_json
+from nst_jax.system.records import strict_json
 
 
 def _manifest(**changes: Any) -> dict[str, Any]:

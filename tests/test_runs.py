@@ -11,6 +11,7 @@ import pytest
 from nst_jax.runs.__main__ import main
 from nst_jax.runs.folder import FORMAT, RunFolder, create_run_folder
 from nst_jax.runs.lock import run_lock
+from tests.test_folder import DAMAGE
 
 
 def leave(path: Path, *, status: str = "finished", style_weight: float = 5.0, shade: float = 0.5, **facts: Any) -> RunFolder:
@@ -21,7 +22,12 @@ def leave(path: Path, *, status: str = "finished", style_weight: float = 5.0, sh
     if status == "finished":
         folder.write_result(np.full((1, 16, 24, 3), shade, np.float32), {})
     begun = {"format": FORMAT, "status": status, "started": "2026-11-25T16:00:00+00:00", "versions": {"jax": "0.10.1"}}
-    folder.write_manifest(begun | {"inputs": {"content": {"sha256": "c0"}}} | facts)
+    inputs = {
+        "content": {"sha256": "c0", "source": "photos/me.jpg"},
+        "style": {"source": "starry"},
+        "style2": {"source": "scream"},
+    }
+    folder.write_manifest(begun | {"inputs": inputs} | facts)
     return folder
 
 
@@ -53,11 +59,13 @@ def test_a_list_says_how_every_run_stands(capsys: pytest.CaptureFixture[str]):
     assert runs["sweeps/all/0"]["status"] == "interrupted"
     assert (runs["runs/done"]["step"], runs["runs/done"]["loss"], runs["runs/done"]["size"]) == (2, 5.0, 24)
     assert runs["runs/failed"]["error"] == "InputError: disk is full"
-    assert "must have the format 2, got 99" in runs["runs/newer"]["error"]
-    assert "must be a JSON object" in runs["runs/damaged"]["error"]
+    assert "got 99" in runs["runs/newer"]["error"]
+    assert "manifest.json" in runs["runs/damaged"]["error"]
+    assert (runs["runs/newer"]["status"], runs["runs/damaged"]["status"]) == ("damaged", "damaged")
+    assert (runs["runs/done"]["content"], runs["runs/done"]["style"]) == ("me", "starry, scream")
     assert main(["list", "runs"]) == 0
     table = capsys.readouterr().out
-    assert re.search(r"2026-11-25 16:00 │ runs/done +│ 24 +│ 2 +│ 5 +│ 0\.5 +│ finished", table)
+    assert re.search(r"2026-11-25 16:00 │ runs/done +│ me +│ starry, scream +│ 24 +│ 2 +│ 5 +│ 0\.5 +│ finished", table)
     assert "sweeps" not in table
 
 
@@ -99,18 +107,18 @@ def test_without_two_pictures_the_rest_is_compared(capsys: pytest.CaptureFixture
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "key"),
     [
-        (["show", "nowhere"], "run folder must hold a readable config.yaml, got 'no such file or directory' in nowhere; "),
-        (["compare", "one", "nowhere"], "run folder must hold a readable config.yaml, "),
-        (["list", "nowhere"], "place to look for runs must be a folder, got nowhere; "),
-        (["show", "newer"], "run folder must have the format 2, got 99 in newer; "),
-        (["show", "damaged"], "manifest.json must be a JSON object, got '[]' in damaged; "),
-        (["show", "empty"], "config.yaml must hold the settings of a run, got '' in empty; "),
-        (["show", "torn"], "line 1 of metrics.jsonl must be a row, got '{' in torn; "),
+        (["show", "nowhere"], "config.yaml"),
+        (["compare", "one", "nowhere"], "config.yaml"),
+        (["list", "nowhere"], "DIR"),
+        (["show", "newer"], "99"),
+        (["show", "damaged"], "manifest.json"),
+        (["show", "empty"], "config.yaml"),
+        (["show", "torn"], "line 1 of metrics.jsonl"),
     ],
 )
-def test_what_cannot_be_read_is_one_line(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]):
+def test_what_cannot_be_read_is_one_line(arguments: list[str], key: str, capsys: pytest.CaptureFixture[str]):
     leave(Path("one"))
     leave(Path("newer"), format=99)
     (leave(Path("damaged")).path / "manifest.json").write_text("[]")
@@ -119,7 +127,29 @@ def test_what_cannot_be_read_is_one_line(arguments: list[str], message: str, cap
     assert main(arguments) == 2
     said = capsys.readouterr()
     assert said.out == ""
-    assert re.fullmatch(rf"error: {re.escape(message)}[^\n]+\n", said.err)
+    assert re.fullmatch(rf"error: [^\n]*{re.escape(key)}[^\n]*\n", said.err)
+
+
+def test_one_damaged_run_does_not_end_the_list(capsys: pytest.CaptureFixture[str]):
+    leave(Path("runs/good"))
+    for number, (text, _) in enumerate(DAMAGE):
+        (leave(Path(f"runs/{number}")).path / "manifest.json").write_bytes(text)
+    leave(Path("runs/row")).append_metrics([{"step": 3, "loss": {}}])
+    runs = {run["folder"]: run for run in told(capsys, "list")}
+    assert {run["status"] for name, run in runs.items() if name not in ("runs/good", "runs/row")} == {"damaged"}
+    assert runs["runs/row"]["step"] == runs["runs/good"]["step"] == 2
+    assert main(["list"]) == 0
+
+
+def test_text_of_a_record_is_neither_markup_nor_a_control_sequence(capsys: pytest.CaptureFixture[str]):
+    for name in ("[/bold]", "[red]"):
+        leave(Path(name), error="[/bold]\x1b[31m", status="failed", notices=["a\nFAKE: ok\u202e"])
+    for arguments in (["list", "."], ["show", "[/bold]"], ["compare", "[/bold]", "[red]"]):
+        assert main(arguments) == 0
+        said = capsys.readouterr().out
+        assert "[/bold]" in said
+        assert {"\x1b", "\u202e"} & {*said} == set()
+        assert "\nFAKE" not in said
 
 
 def test_a_mistaken_command_line_is_one_line(capsys: pytest.CaptureFixture[str]):

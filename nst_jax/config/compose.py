@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import yaml
 from hydra.core.config_store import ConfigStore
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException, ValidationError
 
 from nst_jax.config.schema import Config
 from nst_jax.errors import InputError
+from nst_jax.system.records import parse_yaml
 
 ConfigStore.instance().store(name="schema", node=Config)
 
@@ -81,14 +81,9 @@ def from_yaml(text: str, source: str) -> Config:
     Raises:
         InputError: it is no config, or one of a version with other keys.
     """
+    values = parse_yaml(text, source)
     try:
-        composed = OmegaConf.create(text)
-    except (OmegaConfBaseException, yaml.YAMLError) as error:
-        raise InputError(f"{source} must be YAML, got {str(error).splitlines()[0]!r}; restore it") from error
-    if not isinstance(composed, DictConfig) or not composed:
-        raise InputError(f"{source} must hold the settings of a run, got {text[:40]!r}; restore it, or begin a new run")
-    try:
-        return as_config(composed)
+        return as_config(OmegaConf.create(values))
     except InputError as error:
         raise InputError(f"{source} must be of this version of nst_jax: {error}") from error
 

@@ -13,7 +13,7 @@ from nst_jax.errors import InputError
 from nst_jax.report.charts import columns
 from nst_jax.report.run_page import picture_address, read_rows, render, scales, state, summary
 from nst_jax.runs.folder import RunFolder
-from nst_jax.runs.strict_json import strict_json
+from nst_jax.system.records import strict_json
 
 _HOST = "127.0.0.1"
 # A page of ours asks only where it came from, and nobody else may show it.

@@ -1,4 +1,4 @@
-"""What differs between two runs: in their facts, and in their pictures."""
+"""Differences between two runs: in their facts, and in their pictures."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """The keys whose values differ, joined with points where mappings are nested, with both values; None where one lacks.
+    """The keys whose values differ, dotted where mappings are nested, each with both values; None stands for a missing one.
 
     Example:
         >>> changes({"size": 64, "loss": {"style_weight": 5}}, {"size": 64, "loss": {"style_weight": 9}})
@@ -30,7 +30,7 @@ def describe_changes(differences: Mapping[str, tuple[Any, Any]]) -> str:
 
 
 def difference(one: Float[np.ndarray, "1 h w 3"], other: Float[np.ndarray, "1 h w 3"]) -> dict[str, float]:
-    """How far two pictures are apart: mean and largest absolute difference, in [0, 1], and PSNR = -10 log10 mean d² in dB.
+    """The distance of two pictures: mean and largest absolute difference d, in [0, 1], and PSNR = -10 log10 mean d² in dB.
 
     Example:
         >>> difference(np.zeros((1, 2, 2, 3), np.float32), np.full((1, 2, 2, 3), 0.1, np.float32))
@@ -43,7 +43,7 @@ def difference(one: Float[np.ndarray, "1 h w 3"], other: Float[np.ndarray, "1 h 
 
 
 def flat(facts: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The keys and values of nested mappings, the keys joined with points."""
+    """The dotted keys and the values of nested mappings."""
     for key, value in facts.items():
         if isinstance(value, Mapping):
             yield from flat(value, f"{prefix}{key}.")

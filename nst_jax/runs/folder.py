@@ -20,7 +20,6 @@ Every file appears whole or not at all, except metrics.jsonl, which grows by who
 refuses a folder that already has one of them, and is never resumed through a symbolic link.
 """
 
-import json
 import os
 import re
 import shlex
@@ -35,16 +34,18 @@ from jaxtyping import Float
 from nst_jax.errors import InputError
 from nst_jax.images.files import fit_long_side, resize, write_image
 from nst_jax.runs.lock import is_being_written
-from nst_jax.runs.strict_json import strict_json
+from nst_jax.runs.schema import Format, Manifest, Row
 from nst_jax.system.atomic_write import PART, atomic_write, os_errors_as_input
+from nst_jax.system.records import parse_json, strict_json
 
 FORMAT = 2  # raised when an older reader would misread a newer folder, or a newer one an older folder
-METRIC_KEYS = ("step", "scale", "size", "loss", "content", "style", "tv", "seconds")
+NO_TERMS = ("step", "scale", "size", "seconds")  # of a row of metrics; its other fields are terms of the loss
 # Every name that a run may write, but for its lock.
 RUN_FILES = (
     *("config.yaml", "manifest.json", "metrics.jsonl", "result.png", "losses.png", "report.html", "current.jpg", "preview.png"),
     *("making_of.gif", "making_of.mp4", "restarts.png", "receptive_field.png", "inputs", "snapshots", "checkpoints"),
 )
+_MAX_BYTES = 1 << 28  # of a record that is read: 20,000 rows of metrics take 4 MB
 
 
 @dataclass(frozen=True)
@@ -81,17 +82,15 @@ class RunFolder:
         return {int(step): steps[step] for step in sorted(filter(str.isdecimal, steps), key=int)}
 
     def append_metrics(self, rows: Sequence[Mapping[str, Any]]) -> int:
-        """Adds one line for each row to metrics.jsonl: the keys of `METRIC_KEYS` first, then any others.
+        """Adds one line for each row to metrics.jsonl (see `nst_jax.runs.schema.Row`).
 
         Returns:
             The length of the file in bytes, for `cut_metrics`.
 
         Raises:
-            KeyError: if a row lacks one of `METRIC_KEYS`.
             InputError: if the disk refuses.
         """
-        ordered = [{key: row[key] for key in METRIC_KEYS} | dict(row) for row in rows]
-        lines = "".join(strict_json(row) + "\n" for row in ordered)
+        lines = "".join(strict_json(row) + "\n" for row in rows)
         file = self.path / "metrics.jsonl"
         with os_errors_as_input(file), file.open("a", encoding="utf-8") as stream:
             stream.write(lines)
@@ -109,27 +108,36 @@ class RunFolder:
             stream.truncate(length)
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """The rows logged so far; a last line without its end, as a killed process leaves it, is passed over.
+        """The rows logged so far, without a last line that lacks its end, as a killed process leaves it.
 
         Raises:
-            InputError: if there is no metrics.jsonl, or any other line of it is damaged.
+            InputError: there is no metrics.jsonl, or another line of it is damaged.
         """
         rows, damaged = self.salvage_metrics()
-        for number, line in damaged.items():
-            raise InputError(
-                f"line {number} of metrics.jsonl must be a row, got {line[:40]!r} in {self.path}; the file is damaged"
-            )
+        for line in damaged:
+            raise InputError(line)
         return rows
 
-    def salvage_metrics(self) -> tuple[list[dict[str, Any]], dict[int, str]]:
-        """The rows that can be read, and by its number every line that cannot.
+    def salvage_metrics(self) -> tuple[list[dict[str, Any]], list[str]]:
+        """The rows that can be read, and a message for each line that cannot.
 
         Raises:
-            InputError: if there is no metrics.jsonl.
+            InputError: there is no metrics.jsonl.
         """
         *lines, _torn = self._read("metrics.jsonl").split("\n")
-        rows = {number: _row(line) for number, line in enumerate(lines, 1)}
-        return [row for row in rows.values() if row], {number: lines[number - 1] for number in rows if not rows[number]}
+        rows: list[dict[str, Any]] = []
+        damaged: list[str] = []
+        for number, line in enumerate(lines, 1):
+            try:
+                rows.append(parse_json(Row, line, f"line {number} of metrics.jsonl in {self.path}"))
+            except InputError as error:
+                damaged.append(str(error))
+        return rows, damaged
+
+    def last_row(self) -> dict[str, Any]:
+        """The last row logged that can be read; empty before the first step."""
+        rows = self.salvage_metrics()[0] if self.metrics_bytes() else []
+        return rows[-1] if rows else {}
 
     def write_snapshot(self, step: int, pixels: Float[np.ndarray, "1 h w 3"]) -> Path:
         """Writes the picture as it is after `step` steps, counted over all scales; returns the file's path."""
@@ -178,14 +186,13 @@ class RunFolder:
         atomic_write(self.manifest, (strict_json(manifest, indent=2) + "\n").encode())
 
     def read_manifest(self) -> dict[str, Any]:
-        """What `write_manifest` wrote. Raises an InputError if it is not there, damaged, or of another format."""
-        manifest = self._parse("manifest.json", self._read("manifest.json"))
-        if manifest.get("format") != FORMAT:
+        """What `write_manifest` wrote. Raises an InputError if it is missing, damaged, or of another format."""
+        text, what = self._read("manifest.json"), f"manifest.json in {self.path}"
+        if (found := parse_json(Format, text, what).get("format")) != FORMAT:
             raise InputError(
-                f"run folder must have the format {FORMAT}, got {manifest.get('format')} in {self.path};"
-                " read it with the version of nst_jax that wrote it"
+                f"format of {what} must be {FORMAT}, got {found}; read it with the version of nst_jax that wrote it"
             )
-        return manifest
+        return parse_json(Manifest, text, what)
 
     def status(self) -> str:
         """How the run stands: "running", "finished", "interrupted" (killed as well) or "failed".
@@ -216,22 +223,15 @@ class RunFolder:
         file = self.path / name
         try:
             if file.exists() and not file.is_file():  # a device may have no end
-                raise OSError("no file")
+                raise OSError("not a file")
+            if file.stat().st_size > _MAX_BYTES:
+                raise OSError("too large")
             return file.read_text(encoding="utf-8", errors="replace")
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise InputError(
-                f"run folder must hold a readable {name}, got {(error.strerror or str(error)).lower()!r}"
+                f"run folder must hold a readable {name}, got {(getattr(error, 'strerror', None) or str(error)).lower()!r}"
                 f" in {self.path}; give the folder of a run"
             ) from error
-
-    def _parse(self, what: str, text: str) -> dict[str, Any]:
-        try:
-            value = json.loads(text)
-        except ValueError:
-            value = None
-        if not isinstance(value, dict):
-            raise InputError(f"{what} must be a JSON object, got {text[:40]!r} in {self.path}; the file is damaged")
-        return value
 
 
 def resume_command(path: Path) -> str:
@@ -271,11 +271,3 @@ def check_no_links(path: Path, names: Iterable[str]) -> None:
         inner = file.iterdir() if file.is_dir() and not file.is_symlink() else ()
         for link in filter(Path.is_symlink, (file, *inner)):
             raise InputError(f"{link.relative_to(path)} must lie in {path}, got a symbolic link; put the file itself there")
-
-
-def _row(line: str) -> dict[str, Any] | None:
-    try:
-        row = json.loads(line)
-    except ValueError:
-        return None
-    return row if isinstance(row, dict) and row.keys() >= {*METRIC_KEYS} else None

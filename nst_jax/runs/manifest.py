@@ -15,7 +15,7 @@ from typing import Any
 import jax
 
 from nst_jax.runs.folder import FORMAT
-from nst_jax.runs.strict_json import strict_json
+from nst_jax.system.records import strict_json
 
 CONFIG_TEXT, PROVENANCE_TEXT = "nst_jax config", "nst_jax provenance"  # keywords of the PNG text
 _CHECKOUT = Path(__file__).resolve().parents[2]

@@ -1,70 +1,80 @@
-"""What run folders say, for tables and comparisons."""
+"""Summaries and comparisons of run folders, for tables and for programs."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from nst_jax.errors import InputError
 from nst_jax.images.files import read_image
 from nst_jax.runs.diff import changes, difference
-from nst_jax.runs.folder import METRIC_KEYS, RunFolder
-
-_TERMS = [key for key in METRIC_KEYS if key not in ("step", "scale", "size", "seconds")]
+from nst_jax.runs.folder import NO_TERMS, RunFolder
+from nst_jax.system.records import parse_yaml
 
 
 def find_runs(places: list[Path]) -> list[RunFolder]:
-    """The run folders in and below `places`, the newest first.
+    """The run folders in and below `places`, newest first.
 
     Raises:
-        InputError: a place that is no folder.
+        InputError: one of `places` is not a folder.
     """
     for place in places:
         if not place.is_dir():
-            raise InputError(f"place to look for runs must be a folder, got {place}; check the path")
-    configs = {config for place in places for config in place.rglob("config.yaml")}
-    return [RunFolder(config.parent) for config in sorted(configs, key=lambda file: (-file.stat().st_mtime, file))]
+            raise InputError(f"DIR must be a folder, got {place}; check the path")
+    configs = {config: config.lstat().st_mtime for place in places for config in place.rglob("config.yaml")}
+    return [RunFolder(config.parent) for config in sorted(configs, key=lambda file: (-configs[file], file))]
 
 
-def brief(folder: RunFolder) -> dict[str, Any]:
-    """One row of a list: what can be read of a run; `error` says what cannot."""
-    facts: dict[str, Any] = {"folder": str(folder.path), "started": None, "status": None, "error": None}
+def summarize(folder: RunFolder) -> dict[str, Any]:
+    """One row of a list; `error` says why the run failed, or what of its record is damaged."""
+    facts: dict[str, Any] = {"folder": str(folder.path), "started": None, "status": "damaged", "error": None}
+    facts |= {"content": None, "style": None}
     try:
         facts |= {"status": folder.status()}
-        last = _last(folder)
+        last = folder.last_row()
         facts |= {key: last.get(key) for key in ("size", "step", "loss", "seconds")}
         manifest = folder.read_manifest()
-        facts |= {"started": manifest["started"], "error": manifest.get("error")}
+        facts |= {"started": manifest.get("started"), "error": manifest.get("error")}
+        facts |= input_names(manifest)
     except InputError as error:
         facts["error"] = str(error)
     return facts
 
 
-def full(folder: RunFolder) -> dict[str, Any]:
-    """Everything about one run.
+def input_names(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """The names of the pictures by role, without folders and extensions; several styles are joined by commas."""
+    names = {role: Path(facts.get("source") or role).stem for role, facts in manifest.get("inputs", {}).items()}
+    styles = [name for role, name in names.items() if role.startswith("style") and not role.startswith("style_mask")]
+    return {key: name for key, name in (("content", names.get("content")), ("style", ", ".join(styles))) if name}
+
+
+def describe(folder: RunFolder) -> dict[str, Any]:
+    """Everything recorded about a run.
 
     Raises:
-        InputError: no run folder, one of another format, or a damaged one.
+        InputError: no run folder, one of another format, or a damaged record.
     """
-    config = _config(folder)
     return {
-        "folder": str(folder.path), "status": folder.status(), "last": _last(folder), "config": config,
-        "manifest": folder.read_manifest(), "snapshots": len(folder.snapshots),
-    }  # fmt: skip
+        "folder": str(folder.path),
+        "status": folder.status(),
+        "last": (folder.read_metrics()[-1:] or [{}])[0] if folder.metrics_bytes() else {},
+        "config": parse_yaml(folder.read_config(), f"config.yaml in {folder.path}"),
+        "manifest": folder.read_manifest(),
+        "snapshots": len(folder.snapshots),
+    }
 
 
 def compare(one: RunFolder, other: RunFolder) -> dict[str, Any]:
-    """What differs between two runs: settings, facts, last losses, and pictures (None unless both have one of the same size).
+    """The differences between two runs: settings, facts, last losses, and pictures (None unless of the same size).
 
     Raises:
-        InputError: no run folder, one of another format, or a damaged one.
+        InputError: no run folder, one of another format, or a damaged record.
     """
-    a, b = full(one), full(other)
+    a, b = describe(one), describe(other)
     settings = {key: both for key, both in changes(a["config"], b["config"]).items() if not key.startswith("run.")}
     kept = ("versions", "device", "params", "inputs", "git", "steps", "recoveries")
     facts = [{key: run["manifest"].get(key) for key in kept} | {"status": run["status"]} for run in (a, b)]
-    losses = {term: (a["last"].get(term), b["last"].get(term)) for term in [*_TERMS, "seconds"]}
+    terms = [key for key in {**a["last"], **b["last"]} if key not in NO_TERMS]
+    losses = {term: (a["last"].get(term), b["last"].get(term)) for term in [*terms, "seconds"]}
     return {"config": settings, "facts": changes(*facts), "last": losses, "pictures": _pictures(one, other)}
 
 
@@ -73,18 +83,3 @@ def _pictures(one: RunFolder, other: RunFolder) -> dict[str, float] | None:
         return None
     a, b = read_image(one.result).pixels, read_image(other.result).pixels
     return difference(a, b) if a.shape == b.shape else None
-
-
-def _config(folder: RunFolder) -> Mapping[str, Any]:
-    text = folder.read_config()
-    try:
-        config = yaml.safe_load(text)
-    except yaml.YAMLError:
-        config = None
-    if not isinstance(config, Mapping):
-        raise InputError(f"config.yaml must hold the settings of a run, got {text[:40]!r} in {folder.path}; it is damaged")
-    return config
-
-
-def _last(folder: RunFolder) -> dict[str, Any]:
-    return (folder.read_metrics()[-1:] or [{}])[0] if folder.metrics_bytes() else {}
