@@ -78,17 +78,17 @@ def copied(swept: Swept, here: Path) -> Path:
 def test_a_sweep_leaves_its_record(swept: Swept):
     folder = swept.folder / "alone"
     assert swept.out.splitlines()[-1].startswith("alone: 4 done; ")
-    names = ["0-content", "1-other", "2-content", "3-other"]
+    names = ["0-content", "1-content", "2-other", "3-other"]
     assert {path.name for path in folder.iterdir()} == {
         *(*names, "sweep.json", "table.csv", "contact_sheet.png", "report.html"),  # no front: the pictures differ
     }
     record = json.loads((folder / "sweep.json").read_text())
-    assert record["keys"] == {"loss.style_weight": ["1.0", "100.0"], "content.path": ["'content.png'", "'other.png'"]}
+    assert record["keys"] == {"content.path": ["'content.png'", "'other.png'"], "loss.style_weight": ["1.0", "100.0"]}
     assert [member["folder"] for member in record["members"]] == names
-    assert {"loss.style_weight=100.0", "size=24"} < {*record["members"][2]["overrides"]}
+    assert {"loss.style_weight=100.0", "size=24"} < {*record["members"][1]["overrides"]}
     rows, last = table(folder), last_rows(folder)
-    assert [row["content.path"] for row in rows] == ["content.png", "other.png"] * 2
-    assert float(rows[2]["style"]) == pytest.approx(100 * float(rows[2]["style_loss"]))
+    assert [row["content.path"] for row in rows] == ["content.png"] * 2 + ["other.png"] * 2
+    assert float(rows[1]["style"]) == pytest.approx(100 * float(rows[1]["style_loss"]))
     assert [float(row["loss"]) for row in rows] == [row["loss"] for row in last]
     assert [float(row["seconds"]) for row in rows] == [row["seconds"] for row in last]
     assert min(read_image(folder / "contact_sheet.png").pixels.shape[1:3]) > 300
@@ -218,7 +218,7 @@ def test_ctrl_c_leaves_the_pictures_so_far_and_resume_continues_to_the_same(here
     assert Path("all/0/result.png").exists()
     code, _, err = call("--resume", "all")
     assert (code, statuses()) == (0, ["done"] * 2), err
-    for resumed, unbroken in zip(last_rows(), last_rows(swept.folder / "alone")[::2], strict=True):
+    for resumed, unbroken in zip(last_rows(), last_rows(swept.folder / "alone")[:2], strict=True):
         assert resumed["step"] == unbroken["step"]
         assert resumed["loss"] == pytest.approx(unbroken["loss"], rel=1e-4)
 
@@ -226,7 +226,7 @@ def test_ctrl_c_leaves_the_pictures_so_far_and_resume_continues_to_the_same(here
 def test_a_sweep_is_resumed_from_anywhere_with_what_is_not_done(copied: Path, monkeypatch: pytest.MonkeyPatch):
     expected = pictures()
     interrupt("all", 1)
-    shutil.rmtree("all/2-content")
+    shutil.rmtree("all/2-other")
     SweepFolder(Path("all")).note(2, "interrupted")
     before = (copied / "0-content/result.png").stat().st_mtime_ns
     (copied.parent / "elsewhere").mkdir()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from nst_jax.errors import InputError
-from nst_jax.runs.folder import RunFolder
+from nst_jax.runs.folder import NO_TERMS, RunFolder
 from nst_jax.sweeps.folder import SweepFolder
 from nst_jax.sweeps.grid import plain, value_of
 from nst_jax.system.atomic_write import atomic_write
@@ -84,14 +84,15 @@ def _results(folder: RunFolder, member: Mapping[str, Any], config: dict[str, Any
     if member["status"] not in ("done", "interrupted") or config is None:
         return {}
     try:
-        last = folder.read_metrics()[-1]
-        scores: Mapping[str, float] = folder.read_manifest().get("scores") or {}
-    except (InputError, IndexError):
+        last, scores = folder.last_row(), folder.read_manifest().get("scores", {})
+    except InputError:
         return {}
-    terms = {term: last[term] for term in last if term not in ("step", "scale", "size", "seconds")}
+    if not last:
+        return {}
+    terms = {term: last[term] for term in last if term not in NO_TERMS}
     bare = {f"{term}_loss": _bare(terms.get(term), config["loss"].get(f"{term}_weight")) for term in ("content", "style")}
     first = {"score": scores["score"]} if "score" in scores else {}
-    return first | terms | bare | {"steps": last["step"], "seconds": last["seconds"]} | dict(scores)
+    return first | terms | bare | {"steps": last["step"], "seconds": last["seconds"]} | scores
 
 
 def _bare(term: float | None, weight: Any) -> float | None:
