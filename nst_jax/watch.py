@@ -1,4 +1,4 @@
-"""`python -m nst_jax.watch DIR`: a run or a sweep in a browser on this machine while it goes on."""
+"""`python -m nst_jax.watch DIR`: a run or sweep in a browser on this machine while it is going."""
 
 import signal
 import sys
@@ -12,23 +12,20 @@ from nst_jax.system.cli import Parser, run_cli
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line: prints the address and serves until Ctrl-C; returns the exit code: 0, or 2 for no run folder."""
-    parser = Parser(prog="python -m nst_jax.watch", description="Show a run in a browser while it goes on.")
+    """Runs the command line: prints the address and serves until Ctrl-C; returns 0, or 2 if the folder holds no run."""
+    parser = Parser(prog="python -m nst_jax.watch", description="Show a run or sweep in a browser while it is going.")
     parser.add_argument("dir", type=Path, help="the folder of the run or sweep")
-    parser.add_argument("--port", type=int, default=0, help="default: any free one")
+    parser.add_argument("--port", type=int, default=0, help="default: any free port")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that starts it in the background turns this off
     return run_cli(lambda: _serve(options.dir, options.port))
 
 
 def _serve(folder: Path, port: int) -> int:
-    try:
-        page(folder)
-        with serve(folder, port, page) as server:
-            print(f"http://127.0.0.1:{server.server_address[1]}/ (Ctrl-C ends it)", flush=True)
-            server.serve_forever()
-    except KeyboardInterrupt:  # the way to end it
-        pass
+    page(folder)
+    server = serve(folder, port, page)
+    print(f"http://127.0.0.1:{server.effective_port}/ (Ctrl-C to stop)", flush=True)
+    server.run()  # until Ctrl-C
     return 0
 
 

@@ -1,7 +1,6 @@
 """The pages in a browser, with real clicks: the slider, the chart, dark and narrow screens, and a run that goes on."""
 
 import json
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,11 @@ import numpy as np
 import pytest
 
 from nst_jax.report.run_page import write_report
-from nst_jax.report.server import live_page, serve
+from nst_jax.report.server import live_page
 from nst_jax.runs.folder import FORMAT, RunFolder, create_run_folder
 from tests.browser import chromium, complaints, deep_text, drawn, look, wait_for
 from tests.test_report import pixels, rows
+from tests.test_watch import served
 
 PLOT = "const plot = Bokeh.documents[0].roots()[0];"
 AT = "return getComputedStyle(document.querySelector('.before')).clipPath"
@@ -126,10 +126,8 @@ def test_every_screen(page: Any, width: int, dark: bool):
 def test_a_page_that_is_watched_follows_the_run_without_being_loaded_anew(browser: Any, folder: RunFolder):
     look(browser)
     folder.write_current(pixels(24, 32))
-    with serve(folder.path, 0, live_page) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        browser.get(f"http://127.0.0.1:{server.server_address[1]}/")
+    with served(folder.path, live_page) as port:
+        browser.get(f"http://127.0.0.1:{port}/")
         assert drawn(browser)
         browser.execute_script("window.same = true")
         picture = "return document.getElementById('picture').src"
@@ -148,5 +146,3 @@ def test_a_page_that_is_watched_follows_the_run_without_being_loaded_anew(browse
         )
         assert drawn(browser)
         assert complaints(browser) == []
-        server.shutdown()
-        thread.join()

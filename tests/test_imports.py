@@ -67,7 +67,7 @@ GATES = {
     "jinja2": ["nst_jax.report.templates"],
     "markupsafe": ["nst_jax.report.templates"],
     "PIL": ["nst_jax.images"],
-    "tifffile": ["nst_jax.images"],
+    "tifffile": ["nst_jax.images.tiff", "nst_jax.images.files"],
     "tqdm": ["nst_jax.runs.progress", "nst_jax.system.download"],
     "argparse": [
         "nst_jax.system.cli",

@@ -3,6 +3,7 @@
 import base64
 import gzip
 import json
+import os
 import re
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from nst_jax.report import __main__ as command
 from nst_jax.report.charts import columns, loss_chart
 from nst_jax.report.run_page import write_report
 from nst_jax.runs.folder import FORMAT, RunFolder, create_run_folder
+from tests.test_folder import DAMAGE
 
 CONFIG = "size: 32\ncontent:\n  name: <script>alert(1)</script>\n"
 
@@ -81,8 +83,41 @@ def test_the_page_holds_everything_and_asks_for_nothing(folder: RunFolder):
     assert len(text) < 600_000
 
 
-def test_text_of_users_is_no_markup(folder: RunFolder):
+def test_text_of_records_is_no_markup(folder: RunFolder):
+    text = "</script><script>alert(1)</script>"
+    facts = {"error": text, "notices": [text], "command": ["python", text], "inputs": {"content": {"source": text}}}
+    folder.write_manifest(folder.read_manifest() | facts | {"versions": {text: text}, "params": {"name": text}})
     assert "<script>alert" not in page(folder)
+
+
+def test_names_that_are_not_utf_8_are_escaped(tmp_path: Path):
+    folder = create_run_folder(tmp_path / os.fsdecode(b"x\xff"), CONFIG)
+    folder.write_manifest({"format": FORMAT, "status": "failed", "error": "\udcff", "command": ["python", "\udcff"]})
+    assert "x\\udcff" in page(folder)
+
+
+@pytest.mark.parametrize(("text", "key"), DAMAGE)
+def test_a_damaged_manifest_does_not_end_the_page(folder: RunFolder, text: bytes, key: str):
+    (folder.path / "manifest.json").write_bytes(text)
+    assert key in re.findall(r"(?s)<section id=\"missing\">.*?</section>", page(folder))[0]
+
+
+def test_a_huge_result_is_reduced(folder: RunFolder):
+    from PIL import Image
+
+    Image.new("1", (14_000, 14_000)).save(folder.result)
+    text = page(folder)
+    assert 'width="2048" height="2048"' in text
+    assert 'id="missing"' not in text
+
+
+def test_paths_of_the_user_are_not_on_the_page(folder: RunFolder):
+    sources = {"content": {"source": "/home/ana/me.jpg"}, "style1": {"source": "starry"}}
+    command = ["/home/ana/bin/python", "-m", "nst_jax.run", "content.path=/home/ana/me.jpg"]
+    folder.write_manifest(folder.read_manifest() | {"inputs": sources, "command": command})
+    text = page(folder)
+    assert "/home/ana" not in text
+    assert "content.path=me.jpg" in text
 
 
 def test_commands_can_be_pasted(folder: RunFolder):

@@ -1,7 +1,6 @@
 """report.html of a sweep: pictures along the settings, the Pareto front, a table that sorts, links to the members."""
 
 import re
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ from nst_jax import watch
 from nst_jax.images.files import read_image
 from nst_jax.report import __main__ as report
 from nst_jax.report.run_page import write_report
-from nst_jax.report.server import serve
 from nst_jax.runs.folder import FORMAT, create_run_folder
 from nst_jax.sweeps.figures.page import write_sweep_report
 from nst_jax.sweeps.figures.pareto import draw_pareto
@@ -23,6 +21,7 @@ from nst_jax.sweeps.table import read_table
 from tests.browser import chromium, complaints, deep_text, drawn, look, wait_for
 from tests.test_browser import point
 from tests.test_report import pixels, rows
+from tests.test_watch import served
 
 FOLDERS = ["0", "1-a #1?", "2", "3"]
 
@@ -151,14 +150,10 @@ def test_every_screen(page: Any, width: int, dark: bool):
 
 
 def test_a_sweep_is_watched_with_its_members(browser: Any, sweep: SweepFolder):
-    with serve(sweep.path, 0, watch.page) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        browser.get(f"http://127.0.0.1:{server.server_address[1]}/")
+    with served(sweep.path, watch.page) as port:
+        browser.get(f"http://127.0.0.1:{port}/")
         assert drawn(browser)
         browser.find_element("css selector", ".grid .cell").click()
         assert wait_for(lambda: browser.current_url.endswith("/0/report.html"))
         assert drawn(browser)
         assert complaints(browser) == []
-        server.shutdown()
-        thread.join()

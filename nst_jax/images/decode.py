@@ -1,236 +1,225 @@
-"""Bytes of a picture file to sRGB floats: color profiles, CMYK, palettes, 16 bits, alpha. Used by `files.read_image`."""
+"""Decoders: the bytes of a picture file to sRGB floats. Color profiles, CMYK, palettes, 16 bits, alpha, damaged metadata."""
 
 import io
-import math
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
-import tifffile
-from jaxtyping import Float, Shaped
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from jaxtyping import Float
+from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from nst_jax.errors import InputError
+from nst_jax.images import profiles, signatures, tiff
 from nst_jax.images.strips import strips
 
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP", "AVIF")
 MAX_PIXELS = 400_000_000  # 20000 x 20000; as float32 already 4.8 GB
+# Above this size a file must have a byte for 1000 pixels, as all but blank pages of 1 bit have: the others are bombs.
+MAX_BLANK_PIXELS = 200_000_000
+MAX_PROFILE_BYTES = 2**24  # of a PNG's ICC profile or text, unpacked
+MAX_MISSING = 0.05  # share of a truncated JPEG's rows
 
-_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-# EXIF/TIFF orientation (tag 274) to (transpose first?, flips after it): the eight ways to lay a picture down.
-_ORIENTATIONS = {
-    2: (False, (1,)),
-    3: (False, (0, 1)),
-    4: (False, (0,)),
-    5: (True, ()),
-    6: (True, (1,)),
-    7: (True, (0, 1)),
-    8: (True, (0,)),
-}
+Strip = tuple[Float[np.ndarray, "r w 3"], Float[np.ndarray, "r w a"]]
 
 
 class _Source(NamedTuple):
-    """A picture whose floats are made a strip at a time, from the samples that its decoder gave.
+    """A picture whose floats are computed strip by strip from the decoder's samples.
 
     Attributes:
         height: of the upright picture.
-        width: likewise.
-        strip: some of its rows as sRGB in [0, 1], with alpha as a fourth channel where the file has it.
+        width: of the upright picture.
+        strip: gives some of its rows: sRGB in [0, 1], and alpha in one channel, or in none if the file has no alpha.
     """
 
     height: int
     width: int
-    strip: Callable[[slice], Float[np.ndarray, "r w c"]]
+    strip: Callable[[slice], Strip]
 
 
-def decode(data: bytes) -> tuple[Float[np.ndarray, "h w 3"], tuple[str, ...]]:
-    """The picture in `data` as float32 sRGB in [0, 1], upright, and what was done to it that its owner should know.
+def decode(data: bytes, background: float = 1.0) -> tuple[Float[np.ndarray, "h w 3"], tuple[str, ...]]:
+    """The picture in `data` as float32 sRGB in [0, 1], upright, and notices of what was done to it.
 
-    Beside the file and the samples as it holds them, the floats that are returned are all that is of the picture's size.
+    Besides the file and its decoded samples, the returned array is the only one of the picture's size.
 
     Args:
-        data: the whole file, in one of `FORMATS`; of several frames or pages the first is taken.
+        data: the whole file, in one of `FORMATS` or a format with a Pillow plugin; the first frame or page is used.
+        background: the gray that alpha is composited on: 1 is white.
 
     Raises:
-        InputError: not a picture, a broken one, or more than `MAX_PIXELS` pixels (seen before anything is unpacked).
+        InputError: not a picture, a broken one, or more than `MAX_PIXELS` pixels (checked before anything is unpacked).
     """
     notices: list[str] = []
     try:
-        source = _open_deep_tiff(data, notices) if data.startswith(_TIFF_STARTS) else None
-        pixels = _on_white(source or _open_with_pillow(data, notices), notices)
+        kind = signatures.identify(data)
+        if kind and not signatures.load_plugin(kind):
+            raise InputError(f"must be a picture, got {kind.name}; {kind.advice}")
+        samples = tiff.read_samples(data, MAX_PIXELS, notices) if data.startswith(tiff.STARTS) else None
+        source = _from_tiff(samples, notices) if samples else _open_with_pillow(data, kind, notices)
+        pixels = _composite(source, background, notices)
     except InputError:
         raise
-    except (UnidentifiedImageError, Image.DecompressionBombError) as error:
-        bomb = isinstance(error, Image.DecompressionBombError)
-        raise InputError(_TOO_LARGE if bomb else "must be a picture, got something else; " + _ADVICE) from error
+    except Image.DecompressionBombError as error:
+        raise InputError(f"must have at most {MAX_PIXELS // 1_000_000} megapixels, got more; scale it down first") from error
+    except UnidentifiedImageError as error:
+        got = "a TIFF of an unusual kind" if data.startswith(tiff.STARTS) else "something else"
+        raise InputError(f"must be a picture, got {got}; {_ADVICE}") from error
     except Exception as error:  # on broken bytes the decoders raise nearly anything
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"must be a whole picture file, got a broken one ({reason}); copy or export it again") from error
     return pixels, tuple(notices)
 
 
-_ADVICE = "give a file of type PNG, JPEG, WebP, TIFF, GIF, BMP or AVIF"
-_TOO_LARGE = f"must have at most {MAX_PIXELS // 1_000_000} megapixels, got more; scale it down first"
+_ADVICE = "give a PNG, JPEG, WebP, TIFF, GIF, BMP or AVIF of gray or RGB"
 
 
 @contextmanager
-def _bombs_refused() -> Iterator[None]:
-    # Pillow raises beyond twice its limit and only warns before that; the files' own oddities are warned of too.
-    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MAX_PIXELS // 2
+def pillow_limits() -> Iterator[None]:
+    """Pillow with the limits of this package: up to `MAX_PIXELS`, larger profiles, and no warnings of odd files."""
+    kept = Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK
+    Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2  # Pillow raises beyond twice its limit and only warns before that
+    PngImagePlugin.MAX_TEXT_CHUNK = MAX_PROFILE_BYTES
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        Image.MAX_IMAGE_PIXELS = limit
+        Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK = kept
 
 
-def _on_white(source: _Source, notices: list[str]) -> Float[np.ndarray, "h w 3"]:
+def _composite(source: _Source, background: float, notices: list[str]) -> Float[np.ndarray, "h w 3"]:
     pixels, opaque = np.empty((source.height, source.width, 3), np.float32), True
     for rows in strips(source.height, source.width):
-        samples = source.strip(rows)
-        color, alpha = samples[..., :3], samples[..., 3:]
+        color, alpha = source.strip(rows)
         if alpha.size and alpha.min() < 1:
-            color, opaque = color * alpha + (1 - alpha), False
+            color, opaque = color * alpha + np.float32(background) * (1 - alpha), False
         pixels[rows] = color
     if not opaque:
-        notices.append("alpha composited on white")
+        notices.append("alpha composited on white" if background == 1 else "transparent parts taken as outside")
     return pixels
 
 
-def _open_with_pillow(data: bytes, notices: list[str]) -> _Source:
-    with _bombs_refused():
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
-        image.load()
-        frames = getattr(image, "n_frames", 1)
-        ImageOps.exif_transpose(image, in_place=True)
-    if frames > 1 and image.format != "MPO":  # the further pictures of an MPO are a phone's previews and depth maps
-        notices.append(f"first of {frames} frames used")
-    profile = image.info.get("icc_profile")
-    if image.mode.startswith("I"):
-        strip_of = _gray_of_16_bits(_to_srgb("L", profile, notices))
-    else:
-        if image.format == "PNG" and data[24] == 16:  # the bit depth in the header
-            notices.append("16 bits a channel read as 8 (16-bit TIFF keeps them)")
-        strip_of = _of_8_bits(image, profile, notices)
-    return _Source(image.height, image.width, lambda rows: strip_of(image.crop((0, rows.start, image.width, rows.stop))))
+def _from_tiff(samples: tiff.Samples, notices: list[str]) -> _Source:
+    height, width, _ = samples.values.shape
+    transform = profiles.to_srgb("L" if samples.colors == 1 else "RGB", samples.profile, notices)
 
-
-def _gray_of_16_bits(transform: ImageCms.ImageCmsTransform | None) -> Callable[[Image.Image], Float[np.ndarray, "r w 3"]]:
-    return lambda part: _deep_to_srgb(np.asarray(part, np.float32)[..., None] / 65535, transform)
-
-
-def _of_8_bits(
-    image: Image.Image, profile: bytes | None, notices: list[str]
-) -> Callable[[Image.Image], Float[np.ndarray, "r w c"]]:
-    """Makes sRGB, with alpha if there is any, of a part of an image, whatever its mode."""
-    transparent, gray = image.has_transparency_data, image.mode in ("1", "L", "LA", "La")
-    mode = "L" if gray else "CMYK" if image.mode == "CMYK" and not transparent else "RGB"
-    transform = _to_srgb(mode, profile, notices)
-
-    def strip(part: Image.Image) -> Float[np.ndarray, "r w c"]:
-        part = part.convert("RGBA") if transparent else part
-        color = part.convert(mode)
-        color = transform.apply(color) if transform else color.convert("RGB")
-        parts = (color, part.getchannel("A")) if transparent else (color,)
-        return np.dstack([np.asarray(part, np.float32) / 255 for part in parts])
-
-    return strip
-
-
-def _to_srgb(mode: str, profile: bytes | None, notices: list[str]) -> ImageCms.ImageCmsTransform | None:
-    """From L, RGB or CMYK of 8 bits by its ICC profile to sRGB; None where there is nothing to convert from."""
-    cmyk = mode == "CMYK"
-    if cmyk and not profile:
-        notices.append("CMYK converted to sRGB without a profile: colors are approximate")
-    if not profile:
-        return None
-    try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        name = ImageCms.getProfileDescription(source).strip()
-        if "sRGB" in name and not cmyk:
-            return None
-        transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
-    except (ImageCms.PyCMSError, OSError):
-        notices.append("color profile ignored: it is broken or does not fit the picture")
-        return None
-    notices.append(f"{'CMYK' if cmyk else 'colors'} converted to sRGB from profile {name!r}")
-    return transform
-
-
-def _open_deep_tiff(data: bytes, notices: list[str]) -> _Source | None:
-    """A gray or RGB TIFF of more than 8 bits a sample, which Pillow would cut to 8 or refuse; None for any other."""
-    with io.BytesIO(data) as stream, tifffile.TiffFile(stream) as tiff:  # closed, the stream lets go of the data
-        page = tiff.pages.first
-        if page.dtype is None or page.dtype.itemsize == 1 or page.photometric not in (0, 1, 2):
-            return None
-        if page.imagelength * page.imagewidth > MAX_PIXELS:
-            raise InputError(_TOO_LARGE)
-        try:
-            samples = _uncompressed(page, data) if page.is_final else page.asarray(buffersize=2**22)
-        except (KeyError, ValueError) as error:
-            if "imagecodecs" not in str(error):
-                raise
-            notices.append("16 bits a channel read as 8: the compression of this TIFF needs the package imagecodecs")
-            return None
-        if len(tiff.pages) > 1:
-            notices.append(f"first of {len(tiff.pages)} frames used")
-        tags = {code: page.tags[code].value for code in (274, 34675) if code in page.tags}
-        separate, inverted, premultiplied = page.planarconfig == 2, page.photometric == 0, 1 in page.extrasamples
-    samples = samples[..., None] if samples.ndim == 2 else np.moveaxis(samples, 0, -1) if separate else samples
-    samples = _upright(samples, tags.get(274, 1))
-    _check_floats(samples, notices)
-    height, width, channels = samples.shape
-    transform = _to_srgb("L" if channels < 3 else "RGB", tags.get(34675), notices)
-
-    def strip(rows: slice) -> Float[np.ndarray, "r w c"]:
-        part = _unit_range(samples[rows])
-        part = 1 - part if inverted else part
-        if premultiplied and channels in (2, 4):
-            part[..., :-1] /= np.maximum(part[..., -1:], 1e-6)
-        return _deep_to_srgb(part, transform)
+    def strip(rows: slice) -> Strip:
+        color, alpha = samples.strip(rows)
+        return _as_rgb(profiles.convert(color, transform) if transform else color), alpha
 
     return _Source(height, width, strip)
 
 
-def _uncompressed(page: tifffile.TiffPage, data: bytes) -> Shaped[np.ndarray, "..."]:
-    """The samples where they lie in the file, uncopied."""
-    assert page.dtype is not None
-    kind = page.dtype.newbyteorder(page.parent.byteorder)
-    return np.frombuffer(data, kind, math.prod(page.shape), page.dataoffsets[0]).reshape(page.shape)
+def _as_rgb(color: Float[np.ndarray, "r w c"]) -> Float[np.ndarray, "r w 3"]:
+    return np.broadcast_to(color, (*color.shape[:2], 3))
 
 
-def _check_floats(samples: Shaped[np.ndarray, "h w c"], notices: list[str]) -> None:
-    if not np.issubdtype(samples.dtype, np.floating):
-        return
-    low, high = samples.min(), samples.max()
-    if not np.isfinite([low, high]).all():
-        raise InputError("must have finite pixels, got NaN or infinity; export it again")
-    if low < 0 or high > 1:
-        notices.append("pixels outside [0, 1] clipped")
+def _open_with_pillow(data: bytes, kind: signatures.Kind | None, notices: list[str]) -> _Source:
+    with pillow_limits():
+        image = _load(data, kind.format if kind else None, notices)
+        frames = getattr(image, "n_frames", 1)
+        try:
+            ImageOps.exif_transpose(image, in_place=True)
+        except Exception:  # garbage in EXIF or XMP
+            notices.append("orientation ignored: the EXIF data is broken")
+    if frames > 1 and image.format != "MPO":  # the further pictures of an MPO are a phone's previews and depth maps
+        notices.append(f"first of {frames} frames used")
+    if image.mode.startswith("I;16"):
+        strip_of = _gray_of_16_bits(image, notices)
+    elif image.mode in ("I", "F", "LAB"):
+        raise InputError(f"must be a picture of gray or RGB, got the mode {image.mode}; {_ADVICE}")
+    else:
+        if image.format == "PNG" and data[24] == 16:  # the bit depth in the header
+            notices.append("16 bits a channel read as 8 (16-bit TIFF keeps them)")
+            if isinstance(image.info.get("transparency"), tuple):
+                image.info["transparency"] = tuple(value >> 8 for value in image.info["transparency"])
+        strip_of = _of_8_bits(image, notices)
+    return _Source(image.height, image.width, lambda rows: strip_of(image.crop((0, rows.start, image.width, rows.stop))))
 
 
-def _unit_range(samples: Shaped[np.ndarray, "r w c"]) -> Float[np.ndarray, "r w c"]:
-    if np.issubdtype(samples.dtype, np.floating):
-        return np.clip(samples, 0, 1).astype(np.float32)
-    return np.clip(samples.astype(np.float32) / np.float32(np.iinfo(samples.dtype).max), 0, 1)
+def _load(data: bytes, form: str | None, notices: list[str]) -> Image.Image:
+    """The decoded image, though it may have large texts, junk before it, or a small part missing."""
+    try:
+        image = Image.open(io.BytesIO(data), formats=(form,) if form else FORMATS)
+        if image.width * image.height > max(MAX_BLANK_PIXELS, 1000 * len(data)):
+            raise Image.DecompressionBombError
+        image.load()
+        return image
+    except UnidentifiedImageError:
+        # A JPEG with bytes before its start, or between its start and its first marker.
+        found = None if form else re.search(rb"\xff\xd8.*?(\xff[\xc0-\xc4\xdb\xe0-\xef\xfe]\0)", data[:65536], re.DOTALL)
+        if found is None or found.start(1) == 2:
+            raise
+        notices.append("JPEG read from behind other bytes")
+        return _load(b"\xff\xd8" + data[found.start(1) :], "JPEG", notices)
+    except ValueError as error:
+        if "MAX_TEXT" not in str(error) or not (shorter := _without_text(data)):
+            raise
+        return _load(shorter, form, notices)
+    except OSError as error:
+        if not data.startswith(b"\xff\xd8") or "truncated" not in str(error) or data.endswith(b"\xff\xd9"):
+            raise
+        return _load_truncated_jpeg(data, error, notices)
 
 
-def _upright(samples: Shaped[np.ndarray, "h w c"], orientation: int) -> Shaped[np.ndarray, "h2 w2 c"]:
-    transpose, flips = _ORIENTATIONS.get(orientation, (False, ()))
-    return np.flip(samples.swapaxes(0, 1) if transpose else samples, flips)
+def _load_truncated_jpeg(data: bytes, error: OSError, notices: list[str]) -> Image.Image:
+    """A JPEG that ends too early, unless much is missing: the rows that depend on what follows the data."""
+    ends = (b"\xff\xd9", bytes(range(1, 255)) * 16 + b"\xff\xd9")
+    image, other = (_load(data + end, "JPEG", notices) for end in ends)
+    missing = np.mean([(np.asarray(one) != np.asarray(two)).any() for one, two in zip(_rows(image), _rows(other), strict=True)])
+    if missing > MAX_MISSING:
+        raise error
+    notices.append(f"the file ends too early: the last {missing:.1%} of the rows are missing" if missing else _NO_END)
+    return image
 
 
-def _deep_to_srgb(
-    samples: Float[np.ndarray, "r w c"], transform: ImageCms.ImageCmsTransform | None
-) -> Float[np.ndarray, "r w c2"]:
-    """Gray to RGB and other profiles to sRGB; as lcms is reached through Pillow, that conversion is made in 8 bits."""
-    count = 1 if samples.shape[-1] < 3 else 3
-    color, alpha = samples[..., :count], samples[..., count : count + 1]
-    if transform:
-        eight = np.round(color * 255).astype(np.uint8)
-        converted = transform.apply(Image.fromarray(eight[..., 0] if count == 1 else eight))
-        color = np.asarray(converted, np.float32) / 255
-    return np.concatenate([np.broadcast_to(color, (*color.shape[:2], 3)), alpha], axis=-1)
+_NO_END = "the file ends too early, but no row is missing"
+
+
+def _rows(image: Image.Image) -> Iterator[Image.Image]:
+    for rows in strips(image.height, image.width):
+        for row in range(rows.start, rows.stop):
+            yield image.crop((0, row, image.width, row + 1))
+
+
+def _without_text(png: bytes) -> bytes | None:
+    """A PNG without its text; None if it has none."""
+    kept, place = [png[:8]], 8
+    while place + 12 <= len(png):
+        end = place + 12 + int.from_bytes(png[place : place + 4])
+        if png[place + 4 : place + 8] not in (b"tEXt", b"zTXt", b"iTXt"):
+            kept.append(png[place:end])
+        place = end
+    return shorter if len(shorter := b"".join(kept)) < len(png) else None
+
+
+def _gray_of_16_bits(image: Image.Image, notices: list[str]) -> Callable[[Image.Image], Strip]:
+    transform = profiles.to_srgb("L", image.info.get("icc_profile"), notices)
+    transparent = image.info.get("transparency")
+
+    def strip(part: Image.Image) -> Strip:
+        values = np.asarray(part, np.float32)[..., None]
+        color = values / 65535
+        alpha = color[..., :0] if transparent is None else (values != transparent).astype(np.float32)
+        return _as_rgb(profiles.convert(color, transform) if transform else color), alpha
+
+    return strip
+
+
+def _of_8_bits(image: Image.Image, notices: list[str]) -> Callable[[Image.Image], Strip]:
+    """Converts a part of an image of any mode."""
+    transparent, gray = image.has_transparency_data, image.mode in ("1", "L", "LA", "La")
+    mode = "L" if gray else "CMYK" if image.mode == "CMYK" and not transparent else "RGB"
+    transform = profiles.to_srgb(mode, image.info.get("icc_profile"), notices)
+
+    def strip(part: Image.Image) -> Strip:
+        part = part.convert("LA") if part.mode == "La" else part
+        part = part.convert("RGBA") if transparent else part
+        color = part.convert(mode)
+        color = np.asarray(transform.apply(color) if transform else color.convert("RGB"), np.float32) / 255
+        alpha = part.getchannel("A") if transparent else None
+        return color, color[..., :0] if alpha is None else np.asarray(alpha, np.float32)[..., None] / 255
+
+    return strip

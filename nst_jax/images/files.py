@@ -16,7 +16,7 @@ from jaxtyping import Float, UInt16
 from PIL import Image, ImageCms, PngImagePlugin
 
 from nst_jax.errors import InputError, check_one_of
-from nst_jax.images.decode import decode
+from nst_jax.images.decode import decode, pillow_limits
 from nst_jax.images.strips import strips
 from nst_jax.system.atomic_write import atomic_open
 
@@ -42,13 +42,17 @@ class Picture:
     notices: tuple[str, ...] = ()
 
 
-def read_image(path: str | Path) -> Picture:
-    """The picture in the file `path` as sRGB: turned upright, converted from its color profile, alpha on white.
+def read_image(path: str | Path, *, background: float = 1.0) -> Picture:
+    """Reads a picture file as sRGB, upright, its color profile converted and alpha composited.
+
+    Args:
+        path: the file.
+        background: the gray that alpha is composited on: 1 is white; 0 for masks, where transparent is outside.
 
     Raises:
         InputError: there is no such file, it cannot be read, is no whole picture, or a side has fewer than 16 pixels.
     """
-    return picture_from_bytes(read_file(Path(path)), str(path))
+    return picture_from_bytes(read_file(Path(path)), str(path), background=background)
 
 
 def read_file(path: Path) -> bytes:
@@ -65,10 +69,10 @@ def read_file(path: Path) -> bytes:
     return data
 
 
-def picture_from_bytes(data: bytes, source: str) -> Picture:
-    """The picture in the bytes of a file; `source` is what messages call it."""
+def picture_from_bytes(data: bytes, source: str, *, background: float = 1.0) -> Picture:
+    """Reads a picture from the bytes of a file; messages call it `source`. See `read_image`."""
     try:
-        pixels, notices = decode(data)
+        pixels, notices = decode(data, background)
     except InputError as error:
         raise InputError(f"image {source} {error}") from error
     height, width, _ = pixels.shape
@@ -141,7 +145,7 @@ def write_image(path: str | Path, pixels: Float[np.ndarray, "1 h w 3"], *, text:
 
 def read_text(path: str | Path) -> dict[str, str]:
     """The text that `write_image` put inside the file; empty if there is none."""
-    with Image.open(io.BytesIO(read_file(Path(path)))) as image:
+    with pillow_limits(), Image.open(io.BytesIO(read_file(Path(path)))) as image:
         if isinstance(image, PngImagePlugin.PngImageFile):
             return {key: str(value) for key, value in image.text.items()}
         description = image.getexif().get(_DESCRIPTION, "")

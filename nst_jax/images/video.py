@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from nst_jax.images.decode import pillow_limits
 from nst_jax.system.atomic_write import PART, atomic_write, os_errors_as_input
 
 Frame = UInt8[np.ndarray, "h w 3"]
@@ -22,7 +23,7 @@ def can_write_mp4() -> bool:
 
 def read_frame(path: Path, width_height: tuple[int, int]) -> Frame:
     """The picture in `path`, brought to a size, in 8 bits."""
-    with Image.open(path) as image:
+    with pillow_limits(), Image.open(path) as image:
         return np.asarray(image.convert("RGB").resize(width_height, Image.Resampling.LANCZOS))
 
 

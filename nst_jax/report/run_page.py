@@ -1,4 +1,4 @@
-"""report.html of a run folder: whatever is there on one page that needs nothing else, and a word on what is missing."""
+"""report.html of a run folder: one self-contained page of whatever is there, which lists what is missing or damaged."""
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
@@ -10,19 +10,22 @@ from nst_jax.errors import InputError
 from nst_jax.images.thumbnail import data_uri, picture_size
 from nst_jax.report.charts import loss_chart
 from nst_jax.report.templates import fill, mark_keys
-from nst_jax.runs.folder import RunFolder, resume_command
+from nst_jax.runs.folder import RunFolder, loss_terms, resume_command
 from nst_jax.runs.progress import format_number
+from nst_jax.runs.query import input_names
 from nst_jax.system.atomic_write import atomic_write
 
+# Pixels of the longer side on the page, at most: of the result and the inputs, of a snapshot.
+_SIDE, _STRIP_SIDE = 2048, 240
 _STRIP = 12  # snapshots on the page, at most
-_STRIP_SIDE = 240  # their longer side
+_DAMAGED = 10  # damaged rows that are listed, at most
 
 
 def write_report(folder: RunFolder) -> Path:
     """Writes report.html into a run folder, finished or not; returns its path.
 
     Raises:
-        InputError: this is no run folder, or the disk refuses.
+        InputError: the folder holds no run, or is not writable.
     """
     path = folder.path / "report.html"
     atomic_write(path, render(folder).encode())
@@ -30,10 +33,10 @@ def write_report(folder: RunFolder) -> Path:
 
 
 def render(folder: RunFolder, *, live: bool = False) -> str:
-    """The page of a run folder. A live one asks the server that it came from for what is new.
+    """The page of a run folder. A live one polls its server for news.
 
     Raises:
-        InputError: this is no run folder.
+        InputError: the folder holds no run.
     """
     missing: list[str] = []
     config = folder.read_config()
@@ -49,11 +52,11 @@ def render(folder: RunFolder, *, live: bool = False) -> str:
         picture=picture_address(folder) if live else _embedded(missing, picture),
         **dict(zip(("width", "height"), _size(picture), strict=True)),
         pictures={role: uri for role, file in folder.inputs.items() if (uri := _embedded(missing, file))},
-        sources={role: Path(str(facts.get("source", ""))).name for role, facts in manifest.get("inputs", {}).items()},
+        sources=_sources(manifest),
         chart=loss_chart(rows) if rows else None,
         scales=scales(rows),
         snapshots=[(step, uri) for step, file in _strip(folder) if (uri := _embedded(missing, file, _STRIP_SIDE))],
-        film=next((name for name in ("making_of.mp4", "making_of.gif") if (folder.path / name).exists()), None),
+        video=next((name for name in ("making_of.mp4", "making_of.gif") if (folder.path / name).exists()), None),
         commands=_commands(folder, manifest),
         facts=_facts(manifest, rows),
         config=mark_keys(config),
@@ -62,18 +65,20 @@ def render(folder: RunFolder, *, live: bool = False) -> str:
 
 
 def read_rows(folder: RunFolder, missing: list[str]) -> list[dict[str, Any]]:
-    """The rows of metrics that can be read; what cannot is told in `missing`."""
+    """The rows of metrics that can be read; messages about the others are added to `missing`."""
     try:
         rows, damaged = folder.salvage_metrics()
     except InputError as error:
         missing.append(str(error))
         return []
-    missing += [f"line {number} of metrics.jsonl is damaged and left out" for number in damaged]
+    missing += damaged[:_DAMAGED]
+    if len(damaged) > _DAMAGED:
+        missing.append(f"{len(damaged) - _DAMAGED} more lines of metrics.jsonl are damaged")
     return rows
 
 
 def state(folder: RunFolder) -> str:
-    """How the run stands, as `RunFolder.status` says it; "unknown" where the manifest is damaged."""
+    """The status of the run, as `RunFolder.status` gives it; "unknown" if the manifest is damaged."""
     try:
         return folder.status()
     except InputError:
@@ -81,7 +86,7 @@ def state(folder: RunFolder) -> str:
 
 
 def summary(rows: Sequence[Mapping[str, Any]]) -> str:
-    """One line on how far a run is."""
+    """One line on the progress of a run."""
     if not rows:
         return "no step yet"
     last = rows[-1]
@@ -89,19 +94,23 @@ def summary(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def picture_address(folder: RunFolder) -> str | None:
-    """Where a page that is served finds the picture so far; another address for another picture."""
+    """The address of the current picture, for a page that is served; it changes with the picture."""
     picture = picture_of(folder)
     return f"{picture.name}?{picture.stat().st_mtime_ns}" if picture.exists() else None
 
 
 def picture_of(folder: RunFolder) -> Path:
-    """The result, or while there is none the picture so far."""
+    """The result or, while there is none, the current picture."""
     return folder.current if folder.current.exists() and not folder.result.exists() else folder.result
 
 
 def _title(folder: RunFolder, manifest: Mapping[str, Any]) -> str:
-    names = [Path(str(facts.get("source", role))).stem for role, facts in manifest.get("inputs", {}).items()]
-    return " × ".join(names) or folder.path.resolve().name
+    return " × ".join(input_names(manifest).values()) or folder.path.resolve().name
+
+
+def _sources(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """The file names, or the names, of the input pictures by role."""
+    return {role: Path(facts.get("source", "")).name for role, facts in manifest.get("inputs", {}).items()}
 
 
 def _attempt(missing: list[str], read: Callable[[], dict[str, Any]], otherwise: dict[str, Any]) -> dict[str, Any]:
@@ -112,63 +121,70 @@ def _attempt(missing: list[str], read: Callable[[], dict[str, Any]], otherwise: 
         return otherwise
 
 
-def _embedded(missing: list[str], file: Path, long_side: int | None = None) -> str | None:
+def _embedded(missing: list[str], file: Path, long_side: int = _SIDE) -> str | None:
     try:
         return data_uri(file, long_side)
     except (InputError, OSError) as error:
-        missing.append(f"{file.name}, a picture: {error}")
+        missing.append(f"{file.name}: {error}")
         return None
 
 
 def _size(picture: Path) -> tuple[int, int]:
     try:
-        return picture_size(picture)
+        return picture_size(picture, _SIDE)
     except OSError:
         return (0, 0)
 
 
 def _strip(folder: RunFolder) -> list[tuple[int, Path]]:
-    """Snapshots for the page: all, or `_STRIP` of them at even distances with the first and the last one."""
+    """The snapshots on the page: all, or `_STRIP` evenly spaced ones with the first and the last."""
     snapshots = list(folder.snapshots.items())
     count = min(_STRIP, len(snapshots))
     return [snapshots[round(i * (len(snapshots) - 1) / max(count - 1, 1))] for i in range(count)]
 
 
 def scales(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, int]]:
-    """For each scale its size and the first and last step that was logged there."""
+    """The size of each scale, and the first and last step logged there."""
     groups = [list(group) for _, group in groupby(rows, key=lambda row: (row["scale"], row["size"]))]
     return [{"size": group[0]["size"], "first": group[0]["step"], "last": group[-1]["step"]} for group in groups]
 
 
 def _commands(folder: RunFolder, manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
-    command = [str(word) for word in manifest.get("command", [])]
-    given = [("The command that was given", shlex.join(["python", *command[1:]]))] if command else []
+    """Commands to copy, each with its title: the original one, with file names instead of whole paths, and what to do next."""
+    command = [_without_folders(word) for word in manifest.get("command", [])[1:]]
+    original = [("Original command", shlex.join(["python", *command]))] if command else []
     if state(folder) == "finished":
-        place = shlex.quote(str(folder.path))
-        return [
-            *given,
-            ("The same picture again, compared byte for byte", f"python -m nst_jax.replay {place}"),
-        ]
-    return [*given, ("To go on", resume_command(folder.path))]
+        return [*original, ("Verify reproducibility", f"python -m nst_jax.replay {shlex.quote(str(folder.path))}")]
+    return [*original, ("Resume", resume_command(folder.path))]
+
+
+def _without_folders(word: str) -> str:
+    """A word of a command line whose absolute path, alone or as a value, is reduced to its file name.
+
+    >>> _without_folders("content.path=/home/ana/me.jpg"), _without_folders("loss.style_weight=2")
+    ('content.path=me.jpg', 'loss.style_weight=2')
+    """
+    key, equals, value = word.rpartition("=")
+    return f"{key}{equals}{Path(value).name}" if Path(value).is_absolute() else word
 
 
 def _facts(manifest: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """What is known of the run, for a list of names and values."""
-    terms = [(term, value) for term, value in (rows[-1] if rows else {}).items() if term not in ("step", "scale", "size")]
+    """The facts of a run as names and values."""
+    last = rows[-1] if rows else {}
     device, seconds, git = (manifest.get(key) or {} for key in ("device", "seconds", "git"))
     facts = {
         "error": manifest.get("error"),
         "steps": ", ".join(f"{scale['last'] - scale['first'] + 1} at {scale['size']} px" for scale in scales(rows)),
-        "last step": ", ".join(f"{term} {format_number(value)}" for term, value in terms if term != "seconds"),
+        "last step": ", ".join(f"{term} {format_number(last[term])}" for term in loss_terms(last)) if last else None,
         "seconds": ", ".join(f"{phase} {value:.1f}" for phase, value in seconds.items()),
         "hardware": ", ".join(_hardware(device)),
         "peak memory": _memory(manifest),
         "network": (manifest.get("params") or {}).get("name"),
         "seed": manifest.get("seed"),
-        "inputs": "; ".join(f"{role}: {facts.get('source')}" for role, facts in manifest.get("inputs", {}).items()),
+        "inputs": ", ".join(f"{role}: {name}" for role, name in _sources(manifest).items()),
         "versions": ", ".join(f"{name} {version}" for name, version in manifest.get("versions", {}).items()),
-        "commit": f"{git.get('commit')}{' with changes' if git.get('dirty') else ''}" if git else None,
-        "steps undone": manifest.get("recoveries") or None,
+        "commit": f"{git.get('commit')}{' (modified)' if git.get('dirty') else ''}" if git else None,
+        "recoveries": manifest.get("recoveries") or None,
         "notices": "; ".join(manifest.get("notices", [])),
     }
     return [(name, str(value)) for name, value in facts.items() if value not in (None, "")]

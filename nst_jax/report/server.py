@@ -1,13 +1,16 @@
-"""A folder of runs in a browser on this machine while they go on: pages made when asked for, and the files beside them."""
+"""A web server for a run or sweep that is still going: pages rendered on request, and the files beside them."""
 
+import logging
 import mimetypes
-from collections.abc import Callable
+import os
+import socket
+from collections.abc import Callable, Iterable
 from functools import partial
-from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs
+
+from waitress.server import create_server
 
 from nst_jax.errors import InputError
 from nst_jax.report.charts import columns
@@ -16,43 +19,55 @@ from nst_jax.runs.folder import RunFolder
 from nst_jax.system.records import strict_json
 
 _HOST = "127.0.0.1"
-# A page of ours asks only where it came from, and nobody else may show it.
+_HTML = "text/html; charset=utf-8"
+# A page may load from its own origin only, and no other page may frame it.
 _POLICY = "default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'"
-_POLICY += "; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+_POLICY += "; media-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+_HEADERS = {"Cache-Control": "no-store", "Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff"}
+# Idle connections are dropped after 10 seconds, whether or not they have begun a request.
+_LIMITS: dict[str, Any] = {"channel_timeout": 10, "cleanup_interval": 5, "connection_limit": 2000, "backlog": 1024}
+_LIMITS |= {"asyncore_use_poll": True, "threads": 4, "ident": None}
+
+Page = Callable[[Path], str]
 
 
-def serve(folder: Path, port: int, page: Callable[[Path], str]) -> ThreadingHTTPServer:
-    """A server of `folder` on the loopback address, bound and ready for `serve_forever`.
+def serve(folder: Path, port: int, page: Page) -> Any:
+    """Binds a server of `folder` to the loopback address; `run()` serves until Ctrl-C, `effective_port` is its port.
 
-    It answers GET only, to a browser that knows it by that address (a foreign name that leads here is refused), with what
-    lies inside `folder`, links resolved.
+    It answers GET and HEAD with what lies inside `folder` after links are resolved, and only if the Host header names the
+    loopback address, so that no web page reaches it through a name of its own (DNS rebinding).
 
     Args:
         folder: a run folder, or one that holds run folders.
-        port: 0 is any free one.
-        page: makes the page of a folder that is a run or a sweep.
+        port: 0 chooses a free one.
+        page: renders the page of a folder that is a run or a sweep.
 
     Raises:
         InputError: the port is taken.
     """
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # many requests at once are no news
     try:
-        return ThreadingHTTPServer((_HOST, port), partial(_Handler, folder.resolve(), page))
-    except (OSError, OverflowError) as error:
+        if port not in range(1 << 16):
+            raise OSError
+        listener = socket.create_server((_HOST, port), backlog=_LIMITS["backlog"])
+    except OSError as error:
         raise InputError(f"port must be free and below 65536, got {port}; leave it out for any free one") from error
+    hosts = {f"{name}:{listener.getsockname()[1]}" for name in (_HOST, "localhost")}
+    return create_server(partial(_answer, folder.resolve(), page, hosts), sockets=[listener], **_LIMITS)
 
 
 def live_page(folder: Path) -> str:
-    """The page of a run, which follows the run until it is finished. Raises an InputError if there is no run."""
+    """The page of a run, which follows the run until it has finished. Raises InputError if there is no run."""
     run = RunFolder(folder)
     return render(run, live=state(run) != "finished")
 
 
 def progress_of(folder: RunFolder, after: int) -> dict[str, Any]:
-    """What a page that follows a run asks for again and again.
+    """The news of a run since a page was updated last, for its script.
 
     Args:
         folder: of the run.
-        after: the number of rows that the page has.
+        after: the number of rows that the page already has.
     """
     rows = read_rows(folder, [])
     return {
@@ -64,45 +79,35 @@ def progress_of(folder: RunFolder, after: int) -> dict[str, Any]:
     }
 
 
-class _Handler(BaseHTTPRequestHandler):
-    server_version = "nst_jax"
-
-    def __init__(self, folder: Path, page: Callable[[Path], str], *arguments: Any) -> None:
-        self._folder, self._page = folder, page
-        super().__init__(*arguments)
-
-    def do_GET(self) -> None:
-        """Answers a request."""
-        url = urlsplit(self.path)
-        port = self.connection.getsockname()[1]
-        if self.headers.get("Host") not in (f"{_HOST}:{port}", f"localhost:{port}"):
-            return self.send_error(HTTPStatus.FORBIDDEN, "known by the loopback address only")
+def _answer(folder: Path, page: Page, hosts: set[str], environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    """The WSGI application."""
+    code, kind, body = "404 Not Found", "text/plain", b"not found"
+    if environ.get("HTTP_HOST") not in hosts:
+        code, body = "403 Forbidden", b"known by the loopback address only"
+    elif environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+        code, body = "405 Method Not Allowed", b"GET and HEAD only"
+    else:
         try:
-            path = (self._folder / unquote(url.path).lstrip("/")).resolve()
-            if not path.is_relative_to(self._folder):
-                raise FileNotFoundError
-            self._answer(*self._content(path, url))
-        except (InputError, OSError, ValueError):  # ValueError: a name that no file can have
-            self.send_error(HTTPStatus.NOT_FOUND)
+            kind, body = _content(folder, page, environ)
+            code = "200 OK"
+        except (InputError, OSError, ValueError, RuntimeError):  # also names that no file can have, and loops of links
+            pass
+    start_response(code, [("Content-Type", kind), ("Content-Length", str(len(body))), *_HEADERS.items()])
+    return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
 
-    def _content(self, path: Path, url: Any) -> tuple[bytes, str]:
-        if path.is_dir() and url.path.endswith("/"):
-            return self._page(path).encode(), "text/html; charset=utf-8"
-        if path.name == "report.html":
-            return self._page(path.parent).encode(), "text/html; charset=utf-8"
-        if path.name == "state.json":
-            after = int(parse_qs(url.query).get("after", ["0"])[0])
-            return strict_json(progress_of(RunFolder(path.parent), max(after, 0))).encode(), "application/json"
-        return path.read_bytes(), mimetypes.guess_type(path.name)[0] or "application/octet-stream"
 
-    def _answer(self, data: bytes, kind: str) -> None:
-        self.send_response(HTTPStatus.OK)
-        headers = {"Content-Type": kind, "Content-Length": str(len(data)), "Cache-Control": "no-store"}
-        policy = {"Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff"}
-        for name, value in (headers | policy).items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Says nothing: the page asks each second."""
+def _content(folder: Path, page: Page, environ: dict[str, Any]) -> tuple[str, bytes]:
+    name = os.fsdecode(environ["PATH_INFO"].encode("latin-1"))
+    path = (folder / name.lstrip("/")).resolve()
+    if not path.is_relative_to(folder):
+        raise FileNotFoundError
+    if path.is_dir() and name.endswith("/"):
+        return _HTML, page(path).encode()
+    if path.name == "report.html":
+        return _HTML, page(path.parent).encode()
+    if path.name == "state.json":
+        after = int(parse_qs(environ["QUERY_STRING"]).get("after", ["0"])[0])
+        return "application/json", strict_json(progress_of(RunFolder(path.parent), max(after, 0))).encode()
+    if not path.is_file():  # a pipe or a device may never end
+        raise FileNotFoundError
+    return mimetypes.guess_type(path.name)[0] or "application/octet-stream", path.read_bytes()

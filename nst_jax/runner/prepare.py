@@ -100,8 +100,10 @@ def _pictures(config: Config, spec: job.JobSpec, tell: Callable[[str], None]) ->
         raise InputError(
             f"init={PREVIOUS} must be in a sweep that runs its members one by one; use -m, or the path of a picture"
         )
-    sources = picture_sources(config, spec)
-    pictures = {role: read_picture(source, partial(_tell, tell, role)) for role, source in sources.items()}
+    pictures = {
+        role: read_picture(source, partial(_tell, tell, role), background=0.0 if "mask" in role else 1.0)
+        for role, source in picture_sources(config, spec).items()
+    }
     if spec.init == "adain":
         pictures["init"] = Picture(_preview(config, spec, pictures), weights.file_sha256("adain-decoder"), "adain", ())
     return pictures
@@ -141,11 +143,11 @@ def _preview(config: Config, spec: job.JobSpec, pictures: dict[str, Picture]) ->
     return preview(pictures["content"].pixels, pictures["style"].pixels, size=spec.scales[-1].size, color=spec.color)
 
 
-def read_picture(config: PictureConfig, tell: Callable[[str], None]) -> Picture:
-    """The picture that a config names; `tell` hears its notices."""
+def read_picture(config: PictureConfig, tell: Callable[[str], None], background: float = 1.0) -> Picture:
+    """Reads the picture that a config names, alpha composited on a gray; `tell` hears its notices."""
     if config.path is None:
         return _named(config.name, tell)
-    picture = read_image(Path(config.path).expanduser())
+    picture = read_image(Path(config.path).expanduser(), background=background)
     for notice in picture.notices:
         tell(notice)
     return picture

@@ -39,7 +39,7 @@ from nst_jax.system.atomic_write import PART, atomic_write, os_errors_as_input
 from nst_jax.system.records import parse_json, strict_json
 
 FORMAT = 2  # raised when an older reader would misread a newer folder, or a newer one an older folder
-NO_TERMS = ("step", "scale", "size", "seconds")  # of a row of metrics; its other fields are terms of the loss
+METRIC_KEYS = ("step", "scale", "size", "loss", "seconds")  # of every row; the others are the terms of the loss
 # Every name that a run may write, but for its lock.
 RUN_FILES = (
     *("config.yaml", "manifest.json", "metrics.jsonl", "result.png", "losses.png", "report.html", "current.jpg", "preview.png"),
@@ -271,3 +271,13 @@ def check_no_links(path: Path, names: Iterable[str]) -> None:
         inner = file.iterdir() if file.is_dir() and not file.is_symlink() else ()
         for link in filter(Path.is_symlink, (file, *inner)):
             raise InputError(f"{link.relative_to(path)} must lie in {path}, got a symbolic link; put the file itself there")
+
+
+def loss_terms(row: Mapping[str, Any]) -> list[str]:
+    """The names of the loss and its terms in a row of metrics.
+
+    Example:
+        >>> loss_terms({"step": 1, "scale": 0, "size": 16, "loss": 3.0, "content": 1.0, "tv": 2.0, "seconds": 0.1})
+        ['loss', 'content', 'tv']
+    """
+    return ["loss", *(key for key in row if key not in METRIC_KEYS)]

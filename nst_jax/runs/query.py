@@ -7,7 +7,7 @@ from typing import Any
 from nst_jax.errors import InputError
 from nst_jax.images.files import read_image
 from nst_jax.runs.diff import changes, difference
-from nst_jax.runs.folder import NO_TERMS, RunFolder
+from nst_jax.runs.folder import RunFolder, loss_terms
 from nst_jax.system.records import parse_yaml
 
 
@@ -73,7 +73,7 @@ def compare(one: RunFolder, other: RunFolder) -> dict[str, Any]:
     settings = {key: both for key, both in changes(a["config"], b["config"]).items() if not key.startswith("run.")}
     kept = ("versions", "device", "params", "inputs", "git", "steps", "recoveries")
     facts = [{key: run["manifest"].get(key) for key in kept} | {"status": run["status"]} for run in (a, b)]
-    terms = [key for key in {**a["last"], **b["last"]} if key not in NO_TERMS]
+    terms = loss_terms(a["last"] | b["last"])
     losses = {term: (a["last"].get(term), b["last"].get(term)) for term in [*terms, "seconds"]}
     return {"config": settings, "facts": changes(*facts), "last": losses, "pictures": _pictures(one, other)}
 

@@ -1,4 +1,4 @@
-"""The pages: templates, their style and their script, filled in by Jinja; the only module that imports it."""
+"""The HTML pages: templates with their style and script, rendered by Jinja."""
 
 import re
 from functools import cache
@@ -16,20 +16,21 @@ _YAML_KEY = re.compile(r"^(\s*(?:- )?)([\w.]+:)", re.MULTILINE)
 
 
 def fill(template: str, *, chart: dict[str, Any] | None, **values: Any) -> str:
-    """The page that `template` makes of `values`: one text, with style, script and the chart's program inside."""
+    """Renders `template` with `values` to a self-contained page; names that are not UTF-8 are escaped."""
     inside = {"style": _text("style.css"), "script": _text("page.js"), "bokeh": bokeh_script() if chart else ""}
-    return _templates().get_template(template).render(chart=chart, version=metadata.version("nst_jax"), **inside, **values)
+    page = _templates().get_template(template).render(chart=chart, version=metadata.version("nst_jax"), **inside, **values)
+    return page.encode("utf-8", "backslashreplace").decode()
 
 
 def mark_keys(yaml: str) -> str:
-    """YAML as HTML whose keys stand out.
+    """YAML as HTML with bold keys.
 
     >>> str(mark_keys("size: 3 < 4"))
     '<b>size:</b> 3 &lt; 4'
     """
     from markupsafe import Markup, escape
 
-    return Markup(_YAML_KEY.sub(r"\1<b>\2</b>", str(escape(yaml))))  # the pattern meets no markup: it was escaped
+    return Markup(_YAML_KEY.sub(r"\1<b>\2</b>", str(escape(yaml))))  # safe: already escaped
 
 
 @cache
@@ -38,7 +39,7 @@ def _templates() -> "Environment":
 
     options = {"autoescape": True, "undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
     templates = Environment(loader=FileSystemLoader(_FOLDER), **options)
-    templates.policies["json.dumps_kwargs"] = {"sort_keys": False}  # a chart refers to what was said before
+    templates.policies["json.dumps_kwargs"] = {"sort_keys": False}  # a chart refers to earlier entries
     return templates
 
 

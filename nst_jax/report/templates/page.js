@@ -11,14 +11,14 @@ for (const button of document.querySelectorAll(".copy")) {
       await navigator.clipboard.writeText(text.textContent);
       button.textContent = "Copied";
     } catch {
-      getSelection().selectAllChildren(text); // where pages may not write to the clipboard
+      getSelection().selectAllChildren(text); // where the clipboard is not writable
       button.textContent = "Selected";
     }
     setTimeout(() => { button.textContent = "Copy"; }, 1500);
   });
 }
 
-// A click on a column's name sorts the table by it, a second one the other way round.
+// A click on a column header sorts the table by it; a second click reverses the order.
 for (const button of document.querySelectorAll("#table th button")) {
   button.addEventListener("click", () => {
     const head = button.closest("th"), body = head.closest("table").tBodies[0];
@@ -52,7 +52,7 @@ async function draw() {
       const { start, end } = button.dataset;
       plot.reset.emit();
       if (start) {
-        plot.x_range.have_updated_interactively = true; // or it goes on to follow the data
+        plot.x_range.have_updated_interactively = true; // otherwise it keeps following the data
         plot.x_range.setv({ start: Number(start), end: Number(end) });
       }
       for (const other of buttons) other.setAttribute("aria-pressed", other === button);
@@ -62,14 +62,14 @@ async function draw() {
   return Bokeh.documents[0].get_model_by_name("rows");
 }
 
-// While the run goes on, the page asks the server that it came from for new rows and a new picture.
+// While the run is going, the page polls its server for new rows and a new picture.
 async function follow(source) {
   const answer = await fetch("state.json?after=" + (source ? source.data.step.length : 0));
   const { state, rows, picture, line, scales } = await answer.json();
   const shown = document.getElementById("picture");
   if (state === "finished" || (picture && !shown) || (rows && !source) || scales !== Number(document.body.dataset.live)) return location.reload();
   if (rows) {
-    if (Object.keys(rows).some((name) => !(name in source.data))) return location.reload(); // a term that begins later
+    if (Object.keys(rows).some((name) => !(name in source.data))) return location.reload(); // a term that appears later
     source.stream(Object.fromEntries(Object.keys(source.data).map((name) => [name, rows[name].map((value) => value ?? NaN)])));
   }
   if (picture && shown.getAttribute("src") !== picture) shown.src = picture;
@@ -81,7 +81,7 @@ async function follow(source) {
 }
 
 const followed = (source) => follow(source).catch(() => {
-  document.getElementById("state").textContent = "not served any more";
+  document.getElementById("state").textContent = "no longer served";
 });
 
 draw().then((source) => { if (document.body.hasAttribute("data-live")) followed(source); });
