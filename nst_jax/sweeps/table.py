@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from nst_jax.errors import InputError
-from nst_jax.runs.folder import NO_TERMS, RunFolder
+from nst_jax.runs.folder import RunFolder, loss_terms
 from nst_jax.sweeps.folder import SweepFolder
 from nst_jax.sweeps.grid import plain, value_of
 from nst_jax.system.atomic_write import atomic_write
@@ -89,7 +89,7 @@ def _results(folder: RunFolder, member: Mapping[str, Any], config: dict[str, Any
         return {}
     if not last:
         return {}
-    terms = {term: last[term] for term in last if term not in NO_TERMS}
+    terms = {term: last[term] for term in loss_terms(last)}
     bare = {f"{term}_loss": _bare(terms.get(term), config["loss"].get(f"{term}_weight")) for term in ("content", "style")}
     first = {"score": scores["score"]} if "score" in scores else {}
     return first | terms | bare | {"steps": last["step"], "seconds": last["seconds"]} | scores

@@ -115,7 +115,7 @@ def _run_batch(sweep: SweepFolder, batch: Sequence[Member], size: int) -> None:
                 ends = run_batched([run.steps for run in runs], programs, size)
         except (Exception, KeyboardInterrupt) as error:  # of the program that they share
             ends = [error] * len(runs)
-        compiling = sum(program.result().seconds for program in programs if program.done() and not _is_lost(program))
+        compiling = sum((program.result().seconds for program in programs if program.done() and not _is_lost(program)), 0.0)
     for run, end in zip(runs, ends, strict=True):
         _end(sweep, run, end, compiling, len(runs) - 1)
     if any(isinstance(end, KeyboardInterrupt) or (isinstance(end, Result) and end.stopped) for end in ends):
