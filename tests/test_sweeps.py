@@ -185,7 +185,6 @@ def test_a_sweep_of_one_member_is_said(here: Path):
 
 @pytest.mark.parametrize("launcher", ["basic", "batched"])
 def test_another_weight_is_never_compiled_again(here: Path, launcher: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(jax.config, "jax_enable_compilation_cache", False, raising=False)
     traces, compiled, counts = [], [], []
     of_image = objective.TOTAL_VARIATIONS["l2"]
     monkeypatch.setitem(objective.TOTAL_VARIATIONS, "l2", lambda image: traces.append(1) or of_image(image))
