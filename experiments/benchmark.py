@@ -78,7 +78,7 @@ def ours(size: int) -> dict[str, Callable[[], Any]]:
     solver = SolverSpec()
 
     def chunk() -> None:
-        state = init_state(made["image"], solver=solver)
+        state = init_state(made["image"], solver=solver, terms=spec.terms)
         out = run_chunk(network.params, state, targets, weights, jnp.int32(CHUNK), spec=spec, solver=solver, capacity=CHUNK)
         jax.block_until_ready(out)
 

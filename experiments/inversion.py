@@ -186,7 +186,7 @@ def _program(
     starts = jnp.stack(
         [jnp.asarray(start) for start in noise(0, contents[0].shape, mean_color(params), len(contents), gray=network is None)]
     )
-    begin = jax.jit(jax.vmap(functools.partial(init_state, solver=job.solver)))
+    begin = jax.jit(jax.vmap(functools.partial(init_state, solver=job.solver, terms=objective.terms)))
     one = functools.partial(run_chunk, spec=objective, solver=job.solver, capacity=count)
     several = jax.jit(jax.vmap(one, in_axes=(None, 0, 0, None, None)))
     compiled = several.lower(params, begin(starts), targets, priors, jnp.int32(count)).compile()
@@ -202,11 +202,11 @@ def _invert(name: str, layer: str, tv: float, solver: str, contents: list[Pixels
     states, metrics, made = jax.block_until_ready(run(states))
     spent = time.process_time() - began  # of the processor: other programs may have a share of it
     energies = jnp.mean(inputs.targets.reshape(len(contents), -1) ** 2, axis=1)
-    errors = 100 * states.terms.content * energies / (scale_of(inputs.sha256, layer) or np.nan)
+    errors = 100 * states.terms["content"] * energies / (scale_of(inputs.sha256, layer) or np.nan)
     count = int(made.max())
     return {
         "errors": np.round(errors, 3).tolist(),
-        "losses": np.asarray(metrics.loss).mean(0)[:: max(1, count // 40)].round(5).tolist(),
+        "losses": np.asarray(metrics["loss"]).mean(0)[:: max(1, count // 40)].round(5).tolist(),
         "steps": count,
         "seconds": round(spent, 1),
         "pictures": [np.clip(np.asarray(image), 0, 1) for image in states.image],

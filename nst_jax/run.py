@@ -58,7 +58,7 @@ def compose() -> Config | None:
     except InputError:
         raise
     except (HydraException, OmegaConfBaseException, ValueError) as error:
-        raise InputError(explain(error)) from error
+        raise InputError(explain(error, arguments=sys.argv[1:])) from error
     return as_config(alone[0]) if alone else None
 
 

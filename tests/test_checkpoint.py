@@ -25,12 +25,12 @@ from nst_jax.runs.checkpoint import _WRITER, Checkpoints, discard, latest
 
 def position(step: int, solver: str = "lbfgs") -> JobState:
     image = jnp.asarray(np.random.default_rng(step).random((1, 16, 20, 3), np.float32))
-    state = jax.tree.map(np.array, init_state(image, solver=SolverSpec(solver)))
+    state = jax.tree.map(np.array, init_state(image, solver=SolverSpec(solver), terms=("content", "tv")))
     return JobState(1, 7, step, {"steps": 0.1, "total": 2.5}, ("by step 3 a step had no descent",), state)
 
 
 def shapes(solver: str = "lbfgs") -> Any:
-    return lambda stage: init_state.eval_shape(jnp.zeros((1, 16, 20, 3)), solver=SolverSpec(solver))
+    return lambda stage: init_state.eval_shape(jnp.zeros((1, 16, 20, 3)), solver=SolverSpec(solver), terms=("content", "tv"))
 
 
 def read(folder: Path, metrics_bytes: int = 100) -> tuple[int | None, int, list[str]]:

@@ -5,7 +5,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nst_jax.objective.loss import Terms
 from nst_jax.objective.natural_image import total_variation_power
 from nst_jax.optimize.dct import dct, idct
 from nst_jax.optimize.solver import SOLVERS, SolverSpec, adam
@@ -18,7 +17,7 @@ GOAL = jnp.asarray(RNG.uniform(0.3, 0.7, SHAPE), jnp.float32)
 def evaluate(image):
     def value(x):
         loss = jnp.sum((x - GOAL) ** 2)
-        return loss, Terms(loss, jnp.zeros(()), jnp.zeros(()))
+        return loss, {}
 
     return jax.value_and_grad(value, has_aux=True)(image)
 

@@ -36,12 +36,14 @@ def test_jobs_at_once_by_vmap_are_the_jobs_one_by_one(remat, distance):
 
     chunk = functools.partial(run_chunk, spec=spec, solver=solver, capacity=STEPS)
     both = jnp.array([0.5, 20.0])
-    states = jax.vmap(lambda _: init_state(content, solver=solver))(both)
+    states = jax.vmap(lambda _: init_state(content, solver=solver, terms=spec.terms))(both)
     together, _, made = jax.jit(jax.vmap(chunk, in_axes=(None, 0, None, 0, None)))(
         params, states, targets, jax.vmap(weights)(both), jnp.int32(STEPS)
     )
     assert made.tolist() == [STEPS, STEPS]
     assert float(jnp.abs(together.image[0] - together.image[1]).max()) > 1e-3
     for i, style_weight in enumerate(both):
-        alone, _, _ = chunk(params, init_state(content, solver=solver), targets, weights(style_weight), jnp.int32(STEPS))
+        alone, _, _ = chunk(
+            params, init_state(content, solver=solver, terms=spec.terms), targets, weights(style_weight), jnp.int32(STEPS)
+        )
         np.testing.assert_allclose(together.image[i], alone.image, atol=2e-3)

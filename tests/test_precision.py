@@ -40,13 +40,13 @@ def final_loss(params, precision, steps=80):
     content, style = pictures()
     spec, solver = with_precision(precision), SolverSpec("lbfgs", memory=5)
     targets = jax.jit(make_targets, static_argnames="spec")(params, content, Styles((style,)), spec=spec)
-    state = init_state(content, solver=solver)
+    state = init_state(content, solver=solver, terms=spec.terms)
     state, metrics, count = run_chunk(
         params, state, targets, WEIGHTS, jnp.int32(steps), spec=spec, solver=solver, capacity=steps
     )
-    assert all(leaf.dtype == jnp.float32 for leaf in (*metrics, state.image, *jax.tree.leaves(targets.style)))
+    assert all(leaf.dtype == jnp.float32 for leaf in (*metrics.values(), state.image, *jax.tree.leaves(targets.style)))
     exact = make_targets(params, content, Styles((style,)), spec=SPEC)
-    return float(metrics.loss[int(count) - 1]), float(loss(params, state.image, exact, WEIGHTS, spec=SPEC)[0])
+    return float(metrics["loss"][int(count) - 1]), float(loss(params, state.image, exact, WEIGHTS, spec=SPEC)[0])
 
 
 def test_a_whole_run_in_bfloat16_ends_within_one_percent_of_float32(params):

@@ -10,12 +10,21 @@ from typing import Any
 
 import pytest
 
-from nst_jax.runs import progress as module
-from nst_jax.runs.progress import progress
+from nst_jax.job import Scale
+from nst_jax.runs.progress import Clock, progress
 
 
 def _row(scale: int = 0, loss: float | None = 1500.0) -> dict[str, Any]:
-    return {"scale": scale, "size": (256, 512)[scale], "loss": loss, "content": 500.0, "style": 1000.0, "tv": 0.01234}
+    return {
+        "step": 1,
+        "scale": scale,
+        "size": (256, 512)[scale],
+        "seconds": 0.5,
+        "loss": loss,
+        "content": 500.0,
+        "style": 1000.0,
+        "tv": 0.01234,
+    }
 
 
 def _two_scales() -> None:
@@ -37,7 +46,7 @@ def test_without_a_terminal_a_line_for_each_scale_and_the_end(capfd: pytest.Capt
     terms = "loss 1.5e3 content 500 style 1e3 tv 0.0123"
     out, err = capfd.readouterr()
     assert out == ""
-    assert err.splitlines() == [
+    assert [re.sub(r", [\d:]+ left", "", line) for line in err.splitlines()] == [
         "a drawing stands in",
         f"step 1 of 40 at 256 px: {terms}",
         f"step 21 of 40 at 512 px: {terms}",
@@ -54,7 +63,7 @@ def test_without_a_terminal_a_run_that_stops_early_says_where(capfd: pytest.Capt
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
-    assert capfd.readouterr().err.splitlines()[-1].startswith("step 7 of 40 at 256 px: loss - content")
+    assert capfd.readouterr().err.splitlines()[-1].endswith(": loss - content 500 style 1e3 tv 0.0123")
 
 
 def test_without_a_terminal_a_line_each_minute(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
@@ -70,6 +79,9 @@ def test_without_a_terminal_a_line_each_minute(capfd: pytest.CaptureFixture[str]
 
 def _on_a_terminal(monkeypatch: pytest.MonkeyPatch, work: Callable[[], None]) -> str:
     pty, termios = pytest.importorskip("pty"), pytest.importorskip("termios")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("NO_COLOR", "1")
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, 120))
     with os.fdopen(theirs, "w", buffering=1) as terminal:
@@ -88,32 +100,46 @@ def _until_hung_up(terminal: int) -> Iterator[bytes]:
 
 def test_on_a_terminal_a_bar_with_size_steps_eta_rate_and_terms(monkeypatch: pytest.MonkeyPatch):
     shown = _on_a_terminal(monkeypatch, _two_scales)
-    assert "compiling |" in shown
-    last = shown.rstrip().rsplit("\r", 1)[-1]
-    pattern = r"512 px \|█+\| 40/40 ETA 00:00 +[\d.]+it/s, loss 1\.5e3 content 500 style 1e3 tv 0\.0123"
-    assert re.search(pattern, last), shown
+    assert "compiling" in shown
+    pattern = r"512 px ━+ 40/40 ETA 00:00 +\S+ it/s +loss 1\.5e3 content 500 style 1e3 tv 0\.0123"
+    assert re.search(pattern, shown), shown
 
 
-def test_on_a_terminal_what_is_said_stands_above_the_bar(monkeypatch: pytest.MonkeyPatch):
-    shown = _on_a_terminal(monkeypatch, _two_scales)
-    assert re.search(r"\r *\ra drawing stands in\r\n", shown)  # the bar's line is wiped first
-    assert shown.count("drawing") == 1
-
-
-def test_seconds_of_compiling_do_not_count_in_the_rate(monkeypatch: pytest.MonkeyPatch):
-    now = 0.0
-    monkeypatch.setattr(time, "time", lambda: now)
-    rates = []
-
+def test_on_a_terminal_what_is_said_stands_above_the_bar_as_plain_text(monkeypatch: pytest.MonkeyPatch):
     def work() -> None:
-        nonlocal now
-        with progress(400) as bar:
-            for step in range(10, 401, 10):
-                now += 1.0 if step not in (10, 210) else 100.0  # ten steps a second, but for two compilations
-                bar.update(step, _row(scale=step > 200))
-                rates.append(bar._bar.format_dict["rate"] if step not in (10,) else None)  # pyright: ignore[reportAttributeAccessIssue]
+        with progress(40) as bar:
+            bar.say("[red]a drawing\x1b[0m stands in")
 
-    monkeypatch.setattr(module.tqdm, "monitor_interval", 0)
-    monkeypatch.setattr("tqdm.std.time", lambda: now)
-    _on_a_terminal(monkeypatch, work)
-    assert rates[1:] == pytest.approx([10.0] * 39)
+    shown = _on_a_terminal(monkeypatch, work)
+    assert re.search(r"\[red\]a drawing\\x1b\[0m stands in *\r\n", shown), shown
+
+
+def _course(monkeypatch: pytest.MonkeyPatch, scales: list[Scale], seconds: Callable[[int], float]) -> dict[int, float | None]:
+    """The seconds left by step, of a run whose step number i takes seconds(i)."""
+    now = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    clock, left = Clock(sum(scale.steps for scale in scales), scales), {}
+    step = 0
+    for number, scale in enumerate(scales):
+        for _ in range(scale.steps):
+            step += 1
+            now += seconds(step)
+            clock.update(step, number)
+            left[step] = clock.seconds_left(step)
+    return left
+
+
+def test_the_time_left_weighs_steps_by_their_pixels(monkeypatch: pytest.MonkeyPatch):
+    scales = [Scale(100, 50), Scale(200, 50), Scale(400, 50)]
+    left = _course(monkeypatch, scales, lambda step: 0.1 * 4 ** ((step - 1) // 50))
+    assert left[1] is None
+    assert left[10] == pytest.approx(0.1 * 40 + 0.4 * 50 + 1.6 * 50)
+    assert left[100] == pytest.approx(1.6 * 50)
+    assert left[150] == 0
+
+
+def test_seconds_of_compiling_do_not_count(monkeypatch: pytest.MonkeyPatch):
+    left = _course(monkeypatch, [Scale(100, 50), Scale(100, 50)], lambda step: 30.0 if step in (1, 51) else 0.1)
+    assert left[50] == pytest.approx(5.0)
+    assert left[51] == pytest.approx(4.9)
+    assert left[80] == pytest.approx(2.0)

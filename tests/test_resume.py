@@ -102,7 +102,7 @@ def test_an_interrupted_run_has_its_picture_and_goes_on_to_the_same_bytes(here: 
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    advice = r"^stopped at step (\d+): the picture so far is the result; to go on: python -m nst_jax\.run --resume stopped$"
+    advice = r"^stopped at step (\d+): [^\n]* python -m nst_jax\.run --resume stopped$"
     step = int(re.search(advice, err, re.MULTILINE)[1])  # pyright: ignore[reportOptionalSubscript]
     folder = RunFolder(here / "stopped")
     manifest = folder.read_manifest()

@@ -197,7 +197,7 @@ def test_ctrl_c_ends_with_the_picture_so_far(here: Path):
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert re.search(r"^stopped at step \d+: the picture so far is the result; to go on: ", err, re.MULTILINE)
+    assert re.search(r"^stopped at step \d+: [^\n]*\d+ px; to resume: ", err, re.MULTILINE)
     steps = int(re.search(r"after (\d+) steps", out)[1])  # pyright: ignore[reportOptionalSubscript]
     folder = RunFolder(here / "one")
     assert 1 <= folder.read_metrics()[-1]["step"] == steps < 1000000

@@ -7,7 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nst_jax.objective.loss import Terms
 from nst_jax.optimize.ema import add, mean, no_average
 from nst_jax.optimize.loop import upsample_state
 from nst_jax.optimize.solver import MAX_REJECTIONS, SOLVERS, SolverSpec, picture, upsample
@@ -26,7 +25,7 @@ def _promotion_that_optax_needs():
 def evaluate_with(function):
     def value(x):
         loss = function(x)
-        return loss, Terms(loss, jnp.zeros(()), jnp.zeros(()))
+        return loss, {}
 
     return jax.value_and_grad(value, has_aux=True)
 

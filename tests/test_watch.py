@@ -194,7 +194,7 @@ def test_the_command_says_where_and_ends_with_an_interrupt(folder: RunFolder):
 
 def test_the_recorder_shows_the_picture_every_few_seconds(folder: RunFolder, monkeypatch: pytest.MonkeyPatch):
     from nst_jax.runs import callback as recorder
-    from tests.test_recorder import Bar, report
+    from tests.test_callback import Bar, report
 
     now = iter([0.0, 0.0, 1.0, 4.9, 5.1, 5.1, 20.0])
     monkeypatch.setattr(recorder.time, "monotonic", lambda: next(now))

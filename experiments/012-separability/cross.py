@@ -41,7 +41,7 @@ def losses(sweep: SweepFolder, contents: list[str], styles: list[str]) -> np.nda
             pair = resize(originals[content], image.shape[1:3]), resize(originals[style], size)
             target = targets(network.params, jnp.asarray(pair[0]), Styles((jnp.asarray(pair[1]),)))
             terms = loss(network.params, jnp.asarray(image), target, weights)[1]
-            found[(*divmod(number, shape[1]), other)] = float(terms.content), float(terms.style)
+            found[(*divmod(number, shape[1]), other)] = float(terms["content"]), float(terms["style"])
     return found
 
 

@@ -1,78 +1,137 @@
-"""Between Hydra and the schema: options and composed configs become a `Config`, and Hydra's errors one clear line."""
+"""Between Hydra and the schema: options and composed configs become a `Config`, and Hydra's errors one line."""
 
 import dataclasses
-import difflib
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import yaml
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.utils import create_config_search_path
 from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import JobRuntime
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.types import RunMode
 from omegaconf import OmegaConf
-from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException, ValidationError
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from nst_jax.config.schema import Config
+from nst_jax.config.validate import nearest, unknown_key, validate
 from nst_jax.errors import InputError
+from nst_jax.system.data_files import data_folder
 from nst_jax.system.records import parse_yaml
 
-ConfigStore.instance().store(name="schema", node=Config)
 
-# What a message calls a type of the schema.
-_KINDS = {
-    int: "a whole number",
-    float: "a number",
-    bool: "true or false",
-    list[str]: "a list such as [relu1_1,relu2_1]",
-    list[float] | None: "a list of numbers such as [1,0.5], or null",
-    list[str] | None: "a list such as [sky.png,rest], or null",
-    list[str | None] | None: "a list such as [sky.png,null], or null",
-}
+def register(name: str, schema: type[Any]) -> None:
+    """Makes the defaults of a schema known to Hydra as the config `name`. Values are checked by `as_config` alone."""
+    node = OmegaConf.create(dataclasses.asdict(schema()))
+    if "optimizer" in node:
+        OmegaConf.set_struct(node.optimizer, False)  # the arguments of an optax factory are keys beside the others
+    ConfigStore.instance().store(name=name, node=node)
+
+
+register("schema", Config)
+
+GROUPS = ("content", "style", "network", "loss", "optimizer", "experiment")
 _HINTS = {
-    "content": "; for a file of your own, content.path=FILE",
-    "style": "; for a file of your own, style.path=FILE",
-    "network": "; for parameters that you have converted, network.name=NAME",
+    "content": "; for your own file, content.path=FILE",
+    "style": "; for your own file, style.path=FILE",
+    "network": "; for parameters you have converted, network.name=NAME",
     "hydra/launcher": '; submitit_slurm and submitit_local need pip install "nst_jax[cluster]", joblib "nst_jax[sweeps]"',
 }
 
 
 def make_config(options: Mapping[str, Any]) -> Config:
-    """The config with the defaults and `options`, nested as the config is: `{"size": 256, "loss": {"style_weight": 10}}`.
+    """The defaults changed by `options`, which are those of the command line.
+
+    A section is a mapping, `{"loss": {"style_weight": 10}}`, or the name of one of its presets, `{"loss": "gatys"}`, also
+    `{"experiment": "fast"}`; `{"loss": "gatys", "loss.style_weight": 10}` is both.
 
     Raises:
-        InputError: an unknown key or a value of the wrong type.
+        InputError: an unknown key or preset, or a value of the wrong type.
 
     Example:
         >>> make_config({"loss": {"style_weight": 10}}).loss.style_weight
         10.0
+        >>> make_config({"loss": "gatys", "loss.tv_weight": 0}).loss.style_distance
+        'gram'
     """
-    config = OmegaConf.structured(Config)
-    for key, value in _flat(options):
-        try:
-            OmegaConf.update(config, key, _plain(value), merge=True)
-        except OmegaConfBaseException as error:
-            raise InputError(_misfit(key, value, error)) from error
-    return as_config(config)
+    chosen: list[str] = []
+    settings: dict[str, Any] = {}
+    for key, value in options.items():
+        if key in GROUPS and isinstance(value, str | list | tuple):
+            chosen.append(f"{key}={_choice(key, value)}")
+        elif key != "experiment" or value is not None:
+            for part in reversed(key.split(".")):
+                value = {part: _plain(value)}
+            settings = _merged(settings, value)
+    if not chosen:
+        return validate(_merged(dataclasses.asdict(Config()), settings), Config)
+    composed = load(chosen)
+    if composed.hydra.mode == RunMode.MULTIRUN:
+        raise InputError(f"experiment must be a single run, got {options['experiment']!r}, a sweep; run it on the command line")
+    return validate(_merged(_plain_config(composed), settings), Config)
+
+
+def _choice(group: str, value: Any) -> str:
+    names = [value] if isinstance(value, str) else list(value)
+    known = choices(group)
+    for name in names:
+        if name not in known:
+            hint = nearest(name, known) or _HINTS.get(group, "")
+            raise InputError(f"{group} must be one of {', '.join(known)}; got {name!r}{hint}")
+    if len(names) > 1 and group != "style":
+        raise InputError(f"{group} must be one of {', '.join(known)}; got {names}")
+    return names[0] if len(names) == 1 else f"[{','.join(names)}]"
+
+
+def choices(group: str) -> list[str]:
+    """The names of the presets of a group."""
+    return sorted(file.stem for file in (data_folder("configs") / group).glob("*.yaml"))
+
+
+def _merged(base: Any, changes: Any) -> Any:
+    """Nested mappings, those of `changes` going first."""
+    if not (isinstance(base, Mapping) and isinstance(changes, Mapping)):
+        return changes
+    return {**base, **{key: _merged(base.get(key), value) for key, value in changes.items()}}
+
+
+def _plain(value: Any) -> Any:
+    """The lists and numbers of NumPy and JAX arrays and scalars."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+def load(overrides: list[str], name: str = "config") -> Any:
+    """A config of the package as Hydra composes it, with Hydra's own section; no global state of Hydra is touched."""
+    JobRuntime.instance().set("name", "nst_jax")
+    loader = ConfigLoaderImpl(create_config_search_path(str(data_folder("configs").resolve())))
+    return loader.load_configuration(name, overrides, RunMode.RUN)
 
 
 def as_config(composed: Any, schema: type[Any] = Config) -> Any:
-    """A config as Hydra composes it, as a `Config`, or what else it is to be.
+    """A config as Hydra composes it, or a nested mapping, checked: a `Config`, or of another schema.
 
     Raises:
-        InputError: a key that the schema does not have, or a reference (`${...}`) to one.
+        InputError: an unknown key, a value of the wrong type, or a reference (`${...}`) to nothing.
     """
-    plain: Any = OmegaConf.to_container(composed)
-    if isinstance(
-        names := plain.get("style", {}).get("name"), dict
-    ):  # as the files of the group have it, so that several are merged
-        plain["style"]["name"] = next(iter(names)) if len(names) == 1 else list(names)
-    for key, _ in _flat(plain):
-        if key not in _keys(schema):
-            raise InputError(_unknown(key, schema))
     try:
-        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), plain))
+        plain = _plain_config(composed)
     except OmegaConfBaseException as error:
         raise InputError(explain(error, schema)) from error
-    assert isinstance(config, schema)
-    return config
+    return validate(plain, schema)
+
+
+def _plain_config(composed: Any) -> dict[str, Any]:
+    return {
+        key: OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+        for key, value in composed.items()
+        if key != "hydra"
+    }
 
 
 def from_yaml(text: str, source: str) -> Config:
@@ -83,14 +142,14 @@ def from_yaml(text: str, source: str) -> Config:
     """
     values = parse_yaml(text, source)
     try:
-        return as_config(OmegaConf.create(values))
+        return as_config(values)
     except InputError as error:
         raise InputError(f"{source} must be of this version of nst_jax: {error}") from error
 
 
 def to_yaml(config: Any, *, record: bool = True) -> str:
     """The config as YAML; without its `run` section, which does not bear on the picture, if not `record`."""
-    return OmegaConf.to_yaml(OmegaConf.create(dataclasses.asdict(config) if record else settings_of(config)))
+    return yaml.safe_dump(dataclasses.asdict(config) if record else settings_of(config), sort_keys=False, allow_unicode=True)
 
 
 def settings_of(config: Any) -> dict[str, Any]:
@@ -100,69 +159,34 @@ def settings_of(config: Any) -> dict[str, Any]:
     return plain
 
 
-def explain(error: Exception, schema: type[Any] = Config) -> str:
-    """What an error of composing means for the one who wrote the command line, on one line."""
-    text, cause = str(error), error.__cause__
-    if missing := re.search(r"Could not find '((?:hydra/)?\w+)/([^']*)'", text):
-        group, name = missing.groups()
-        options = re.findall(r"^\t(\w+)$", text, re.MULTILINE)
-        return f"{group} must be one of {', '.join(options)}; got {name!r}{_HINTS.get(group, '')}"
-    if missing := re.search(r"Could not load '(\w+)/([^']*)'", text):  # one of a list
-        group, name = missing.groups()
-        return f"{group} must name configs of its group, got {name!r}; --help lists them{_HINTS.get(group, '')}"
-    if unknown := re.match(r"Could not override '([^']*)'", text):
-        return _unknown(unknown[1], schema)
-    if misfit := re.match(r"Error merging override \W?\W?([\w.]+)=(.*)", text):
-        return _misfit(misfit[1], misfit[2], cause if isinstance(cause, OmegaConfBaseException) else error, schema)
-    if bad := re.match(r"Error parsing override '(.*)'\n(.*)", text):
-        return f"arguments must be KEY=VALUE, got {bad[1]!r} ({bad[2]}); put special characters in quotes: KEY=\"'a, b'\""
-    if several := re.match(r"Sweep parameters '(.*)' requires --multirun", text):
-        return f"several values must come with -m, got {several[1]} without; add -m, or put a list in brackets"
-    return " ".join(text.split())
+def explain(error: Exception, schema: type[Any] = Config, arguments: Sequence[str] = ()) -> str:
+    """One line for whoever wrote the command line, of an error of Hydra, OmegaConf or YAML."""
+    cause = error.__cause__
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        return _unknown_choice(error)
+    if isinstance(error, OverrideParseException):
+        return f"arguments must be KEY=VALUE, got {error.override!r}; put special characters in quotes: KEY=\"'a, b'\""
+    if isinstance(cause, ConfigKeyError | ConfigAttributeError) and cause.full_key:
+        return unknown_key(cause.full_key, schema)
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+        mark = error.problem_mark
+        return f"config {mark.name} must be YAML, got {error.problem!r} in line {mark.line + 1}; correct it"
+    if several := next(filter(_lists_values, arguments), None):
+        return f"several values must come with -m, got {several} without; add -m, or put a list in brackets"
+    return " ".join(str(cause or error).split())
 
 
-def _flat(options: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The keys and values of nested mappings, the keys joined with points."""
-    for key, value in options.items():
-        if isinstance(value, Mapping) and value:
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
+def _unknown_choice(error: MissingConfigException) -> str:
+    group, _, name = str(error.missing_cfg_file).rpartition("/")
+    if not group:
+        return f"config must be a file of --config-dir or of the package, got {name!r}; check -cn and --config-dir"
+    options = sorted(error.options or choices(group))
+    hint = nearest(name, options) or _HINTS.get(group, "")
+    return f"{group} must be one of {', '.join(options)}; got {name!r}{hint}"
 
 
-def _plain(value: Any) -> Any:
-    """Tuples, and NumPy's arrays and scalars, as the lists and numbers that a config may hold."""
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    return [_plain(item) for item in value] if isinstance(value, tuple | list) else value
-
-
-def _keys(schema: Any, prefix: str = "") -> dict[str, Any]:
-    """Every key that can be set, with its type."""
-    keys: dict[str, Any] = {}
-    for field in dataclasses.fields(schema):
-        nested = dataclasses.is_dataclass(field.type)
-        keys |= _keys(field.type, f"{prefix}{field.name}.") if nested else {prefix + field.name: field.type}
-    return keys
-
-
-def _unknown(key: str, schema: type[Any] = Config) -> str:
-    known = {field.name: field.name for field in dataclasses.fields(schema)} | {"experiment": "experiment"}
-    known |= {full.rpartition(".")[2]: full for full in _keys(schema)} | {full: full for full in _keys(schema)}
-    near = difflib.get_close_matches(key, known, n=3)
-    near.sort(key=lambda name: name[0] != key[0])  # the first letter is seldom the wrong one
-    advice = f"did you mean {known[near[0]]}?" if near else "--cfg job shows them all"
-    return f"key must be one that the config has, got {key!r}; {advice}"
-
-
-def _misfit(key: str, value: Any, error: Exception, schema: type[Any] = Config) -> str:
-    if isinstance(error, ConfigKeyError | ConfigAttributeError):
-        return _unknown(key, schema)
-    if parts := [full for full in _keys(schema) if full.startswith(f"{key}.")]:
-        return f"{key} must be set by its parts {', '.join(parts)}; got {value!r}"
-    if key == "style.name":
-        return f"style.name must be one name, got {value!r}; give several as style=[starry,shipwreck]"
-    kind = _KINDS.get(_keys(schema).get(key))
-    if kind is None or not isinstance(error, ValidationError):
-        return f"{key} cannot be {value!r}: {str(error).splitlines()[0]}"
-    return f"{key} must be {kind}, got {value!r}"
+def _lists_values(argument: str) -> bool:
+    try:
+        return OverridesParser.create().parse_override(argument).is_sweep_override()
+    except HydraException:
+        return False

@@ -1,29 +1,24 @@
 """Which style counts how much, at which layer and in which region: lists of a config, checked."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
-from nst_jax.errors import InputError, check_ge
+from nst_jax.errors import InputError
 
 # Shares written with few digits, such as 0.33, add up to 1 nearly.
 TOLERANCE = 0.011
 
 
-def listed(value: Any) -> list[Any]:
-    """A list as it is, anything else as a list of one."""
-    return list(value) if isinstance(value, Sequence) and not isinstance(value, str) else [value]
-
-
-def numbers(what: str, value: Any, count: int, of: str, *, least: float | None = 0) -> list[float]:
-    """A list of as many numbers as there are of something, none below `least` if that is not None.
+def one_each(what: str, numbers: Sequence[float], count: int, of: str) -> list[float]:
+    """The numbers, if there are `count` of them.
 
     Raises:
-        InputError: it is not.
+        InputError: there are more or fewer.
     """
-    given = listed(value)
-    if len(given) != count or not all(type(v) in (int, float) for v in given):
-        raise InputError(f"{what} must be a list of one number for each of the {count} {of}s, got {value!r}")
-    return [float(number) if least is None else check_ge(what, float(number), least) for number in given]
+    if len(numbers) != count:
+        raise InputError(f"{what} must be a list of one number for each of the {count} {of}s, got {list(numbers)}")
+    return [float(number) for number in numbers]
 
 
 def style_shares(
@@ -61,12 +56,12 @@ def _rows(blend: Any, num_styles: int, num_regions: int) -> list[list[float]]:
                 " or say in style.blend what each region has, such as [[1,0],[0.5,0.5]]"
             )
         return [[float(style == region) for style in range(num_styles)] for region in range(num_regions)]
-    given = [1 / num_styles] * num_styles if blend is None else listed(blend)
+    given: Any = [1 / num_styles] * num_styles if blend is None else blend
     if not any(isinstance(row, Sequence) for row in given):
         given = [given] * num_regions
     if len(given) != num_regions:
         raise InputError(f"style.blend must have a list for each of the {num_regions} regions, got {len(given)}")
-    return [_adds_up(numbers("style.blend", row, num_styles, "style")) for row in given]
+    return [_adds_up(one_each("style.blend", row, num_styles, "style")) for row in given]
 
 
 def _adds_up(shares: list[float]) -> list[float]:
@@ -80,8 +75,8 @@ def _speaks(layers_of_styles: Any, style_layers: Sequence[str], num_styles: int)
     """By layer, whether each style has a say in it."""
     if layers_of_styles is None:
         return {layer: [True] * num_styles for layer in style_layers}
-    given = listed(layers_of_styles)
-    if len(given) != num_styles or not all(isinstance(layers, Sequence) and not isinstance(layers, str) for layers in given):
+    given = layers_of_styles
+    if len(given) != num_styles:
         raise InputError(f"style.layers must be a list of layers for each of the {num_styles} styles, got {given}")
     unknown = [name for layers in given for name in layers if name not in style_layers]
     if unknown:
@@ -130,14 +125,10 @@ def layer_shares(what: str, given: Any, channels: dict[str, int]) -> dict[str, f
         ratio = [2.0**-i for i in range(len(channels))]
     elif given == "1/C2":
         ratio = [1 / c**2 for c in channels.values()]
-    elif ":" not in given if isinstance(given, str) else not all(type(w) in (int, float) for w in _list(given)):
-        raise InputError(
-            f"{what} must be null, middle, deep, halving, or a list such as [1,0.5], or equal, 1/C2, 4:2:1; got {given!r}"
-        )
     elif isinstance(given, str):
-        ratio = numbers(what, [_number(part) for part in given.split(":")], len(channels), "layer")
+        ratio = one_each(what, _parse_ratio(what, given), len(channels), "layer")
     else:
-        return dict(zip(channels, numbers(what, given, len(channels), "layer"), strict=True))
+        return dict(zip(channels, one_each(what, given, len(channels), "layer"), strict=True))
     total = sum(ratio)
     if channels and not total:
         raise InputError(f"{what} must have a number above 0, got {given!r}")
@@ -149,12 +140,11 @@ def _block(layer: str) -> int:
     return min(next((int(character) for character in layer if character.isdigit()), 5), 5)
 
 
-def _list(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, Sequence) else [None]
-
-
-def _number(text: str) -> float | str:
+def _parse_ratio(what: str, text: str) -> list[float]:
     try:
-        return float(text)
+        ratio = [float(part) for part in text.split(":")]
+        if len(ratio) > 1 and all(0 <= number < math.inf for number in ratio):
+            return ratio
     except ValueError:
-        return text
+        pass
+    raise InputError(f"{what} must be null, middle, deep, halving, equal, 1/C2, a ratio such as 4:2:1, or a list, got {text!r}")

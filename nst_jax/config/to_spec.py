@@ -1,13 +1,12 @@
-"""From a config to the frozen description of a job, with every value checked once."""
+"""From a config to the frozen description of a job. The schema has checked each value; here they are checked together."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import jax
 
-from nst_jax.config.layer_weights import layer_shares, numbers, style_shares
+from nst_jax.config.layer_weights import layer_shares, one_each, style_shares
 from nst_jax.config.schema import Config, LossConfig, OptimizerConfig
-from nst_jax.errors import InputError, check_ge, check_gt, check_lt, check_one_of
+from nst_jax.errors import InputError, check_ge, check_one_of
 from nst_jax.images.color import COLORS
 from nst_jax.images.files import MIN_SIDE
 from nst_jax.job import INITS, JobSpec, Scale
@@ -23,47 +22,39 @@ from nst_jax.optimize.solver import SOLVERS, SolverSpec
 
 # `scales=auto` halves the size down to this many pixels.
 COARSEST = 96
-# Below so many pixels a tile is next to nothing but its margin, which other tiles compute as well.
-SMALLEST_TILE = 64
 
 
 def to_spec(config: Config, *, architecture: str, num_styles: int | None = None, num_regions: int | None = None) -> JobSpec:
-    """The frozen description of the job, with every value checked.
+    """The frozen description of the job.
 
     Args:
-        config: what the user set.
+        config: the settings.
         architecture: of the parameters that `config.network.name` stands for.
-        num_styles: how many style pictures there are, if not those that the config names.
-        num_regions: likewise how many regions; 1 is no mask.
+        num_styles: the number of style images, if not those that the config names.
+        num_regions: the number of regions, if not those that the config names; 1 is no mask.
 
     Raises:
-        InputError: a value out of range, an unknown name, or lists of different lengths.
+        InputError: an unknown name, or lists of different lengths.
     """
     objective = _objective(config, architecture)
-    check_ge("run.log_every", config.run.log_every, 1)
-    check_ge("run.snapshot_every", config.run.snapshot_every, 0)
-    check_ge("run.checkpoint_every_s", config.run.checkpoint_every_s, 0)
     styles, mask = config.style, config.mask
     num_styles = num_styles or len(styles.pictures)
     num_regions = num_regions or len(mask.regions or [None])
     if mask.styles is not None and len(mask.styles) != num_styles:
         raise InputError(f"mask.styles must be one for each of the {num_styles} styles, got {len(mask.styles)}; null for none")
-    region_weights = numbers("mask.weights", mask.weights or [1.0] * num_regions, num_regions, "region")
-    style_scales = styles.scale if isinstance(styles.scale, Sequence) else [styles.scale] * num_styles
+    region_weights = one_each("mask.weights", mask.weights or [1.0] * num_regions, num_regions, "region")
+    style_scales = styles.scale if isinstance(styles.scale, list) else [styles.scale] * num_styles
     scales = _scales(config)
-    smallest = smallest_image(architecture, objective.taps)
-    check_ge("size of the smallest scale", scales[0].size, smallest)
+    check_ge("size of the smallest scale", scales[0].size, smallest_image(architecture, objective.taps))
     return JobSpec(
         objective=objective,
         loss_weights=_loss_weights(config.loss, region_weights, architecture),
         solver=_solver(config.optimizer),
         scales=scales,
-        style_scales=tuple(
-            check_gt("style.scale", scale, 0) for scale in numbers("style.scale", style_scales, num_styles, "style", least=None)
-        ),
+        style_scales=tuple(one_each("style.scale", style_scales, num_styles, "style")),
         style_shares=style_shares(styles.blend, styles.layers, config.loss.style_layers, num_styles, num_regions),
         init=config.init if config.init in INITS else "file",
-        seed=check_ge("seed", config.seed, 0),
+        seed=config.seed,
         color=check_one_of("color", config.color, COLORS),
     )
 
@@ -80,13 +71,12 @@ def _objective(config: Config, architecture: str) -> ObjectiveSpec:
     return ObjectiveSpec(
         NetworkSpec(
             architecture=architecture,
-            pooling=check_one_of("network.pooling", network.pooling, ("max", "average")),
-            pooling_scale=check_gt("network.pooling_scale", network.pooling_scale, 0),
+            pooling=network.pooling,
+            pooling_scale=network.pooling_scale,
             padding=check_one_of("network.padding", network.padding, tuple(PADDINGS)),
-            padding_at=check_one_of("network.padding_at", network.padding_at, ("all", "first")),
+            padding_at=network.padding_at,
             convolution=choose_convolution(
-                check_one_of("network.convolution", network.convolution, ("auto", "winograd", "xla")),
-                check_one_of("network.precision", network.precision, tuple(PRECISIONS)),
+                network.convolution, check_one_of("network.precision", network.precision, tuple(PRECISIONS))
             ),
             precision=network.precision,
             remat=check_one_of("network.remat", network.remat, tuple(REMAT)),
@@ -96,36 +86,28 @@ def _objective(config: Config, architecture: str) -> ObjectiveSpec:
         style_distance=check_one_of("loss.style_distance", loss.style_distance, tuple(STYLE_DISTANCES)),
         convention=check_one_of("loss.convention", loss.convention, tuple(CONVENTIONS)),
         tv=check_one_of("loss.tv", loss.tv, tuple(TOTAL_VARIATIONS)),
-        epsilon=check_gt("loss.epsilon", loss.epsilon, 0),
+        epsilon=loss.epsilon,
         tile=_tile(config.scale.tile, loss.style_distance),
         devices=_devices(config.scale.devices, loss.style_distance),
     )
 
 
-def _tile(value: Any, style_distance: str) -> int | str:
-    whole = not STYLE_DISTANCES[style_distance].additive
-    if value is False or value == "off":  # YAML reads off as false
-        return 0
-    if value == "auto":
-        return 0 if whole else "auto"
-    if type(value) is not int:
-        raise InputError(f"scale.tile must be auto, off or a number of pixels, got {value!r}; for example scale.tile=512")
-    if whole:
+def _tile(value: int | str, style_distance: str) -> int | str:
+    if STYLE_DISTANCES[style_distance].additive:
+        return 0 if value == "off" else value
+    if isinstance(value, int):
         raise InputError(f"scale.tile must be off or auto with {style_distance}, which needs whole maps, got {value}")
-    return check_ge("scale.tile", value, SMALLEST_TILE)
+    return 0
 
 
-def _devices(value: Any, style_distance: str) -> int | str:
-    if value == "auto":
-        return "auto" if STYLE_DISTANCES[style_distance].additive else 1
-    if type(value) is not int:
-        raise InputError(f"scale.devices must be auto or a number of devices, got {value!r}; for example scale.devices=2")
-    if check_ge("scale.devices", value, 1) > 1 and not STYLE_DISTANCES[style_distance].additive:
+def _devices(value: int | str, style_distance: str) -> int | str:
+    additive = STYLE_DISTANCES[style_distance].additive
+    if isinstance(value, str):
+        return value if additive else 1
+    if value > 1 and not additive:
         raise InputError(f"scale.devices must be 1 or auto with {style_distance}, which needs whole maps, got {value}")
     if value > (most := jax.device_count()):
-        raise InputError(
-            f"scale.devices must be at most {most}, the devices that there are, got {value}; use scale.devices=auto"
-        )
+        raise InputError(f"scale.devices must be at most {most}, the number of devices, got {value}; use scale.devices=auto")
     if value not in (1, most) and jax.process_count() > 1:
         raise InputError(f"scale.devices must be auto, or all {most} of several processes, got {value}; use scale.devices=auto")
     return value
@@ -134,12 +116,11 @@ def _devices(value: Any, style_distance: str) -> int | str:
 def _loss_weights(loss: LossConfig, regions: list[float], architecture: str) -> LossWeights:
     content = _layer_weights("content", loss.content_layers, loss.content_layer_weights, loss.content_weight, architecture)
     style = _layer_weights("style", loss.style_layers, loss.style_layer_weights, loss.style_weight, architecture)
-    tv: Any = check_ge("loss.tv_weight", loss.tv_weight, 0)
+    tv: Any = loss.tv_weight
     return LossWeights(content, style, tv, tuple(regions))
 
 
 def _layer_weights(term: str, layers: list[str], given: Any, total: float, architecture: str) -> dict[str, Any]:
-    check_ge(f"loss.{term}_weight", total, 0)
     channels = {layer: num_channels(architecture, layer) for layer in layers}
     return {name: total * w for name, w in layer_shares(f"loss.{term}_layer_weights", given, channels).items()}
 
@@ -147,19 +128,18 @@ def _layer_weights(term: str, layers: list[str], given: Any, total: float, archi
 def _solver(optimizer: OptimizerConfig) -> SolverSpec:
     return SolverSpec(
         name=check_one_of("optimizer.name", optimizer.name, tuple(SOLVERS)),
-        learning_rate=check_gt("optimizer.learning_rate", optimizer.learning_rate, 0),
-        memory=check_ge("optimizer.memory", optimizer.memory, 1),
-        averaging=check_lt("optimizer.averaging", check_ge("optimizer.averaging", optimizer.averaging, 0), 1),
+        learning_rate=optimizer.learning_rate,
+        memory=optimizer.memory,
+        averaging=optimizer.averaging,
     )
 
 
 def _scales(config: Config) -> tuple[Scale, ...]:
-    sizes, given = _sizes(config), not (config.scales == "auto" or type(config.scales) is int)
-    if type(config.steps) is int:
-        last = check_ge("steps", config.steps, 1)
-        steps = [last if given else last * 2**i for i in reversed(range(len(sizes)))]
+    sizes = _sizes(config)
+    if isinstance(config.steps, list):
+        steps = config.steps
     else:
-        steps = _integers("steps", config.steps, 1, "a whole number or a list of them")
+        steps = [config.steps if isinstance(config.scales, list) else config.steps * 2**i for i in reversed(range(len(sizes)))]
     if len(steps) != len(sizes):
         raise InputError(
             f"steps must have one number for each of the scales {sizes}, got {steps}; give as many, or one for all"
@@ -170,13 +150,12 @@ def _scales(config: Config) -> tuple[Scale, ...]:
 def _sizes(config: Config) -> list[int]:
     """The sizes of the scales, coarse to fine."""
     if config.scales == "auto":
-        return _halvings(check_ge("size", config.size, MIN_SIDE))
-    if type(config.scales) is int:
-        check_ge("size", config.size, MIN_SIDE)
-        sizes = [config.size // 2**i for i in reversed(range(check_ge("scales", config.scales, 1)))]
+        return _halvings(config.size)
+    if isinstance(config.scales, int):
+        sizes = [config.size // 2**i for i in reversed(range(min(config.scales, config.size.bit_length())))]
         check_ge("size of the smallest scale", sizes[0], MIN_SIDE)
         return sizes
-    sizes = _integers("scales", config.scales, MIN_SIDE, "auto, how many there are, or a list of their sizes")
+    sizes = list(config.scales)
     if sizes != sorted(set(sizes)):
         raise InputError(f"scales must grow, got {sizes}; give each size once, the smallest first")
     if config.size not in (sizes[-1], Config.size):
@@ -197,9 +176,3 @@ def _halvings(size: int) -> list[int]:
     while sizes[0] // 2 >= COARSEST:
         sizes.insert(0, sizes[0] // 2)
     return sizes
-
-
-def _integers(what: str, value: Any, least: int, rule: str) -> list[int]:
-    if not isinstance(value, Sequence) or isinstance(value, str) or not value or not all(type(v) is int for v in value):
-        raise InputError(f"{what} must be {rule}, got {value!r}; for example {what}=[128,256]")
-    return [check_ge(what, v, least) for v in value]

@@ -5,11 +5,10 @@ import sys
 from typing import Any
 
 import hydra
-from hydra.core.config_store import ConfigStore
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from nst_jax.config.compose import as_config, explain
+from nst_jax.config.compose import as_config, explain, register
 from nst_jax.config.quoting import quote_paths
 from nst_jax.errors import InputError
 from nst_jax.invert.config import InvertConfig
@@ -20,7 +19,7 @@ from nst_jax.system.cli import INTERRUPTED, run_cli
 from nst_jax.system.compilation_cache import use_compilation_cache
 from nst_jax.system.data_files import data_folder
 
-ConfigStore.instance().store(name="invert_schema", node=InvertConfig)
+register("invert_schema", InvertConfig)
 
 
 def compose() -> InvertConfig:
@@ -33,7 +32,7 @@ def compose() -> InvertConfig:
     try:
         hydra.main(version_base="1.3", config_path=str(data_folder("configs")), config_name="invert")(found.append)()
     except (HydraException, OmegaConfBaseException, ValueError) as error:
-        raise InputError(explain(error, InvertConfig)) from error
+        raise InputError(explain(error, InvertConfig, sys.argv[1:])) from error
     if len(found) != 1:
         raise InputError("arguments must ask for one inversion, got -m; use restarts=N, or a loop of commands")
     return as_config(found[0], InvertConfig)

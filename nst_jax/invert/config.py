@@ -1,11 +1,13 @@
 """What may be set of an inversion, and its checked description: see `nst_jax.config.schema` for that of a transfer."""
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import field
+from typing import Annotated
 
-from nst_jax.config.schema import PictureConfig, RunConfig
-from nst_jax.errors import InputError, check_ge, check_gt, check_one_of
-from nst_jax.images.files import MIN_SIDE
+from pydantic import Field, StrictFloat, StrictStr
+from pydantic.dataclasses import dataclass
+
+from nst_jax.config.schema import STRICT, Count, Factor, PictureConfig, Positive, RunConfig, Seed, Side, Weight, rule
+from nst_jax.errors import InputError, check_one_of
 from nst_jax.invert.neurons import Neurons
 from nst_jax.invert.objective import InversionSpec, PriorWeights
 from nst_jax.invert.representation import DESCRIPTORS
@@ -27,32 +29,32 @@ TV_WEIGHTS = {"1": 0.5, "2": 0.5, "3": 5.0, "4": 5.0}
 DEEP_TV_WEIGHT = 50.0
 
 
-@dataclass
+@dataclass(frozen=True, config=STRICT)
 class NeuronsConfig:
     """Which neurons count: see `nst_jax.invert.neurons.choose`."""
 
-    center: int | None = None
-    patch: list[int] | None = None
-    channels: Any = None
+    center: Annotated[Positive | None, rule("a whole number, at least 1, or null")] = None
+    patch: Annotated[list[Count] | None, rule("[top,left,height,width], or null")] = None
+    channels: Annotated[StrictStr | list[Count] | None, rule("first_half, last_half, a list of numbers, or null")] = None
 
 
-@dataclass
+@dataclass(frozen=True, config=STRICT)
 class InvertConfig:
     """Everything that can be set of an inversion."""
 
-    representation: str = "vgg19"
-    layer: str | None = None
+    representation: StrictStr = "vgg19"
+    layer: Annotated[StrictStr | None, rule("the name of a layer, or null")] = None
     content: PictureConfig = field(default_factory=lambda: PictureConfig("tubingen"))
-    size: int = 227
+    size: Side = 227
     neurons: NeuronsConfig = field(default_factory=NeuronsConfig)
-    alpha: float = InversionSpec.alpha
-    beta: float = InversionSpec.beta
-    alpha_weight: float = 2.16e8
-    tv_weight: float | None = None
-    solver: str = "adam"
-    steps: int | None = None
-    restarts: int = 1
-    seed: int = JobSpec.seed
+    alpha: Annotated[StrictFloat, Field(gt=1)] = InversionSpec.alpha
+    beta: Factor = InversionSpec.beta
+    alpha_weight: Weight = 2.16e8
+    tv_weight: Annotated[Weight | None, rule("a number, at least 0, or null")] = None
+    solver: StrictStr = "adam"
+    steps: Annotated[Positive | None, rule("a whole number, at least 1, or null")] = None
+    restarts: Positive = 1
+    seed: Seed = 0
     run: RunConfig = field(default_factory=RunConfig)
 
 
@@ -104,13 +106,10 @@ def to_job(config: InvertConfig, layer: str, network: NetworkSpec, neurons: Neur
         InputError: a value out of range.
     """
     tv_weight = usual_tv_weight(layer) if config.tv_weight is None else config.tv_weight
-    weights = {"alpha_weight": config.alpha_weight, "tv_weight": tv_weight}
-    for name, value in weights.items():
-        check_ge(name, value, 0)
     solver, steps = _solver(config, descriptor=layer in DESCRIPTORS, entries=entries)
     return JobSpec(
-        objective=InversionSpec(layer, network, neurons, check_gt("alpha", config.alpha, 1), check_gt("beta", config.beta, 0)),
-        loss_weights=PriorWeights(weights["alpha_weight"], weights["tv_weight"]),  # pyright: ignore[reportArgumentType]
+        objective=InversionSpec(layer, network, neurons, config.alpha, config.beta),
+        loss_weights=PriorWeights(config.alpha_weight, tv_weight),  # pyright: ignore[reportArgumentType]
         solver=solver,
         scales=(Scale(config.size, steps),),
         init="file",
@@ -132,13 +131,7 @@ def _solver(config: InvertConfig, *, descriptor: bool, entries: int) -> tuple[So
 
 
 def check_counts(config: InvertConfig) -> None:
-    """Raises InputError for a size, a number or a seed that is too small."""
-    check_ge("size", config.size, MIN_SIDE)
-    check_ge("restarts", config.restarts, 1)
-    check_ge("steps", 1 if config.steps is None else config.steps, 1)
-    check_ge("seed", config.seed, 0)
-    check_ge("run.log_every", config.run.log_every, 1)
-    check_ge("run.snapshot_every", config.run.snapshot_every, 0)
+    """Raises InputError for settings of `run` that an inversion does not have."""
     if config.run.video:
         raise InputError("run.video must be false for an inversion, got true; leave it out")
     if config.run.snapshot_every and config.restarts > 1:

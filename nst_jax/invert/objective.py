@@ -41,6 +41,11 @@ class InversionSpec:
         return () if self.layer in DESCRIPTORS else (self.layer,)
 
     @property
+    def terms(self) -> tuple[str, ...]:
+        """See `loss`."""
+        return ("content", "alpha_norm", "tv")
+
+    @property
     def tile(self) -> int:
         """An inversion is of a whole picture."""
         return 0
@@ -77,10 +82,9 @@ def target_code(params: Params, content: Image, *, spec: InversionSpec) -> Code:
 
 
 def loss(params: Params, image: Image, target: Code, weights: PriorWeights, *, spec: InversionSpec) -> tuple[Scalar, Terms]:
-    """‖Φ(x) − Φ0‖² / ‖Φ0‖² + λ_α R_α(x/σ) + λ_V R_Vβ(x/σ) (Mahendran and Vedaldi 2015, sec. 2), and its parts.
+    """‖Φ(x) − Φ0‖² / ‖Φ0‖² + λ_α R_α(x/σ) + λ_V R_Vβ(x/σ) (Mahendran and Vedaldi 2015, sec. 2).
 
-    The parts are those of a transfer: "content" is the first; there is no style; "tv" is the last. The α-norm's share is what
-    is left of the loss.
+    Returns it, and its terms by name.
 
     Args:
         params: of the network; {} for a descriptor.
@@ -94,4 +98,4 @@ def loss(params: Params, image: Image, target: Code, weights: PriorWeights, *, s
     content = error / jnp.maximum(energy, jnp.finfo(energy.dtype).tiny)
     alpha = weights.alpha * alpha_norm(image, mean_color(params), spec.alpha)
     tv = weights.tv * total_variation_power(image, spec.beta)
-    return content + alpha + tv, Terms(content, jnp.zeros_like(tv), tv)
+    return content + alpha + tv, {"content": content, "alpha_norm": alpha, "tv": tv}

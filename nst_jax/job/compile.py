@@ -108,9 +108,11 @@ def _compile(
         return _compile_for_devices(objective, solver, before, params, pictures, weights)
     targets = lower_cached(jax.jit(objective.targets), ("targets", objective), params, *pictures)
     image = pictures[0]
-    start: Any = init_state.lower(image, solver=solver)
+    start: Any = init_state.lower(image, solver=solver, terms=objective.terms)
     if before:
-        start = upsample_state.lower(_state(jax.ShapeDtypeStruct((1, *before, 3), image.dtype), solver), image, solver=solver)
+        start = upsample_state.lower(
+            _state(jax.ShapeDtypeStruct((1, *before, 3), image.dtype), solver, objective), image, solver=solver
+        )
     arguments = (*jax.tree.map(_shape, (start.out_info, targets.out_info)), weights, jnp.int32(0))
     several = [(argument,) * jobs for argument in arguments] if jobs else arguments
     chunk_fn = functools.partial(run_chunks if jobs else run_chunk, spec=objective, solver=solver, capacity=CAPACITY)
@@ -129,13 +131,13 @@ def _compile_for_devices(
 
     params, pictures, weights, count = placed((params, pictures, weights, _shape(jnp.int32(0))))
     targets = _ForDevices(objective.targets, (params, *pictures))
-    state = placed(_state(pictures[0], solver))
+    state = placed(_state(pictures[0], solver, objective))
     places = jax.tree.map(lambda array: array.sharding, state)
     if before:
-        smaller = placed(_state(jax.ShapeDtypeStruct((1, *before, 3), jnp.float32), solver), before)
+        smaller = placed(_state(jax.ShapeDtypeStruct((1, *before, 3), jnp.float32), solver, objective), before)
         start = _ForDevices(functools.partial(upsample_state, solver=solver), (smaller, pictures[0]), places)
     else:
-        start = _ForDevices(functools.partial(init_state, solver=solver), (pictures[0],), places)
+        start = _ForDevices(functools.partial(init_state, solver=solver, terms=objective.terms), (pictures[0],), places)
     chunk_fn = functools.partial(run_chunk, spec=objective, solver=solver, capacity=CAPACITY)
     arguments = (params, state, targets.out, weights, count)
     chunk = _ForDevices(chunk_fn, arguments, (places, count.sharding, count.sharding), donate=1)
@@ -165,8 +167,8 @@ def _programs(*compiled: Any, calls: Sequence[Callable[..., Any]] = ()) -> Progr
     return Programs(*(calls or compiled), step_bytes=temporary)
 
 
-def _state(image: Any, solver: SolverSpec) -> Any:
-    return init_state.eval_shape(image, solver=solver)
+def _state(image: Any, solver: SolverSpec, objective: Objective) -> Any:
+    return init_state.eval_shape(image, solver=solver, terms=objective.terms)
 
 
 def _shape(array: Any) -> jax.ShapeDtypeStruct:

@@ -45,7 +45,7 @@ class StepInfo(NamedTuple):
 
     Attributes:
         step: steps made so far, over all scales.
-        rows: one mapping for each step of the chunk: step, scale, size, loss, content, style, tv, seconds.
+        rows: one mapping for each step of the chunk: step, scale, size, loss, the terms of the loss, seconds.
         messages: what the user should know, such as a step that was undone.
         pixels: gives the picture so far, at the size of its scale.
         last: the job ends here, whatever the observer wants.
@@ -110,9 +110,10 @@ class History:
     def note(self, stage: Stage, left: int, metrics: Metrics, made: int, messages: list[str], state: State) -> None:
         """Records the rows of a chunk that ended in `state`, `left` steps before the end of its stage; tells the observer."""
         seconds = time.perf_counter() - self.began
-        columns = {name: np.asarray(column).tolist() for name, column in metrics._asdict().items()}
+        columns = {name: np.asarray(column).tolist() for name, column in metrics.items()}
         new: list[dict[str, Any]] = [
             {"step": self.step + i + 1, "scale": stage.number, "size": stage.scale.size}
+            | {"loss": columns["loss"][i]}
             | {name: column[i] for name, column in columns.items()}
             | {"seconds": round(seconds, 3)}
             for i in range(made)

@@ -73,7 +73,9 @@ def needs(params: Params, stage: Stage, spec: JobSpec, jobs: int = 0) -> Compile
 
 def state_shapes(stage: Stage, spec: JobSpec) -> State:
     """A state of the solver in a stage: its structure, with shapes and types for arrays."""
-    return init_state.eval_shape(jax.ShapeDtypeStruct(stage.content.shape, jnp.float32), solver=spec.solver)
+    return init_state.eval_shape(
+        jax.ShapeDtypeStruct(stage.content.shape, jnp.float32), solver=spec.solver, terms=spec.objective.terms
+    )
 
 
 def job_steps(

@@ -18,6 +18,8 @@ from nst_jax.partition.tiles import feature_maps, sum_over_positions
 from nst_jax.types import Features, Image, Params
 
 Scalar = Float[Array, ""]
+# Weighted terms of a loss by name; they add up to it. Metrics, tables and charts show whatever terms there are.
+Terms = dict[str, Scalar]
 
 
 @runtime_checkable
@@ -49,12 +51,17 @@ class Objective(Protocol):
         """The smallest side of a picture, in pixels, that every part of the loss is defined for."""
         ...
 
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """The names of the terms that `loss` returns."""
+        ...
+
     def targets(self, params: Params, *pictures: Any) -> Any:
         """What the image is compared with."""
         ...
 
-    def loss(self, params: Params, image: Image, targets: Any, weights: Any) -> "tuple[Scalar, Terms]":
-        """The loss of an image and its parts."""
+    def loss(self, params: Params, image: Image, targets: Any, weights: Any) -> tuple[Scalar, Terms]:
+        """The loss of an image, and its terms by name, which add up to it."""
         ...
 
 
@@ -86,6 +93,11 @@ class ObjectiveSpec:
     devices: int | str = 1
 
     @property
+    def terms(self) -> tuple[str, ...]:
+        """See `loss`."""
+        return ("content", "style", "tv")
+
+    @property
     def taps(self) -> tuple[str, ...]:
         """Every layer the loss looks at, once."""
         return tuple(dict.fromkeys(self.content_layers + self.style_layers))
@@ -99,7 +111,7 @@ class ObjectiveSpec:
         """See `make_targets`."""
         return make_targets(params, *pictures, spec=self)
 
-    def loss(self, params: Params, image: Image, targets: "Targets", weights: "LossWeights") -> "tuple[Scalar, Terms]":
+    def loss(self, params: Params, image: Image, targets: "Targets", weights: "LossWeights") -> tuple[Scalar, Terms]:
         """See `loss`."""
         return loss(params, image, targets, weights, spec=self)
 
@@ -141,14 +153,6 @@ class Targets(NamedTuple):
     content: Features
     style: dict[str, tuple[Any, ...]]
     guides: "dict[str, tuple[Float[Array, '1 h w'] | None, ...]]"
-
-
-class Terms(NamedTuple):
-    """The weighed parts of the loss; they add up to it."""
-
-    content: Scalar
-    style: Scalar
-    tv: Scalar
 
 
 def make_targets(params: Params, content: Image, styles: Styles, *, spec: ObjectiveSpec) -> Targets:
@@ -228,7 +232,7 @@ def score(statistics: Statistics, targets: Targets, weights: LossWeights, *, spe
 
 
 def loss(params: Params, image: Image, targets: Targets, weights: LossWeights, *, spec: ObjectiveSpec) -> tuple[Scalar, Terms]:
-    """L_total = α L_content + β L_style + the total variation's share (Gatys et al. 2016, eq. 7), and these three terms.
+    """L_total = α L_content + β L_style + the weighted total variation (Gatys et al. 2016, eq. 7), and these terms by name.
 
     Args:
         params: of the network.
@@ -240,4 +244,4 @@ def loss(params: Params, image: Image, targets: Targets, weights: LossWeights, *
     statistics = measure(params, image, targets, spec=spec)
     content, style = score(statistics, targets, weights, spec=spec)
     tv = weights.tv * TOTAL_VARIATIONS[spec.tv](image)
-    return content + style + tv, Terms(content, style, tv)
+    return content + style + tv, {"content": content, "style": style, "tv": tv}

@@ -2,7 +2,7 @@
 
 import functools
 import operator
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,20 +13,14 @@ from nst_jax.optimize.ema import add
 from nst_jax.optimize.solver import SOLVERS, SolverSpec, State, picture, upsample
 from nst_jax.types import Image, Params
 
-
-class Metrics(NamedTuple):
-    """The course of the loss over the steps of a chunk; entries past the last step are unused."""
-
-    loss: Float[Array, " k"]
-    content: Float[Array, " k"]
-    style: Float[Array, " k"]
-    tv: Float[Array, " k"]
+# "loss" and each of its terms, over the steps of a chunk; entries past the last step are unused.
+Metrics = dict[str, Float[Array, " k"]]
 
 
-@functools.partial(jax.jit, static_argnames=("solver",))
-def init_state(image: Image, *, solver: SolverSpec) -> State:
-    """The solver's state before its first step."""
-    return SOLVERS[solver.name](solver).init(image)
+@functools.partial(jax.jit, static_argnames=("solver", "terms"))
+def init_state(image: Image, *, solver: SolverSpec, terms: tuple[str, ...]) -> State:
+    """The solver's state before its first step; `terms` are the names of the loss's terms."""
+    return SOLVERS[solver.name](solver).init(image)._replace(terms={name: jnp.zeros((), image.dtype) for name in terms})
 
 
 @functools.partial(jax.jit, static_argnames=("solver",))
@@ -35,7 +29,7 @@ def upsample_state(state: State, detail: Float[Array, "1 h2 w2 3"], *, solver: S
 
     It goes on from the picture of `state`, enlarged, plus `detail`: what a picture has at this size and not at the one before.
     """
-    return SOLVERS[solver.name](solver).carry(state, upsample(picture(state), detail))
+    return SOLVERS[solver.name](solver).carry(state, upsample(picture(state), detail))._replace(terms=state.terms)
 
 
 @functools.partial(jax.jit, static_argnames=("spec", "solver", "capacity"), donate_argnames=("state",))
@@ -64,13 +58,13 @@ def run_chunk(
         state, metrics, i = carry
         state = step_fn(evaluate, state)
         state = state._replace(average=add(state.average, state.image, solver.averaging))
-        row = Metrics(state.loss, *state.terms)
+        row = {"loss": state.loss} | state.terms
         return state, jax.tree.map(lambda column, value: column.at[i].set(value), metrics, row), i + 1
 
     def unfinished(carry: tuple[State, Metrics, Int[Array, ""]]) -> Array:
         return (carry[2] < num_steps) & ~carry[0].stalled
 
-    empty = Metrics(*(jnp.full((capacity,), jnp.nan) for _ in Metrics._fields))
+    empty = {name: jnp.zeros((capacity,), state.loss.dtype) for name in ("loss", *spec.terms)}
     with jax.default_matmul_precision("highest"):  # scores and the solver's inner products; convolutions say their own
         return jax.lax.while_loop(unfinished, body, (state, empty, jnp.zeros((), jnp.int32)))
 

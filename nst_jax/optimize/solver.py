@@ -100,10 +100,7 @@ def picture(state: State) -> Image:
 
 
 def _start(image: Image, inner: Any) -> State:
-    zero = jnp.zeros(())
-    infinite = jnp.full((), jnp.inf)
-    terms = Terms(infinite, *(zero for _ in Terms._fields[1:]))
-    return State(image, infinite, terms, jnp.zeros((), jnp.int32), jnp.zeros((), bool), no_average(image), inner)
+    return State(image, jnp.full((), jnp.inf), {}, jnp.zeros((), jnp.int32), jnp.zeros((), bool), no_average(image), inner)
 
 
 def _finite(loss: Scalar, gradient: Image) -> Bool[Array, ""]:

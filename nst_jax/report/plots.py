@@ -1,76 +1,57 @@
-"""The loss curves of a run as a picture."""
+"""Figures as PNG, drawn by Matplotlib."""
 
 import io
-import math
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nst_jax.report.figures import LOSS_AXES, loss_curves, scale_starts
 from nst_jax.system.atomic_write import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-# Colors of Okabe and Ito, which people who are color blind can tell apart; the sum is drawn black and thick.
-_CURVES = {"loss": ("#000000", 2.2), "content": ("#0072B2", 1.4), "style": ("#D55E00", 1.4), "tv": ("#009E73", 1.4)}
+    from matplotlib.figure import Figure
 
 
 def plot_losses(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Draws the loss and its terms against the step, on a logarithmic scale, with the changes of scale marked.
-
-    Values that are not `drawable` leave a gap; a term without any other value is left out.
+    """Plots the loss and its terms over the steps on a logarithmic scale, with the changes of scale marked.
 
     Args:
         path: the PNG file to write.
-        rows: as `RunFolder.read_metrics` gives them.
+        rows: as from `RunFolder.read_metrics`.
 
     Raises:
-        InputError: if the file cannot be written.
+        InputError: the file is not writable.
     """
-    from matplotlib.figure import Figure  # takes a second to import, which the first step must not wait for
-
-    figure = Figure(figsize=(9, 5), dpi=110, layout="constrained")
-    axes = figure.subplots()
-    axes.set(xlabel="step", ylabel="loss (weighted terms)", yscale="log")
-    axes.grid(which="major", color="0.88")
-    axes.spines[["top", "right"]].set_visible(False)
-    _draw_curves(axes, rows)
-    _mark_scales(axes, rows)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    atomic_write(path, buffer.getvalue())
-
-
-def drawable(row: Mapping[str, Any], term: str) -> float:
-    """A term as a logarithmic axis shows it; NaN if it has no logarithm, or is less than a millionth of the loss: rounding.
-
-    Example:
-        >>> drawable({"loss": 2.0, "content": 1e-13}, "content"), drawable({"loss": 2.0, "tv": 0.5}, "tv")
-        (nan, 0.5)
-    """
-    value, loss = row.get(term), row.get("loss")
-    return float(value) if isinstance(value, int | float) and value > 1e-6 * (loss or 0) else math.nan
-
-
-def _draw_curves(axes: "Axes", rows: Sequence[Mapping[str, Any]]) -> None:
+    figure, axes = new_axes((9.0, 5.0), LOSS_AXES, yscale="log")
     steps = [row["step"] for row in rows]
-    for key, (color, width) in _CURVES.items():
-        values = [drawable(row, key) for row in rows]
-        if any(value > 0 for value in values):
-            marker = "o" if len(rows) == 1 else None
-            axes.plot(steps, values, color=color, linewidth=width, marker=marker, label=key)
+    for curve in loss_curves(rows):
+        marker = "o" if len(rows) == 1 else None
+        axes.plot(steps, curve.values, color=curve.color, linewidth=curve.width, marker=marker, label=curve.name)
     if axes.lines:
         axes.legend(frameon=False, ncols=len(axes.lines), loc="lower right", bbox_to_anchor=(1, 1.02))
-
-
-def _mark_scales(axes: "Axes", rows: Sequence[Mapping[str, Any]]) -> None:
-    changes = [(before["step"], after["size"]) for before, after in pairwise(rows) if before["scale"] != after["scale"]]
-    starts = [(rows[0]["step"], rows[0]["size"]), *changes] if changes else []
-    for number, (step, size) in enumerate(starts):
+    for number, (step, size) in enumerate(scale_starts(rows)):
         if number:
             axes.axvline(step, color="0.6", linewidth=0.9, linestyle=(0, (4, 3)), zorder=0)
-        axes.annotate(
-            f"{size} px", (step, 1), xycoords=("data", "axes fraction"), xytext=(4, -3), textcoords="offset points",
-            va="top", fontsize="small", color="0.35",
-        )  # fmt: skip
+        at: dict[str, Any] = {"xycoords": ("data", "axes fraction"), "xytext": (4, -3), "textcoords": "offset points"}
+        axes.annotate(f"{size} px", (step, 1), **at, va="top", fontsize="small", color="0.35")
+    save_figure(path, figure)
+
+
+def new_axes(inches: tuple[float, float], labels: tuple[str, str], **options: Any) -> "tuple[Figure, Axes]":
+    """An empty figure in the style of all figures, with `labels` for x and y and further properties of the axes."""
+    from matplotlib.figure import Figure  # takes a second to import, which the first step must not wait for
+
+    figure = Figure(figsize=inches, dpi=110, layout="constrained")
+    axes = figure.subplots()
+    axes.set(xlabel=labels[0], ylabel=labels[1], **options)
+    axes.grid(which="major", color="0.88")
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def save_figure(path: Path, figure: "Figure") -> None:
+    """Writes a figure as PNG. Raises InputError if the file is not writable."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi="figure")
+    atomic_write(path, buffer.getvalue())

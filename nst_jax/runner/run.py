@@ -97,7 +97,9 @@ def record_failure(prepared: Prepared, folder: RunFolder) -> Iterator[None]:
 
 def run_job(prepared: Prepared, folder: RunFolder, position: job.JobState | None = None) -> job.Result:
     """The job with its record, from the beginning or from a position."""
-    with progress(sum(scale.steps for scale in prepared.spec.scales), quiet=prepared.config.run.quiet) as bar:
+    with progress(
+        sum(scale.steps for scale in prepared.spec.scales), quiet=prepared.config.run.quiet, scales=prepared.spec.scales
+    ) as bar:
         recorder = recorder_of(prepared, folder, bar)
         with interruptible(recorder):
             outcome = job.transfer(

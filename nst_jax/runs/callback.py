@@ -71,7 +71,8 @@ class Recorder:
             self.checkpoints.write(report.position(), length)
         self.folder.append_metrics([row for row in report.rows[-1:] if not self._is_due(row, report)])
         self.bar.say(
-            f"stopped at step {report.step}: the picture so far is the result; to go on: {resume_command(self.folder.path)}"
+            f"stopped at step {report.step}: the result is the picture so far, at {report.rows[-1]['size']} px;"
+            f" to resume: {resume_command(self.folder.path)}"
         )
 
 

@@ -1,57 +1,98 @@
-"""How far the run is: a bar on a terminal, a few plain lines anywhere else."""
+"""The progress of a run: a bar on a terminal, a few plain lines anywhere else."""
 
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
+from itertools import accumulate
 from typing import Any, Protocol, runtime_checkable
 
-from tqdm import tqdm
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn
+from rich.progress import Progress as RichProgress
+from rich.text import Text
 
-_BAR = "{desc} |{bar}| {n_fmt}/{total_fmt} ETA {remaining} {rate_noinv_fmt}{postfix}"
-_TERMS = ("loss", "content", "style", "tv")
+from nst_jax.errors import printable
+from nst_jax.job import Scale
+from nst_jax.runs.folder import loss_terms
+
+_COUNTS = "{task.completed:.0f}/{task.total:.0f} ETA {task.fields[left]} {task.fields[rate]:.3g} it/s {task.fields[terms]}"
 _SECONDS_BETWEEN_LINES = 60.0  # enough to see in a log that the run is alive
 
 
 @runtime_checkable
 class Progress(Protocol):
-    """What the loop of steps tells the one who waits for it."""
+    """The display of a run."""
 
     def update(self, step: int, metrics: Mapping[str, Any]) -> None:
-        """Says that `step` steps of all scales are done; `metrics` is the row logged last."""
+        """Shows that `step` steps are done, over all scales; `metrics` is the last row."""
         ...
 
     def say(self, text: str) -> None:
-        """Prints one line above the bar."""
+        """Prints one line, above the bar."""
         ...
 
 
 @contextmanager
-def progress(total_steps: int, quiet: bool = False) -> Iterator[Progress]:
-    """Shows how far a run of `total_steps` steps over all scales is, on standard error.
+def progress(total_steps: int, quiet: bool = False, scales: Sequence[Scale] = ()) -> Iterator[Progress]:
+    """Shows the progress of a run on standard error.
 
-    On a terminal a bar with size, ETA, steps a second and the terms of the loss; elsewhere a line at each change of
-    scale, each minute and at the end.
+    On a terminal: a bar with the size, the time left, steps per second and the terms of the loss. Elsewhere: one line at each
+    change of scale, each minute and at the end.
 
     Args:
-        total_steps: the steps of all scales together.
-        quiet: show nothing at all, not even what is said.
+        total_steps: over all scales.
+        quiet: show nothing, not even the lines of `say`.
+        scales: of the run, for the time left: a step takes time in proportion to its pixels. Without them all steps are alike.
 
     Example:
         >>> with progress(100, quiet=True) as bar:
-        ...     bar.update(1, {"scale": 0, "size": 256, "loss": 12.5, "content": 2.5, "style": 10.0, "tv": 0.0})
+        ...     bar.update(1, {"scale": 0, "size": 256, "loss": 12.5, "content": 2.5, "style": 10.0, "seconds": 0.1})
     """
+    clock = Clock(total_steps, scales)
     if quiet:
         yield _Silence()
-    elif sys.stderr.isatty():
-        with tqdm(total=total_steps, desc="compiling", bar_format=_BAR, unit="it", dynamic_ncols=True) as bar:
-            yield _Bar(bar)
+    elif sys.stderr is not None and sys.stderr.isatty():
+        columns = TextColumn("{task.description}", markup=False), BarColumn(20), TextColumn(_COUNTS, markup=False)
+        with RichProgress(*columns, console=Console(stderr=True)) as bar:
+            yield _Bar(bar, total_steps, clock)
     else:
-        lines = _Lines(total_steps)
+        lines = _Lines(total_steps, clock)
         try:
             yield lines
         finally:
             lines.close()
+
+
+class Clock:
+    """Estimates the time left: the pixels of the steps left over the pixels per second of this scale.
+
+    The first steps of a scale wait for the compiler and are not counted; until more follow, the last rate holds.
+    """
+
+    def __init__(self, total_steps: int, scales: Sequence[Scale]) -> None:
+        self._ends = list(accumulate(scale.steps for scale in scales)) or [total_steps]
+        self._pixels = [scale.size**2 for scale in scales] or [1]
+        self._scale, self._begin = None, (0, 0.0)
+        self.steps_per_second = self._pixels_per_second = 0.0
+
+    def update(self, step: int, scale: Any) -> None:
+        """Counts the steps up to `step`, which belongs to `scale`."""
+        now = time.monotonic()
+        if scale != self._scale:
+            self._scale, self._begin = scale, (step, now)
+        elif now > self._begin[1]:
+            self.steps_per_second = (step - self._begin[0]) / (now - self._begin[1])
+            number = next((i for i, end in enumerate(self._ends) if step <= end), -1)
+            self._pixels_per_second = self.steps_per_second * self._pixels[number]
+
+    def seconds_left(self, step: int) -> float | None:
+        """The estimate after `step` steps; None before the first one."""
+        begins = [0, *self._ends[:-1]]
+        left = (max(0, end - max(begin, step)) for begin, end in zip(begins, self._ends, strict=True))
+        pixels = sum(steps * size for steps, size in zip(left, self._pixels, strict=True))
+        return pixels / self._pixels_per_second if self._pixels_per_second else None
 
 
 def format_number(value: float | None) -> str:
@@ -68,7 +109,11 @@ def format_number(value: float | None) -> str:
 
 
 def _terms(metrics: Mapping[str, Any]) -> str:
-    return " ".join(f"{key} {format_number(metrics[key])}" for key in _TERMS)
+    return " ".join(f"{key} {format_number(metrics[key])}" for key in loss_terms(metrics))
+
+
+def _time(seconds: float | None) -> str:
+    return "-" if seconds is None else str(timedelta(seconds=round(min(seconds, 1e8)))).removeprefix("0:")
 
 
 class _Silence:
@@ -80,33 +125,29 @@ class _Silence:
 
 
 class _Bar:
-    def __init__(self, bar: "tqdm[Any]") -> None:
-        self._bar, self._scale = bar, None
+    def __init__(self, bar: RichProgress, total_steps: int, clock: Clock) -> None:
+        self._bar, self._clock = bar, clock
+        self._task = bar.add_task("compiling", total=total_steps, left="-", rate=0.0, terms="")
 
     def update(self, step: int, metrics: Mapping[str, Any]) -> None:
-        bar = self._bar
-        bar.set_postfix_str(_terms(metrics), refresh=False)
-        if metrics["scale"] == self._scale:
-            bar.update(step - bar.n)
-            return
-        self._scale = metrics["scale"]
-        bar.set_description_str(f"{metrics['size']} px", refresh=False)
-        # The first steps of a scale wait for the compiler: they count as done, their seconds do not.
-        bar.initial += step - bar.n
-        bar.n = bar.last_print_n = step
-        bar.unpause()
-        bar.refresh()
+        self._clock.update(step, metrics["scale"])
+        fields = {"left": _time(self._clock.seconds_left(step)), "rate": self._clock.steps_per_second, "terms": _terms(metrics)}
+        self._bar.update(self._task, completed=step, description=f"{metrics['size']} px", **fields)
 
     def say(self, text: str) -> None:
-        self._bar.write(text, file=sys.stderr)
+        self._bar.console.print(Text(printable(text)), soft_wrap=True)
 
 
 class _Lines:
-    def __init__(self, total_steps: int) -> None:
-        self._total, self._scale, self._said_at, self._unsaid = total_steps, None, 0.0, ""
+    def __init__(self, total_steps: int, clock: Clock) -> None:
+        self._total, self._clock = total_steps, clock
+        self._scale, self._said_at, self._unsaid = None, 0.0, ""
 
     def update(self, step: int, metrics: Mapping[str, Any]) -> None:
-        self._unsaid = f"step {step} of {self._total} at {metrics['size']} px: {_terms(metrics)}"
+        self._clock.update(step, metrics["scale"])
+        left = self._clock.seconds_left(step)
+        estimate = f", {_time(left)} left" if left else ""
+        self._unsaid = f"step {step} of {self._total} at {metrics['size']} px{estimate}: {_terms(metrics)}"
         new_scale = metrics["scale"] != self._scale
         if new_scale or time.monotonic() - self._said_at >= _SECONDS_BETWEEN_LINES:
             self._scale, self._said_at = metrics["scale"], time.monotonic()
@@ -118,4 +159,4 @@ class _Lines:
         self._unsaid = ""
 
     def say(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+        print(printable(text), file=sys.stderr, flush=True)

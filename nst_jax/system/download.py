@@ -2,12 +2,14 @@
 
 import hashlib
 import http.client
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
-from tqdm import tqdm
+from rich.console import Console
+from rich.progress import Progress
 
 from nst_jax.errors import InputError
 
@@ -80,11 +82,12 @@ def _transfer(url: str, part: Path, timeout_s: float) -> None:
 def _receive(response: http.client.HTTPResponse, part: Path, have: int) -> None:
     length = response.headers.get("Content-Length")
     total = have + int(length) if length else None
-    bar = tqdm(total=total, initial=have, unit="B", unit_scale=True, desc=part.stem, disable=None)
-    with part.open("ab" if have else "wb") as file, bar:
-        while chunk := response.read(_CHUNK):
-            file.write(chunk)
-            bar.update(len(chunk))
+    with Progress(console=Console(stderr=True), disable=not (sys.stderr and sys.stderr.isatty())) as bar:
+        task = bar.add_task(f"{part.stem} ({total / 1e6:.0f} MB)" if total else part.stem, total=total, completed=have)
+        with part.open("ab" if have else "wb") as file:
+            while chunk := response.read(_CHUNK):
+                file.write(chunk)
+                bar.advance(task, len(chunk))
     size = part.stat().st_size
     if total is not None and size != total:
         raise OSError(f"the connection broke after {size} of {total} bytes")
