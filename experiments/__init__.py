@@ -1,1 +1,1 @@
-"""The experiments, and the benchmarks beside them."""
+"""Lab books, one folder per question, and the scripts that produced them."""

@@ -13,15 +13,25 @@ from nst_jax.errors import InputError
 
 if TYPE_CHECKING:
     from nst_jax import networks, objective, optimize
-    from nst_jax.api import StyledImage, transfer
+    from nst_jax.api import Loss, StyledImage, make_loss, transfer
     from nst_jax.job import StepInfo
 
     __version__: str
 
-__all__ = ["InputError", "StepInfo", "StyledImage", "__version__", "networks", "objective", "optimize", "transfer"]
-
-_ATTRIBUTES = {"StyledImage": "nst_jax.api", "transfer": "nst_jax.api", "StepInfo": "nst_jax.job"}
 _MODULES = ("networks", "objective", "optimize")
+_ATTRIBUTES = dict.fromkeys(("Loss", "StyledImage", "make_loss", "transfer"), "nst_jax.api") | {"StepInfo": "nst_jax.job"}
+__all__ = [
+    "InputError",
+    "Loss",
+    "StepInfo",
+    "StyledImage",
+    "__version__",
+    "make_loss",
+    "networks",
+    "objective",
+    "optimize",
+    "transfer",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,57 +1,32 @@
-"""`nst_jax.transfer`: a job from Python, with the settings and defaults of the command line and no files but those named."""
+"""`nst_jax.transfer` and `nst_jax.make_loss`: jobs and losses from Python, with the defaults of the command line."""
 
+import dataclasses
 import io
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, TypedDict, Unpack
+from typing import Any, Unpack
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
 from nst_jax import job
-from nst_jax.config.compose import make_config, to_yaml
-from nst_jax.config.to_spec import to_spec
-from nst_jax.errors import InputError
-from nst_jax.images.arrays import as_picture, as_region
+from nst_jax.config.compose import to_yaml
 from nst_jax.images.files import PillowImage, to_pillow, write_image
-from nst_jax.images.named import NAMED
-from nst_jax.networks import load
-from nst_jax.networks.params import store
-from nst_jax.runner.preview import preview
+from nst_jax.job.memory_plan import choose_plan
+from nst_jax.job.pyramid import initial_image
+from nst_jax.objective.loss import LossWeights, Scalar, Targets, Terms, loss
+from nst_jax.runner.from_python import Options, PictureLike, prepare_arguments
 from nst_jax.runs.callback import interruptible
 from nst_jax.runs.manifest import CONFIG_TEXT
 from nst_jax.runs.progress import Progress
 from nst_jax.runs.progress import progress as show_progress
 from nst_jax.system.compilation_cache import use_compilation_cache
-
-# A path, the name of a picture that comes with the package ("starry"), a PIL image, or an array that NumPy can read: [h, w, 3],
-# uint8, uint16, or floats in [0, 1].
-PictureLike = Any
-# Settings of the command line that are arguments here, or belong to the run folder, which is not written here.
-_UNUSED = ("content", "style.name", "style.path", "mask.regions", "mask.styles", "run", "preview", "scale.hosts")
-
-
-class Options(TypedDict, total=False):
-    """The settings of `transfer`: those of the command line (docs/settings.md), nested as in its config.
-
-    A group is a preset's name, as in `loss="gatys"`, or a mapping of changes to the default, as in `loss={"style_weight": 3}`.
-    """
-
-    experiment: str
-    network: str | Mapping[str, Any]
-    loss: str | Mapping[str, Any]
-    optimizer: Any
-    style: Mapping[str, Any]
-    mask: Mapping[str, Any]
-    scale: Mapping[str, Any]
-    size: int
-    scales: str | int | Sequence[int]
-    steps: int | Sequence[int]
-    seed: int
-    color: str
+from nst_jax.types import Image, Params
 
 
 @dataclass(frozen=True, repr=False)
@@ -127,38 +102,91 @@ def transfer(
         InputError: a picture that cannot be read, an unknown setting, or a value out of range.
 
     Example:
-        >>> import numpy as np
+        >>> import jax
+    import jax.numpy as jnp
+    import numpy as np
         >>> ramp = np.linspace(0, 1, 16 * 16 * 3, dtype=np.float32).reshape(16, 16, 3)
         >>> loss = {"content_layers": ["relu1_1"], "style_layers": ["relu1_1"]}
         >>> result = transfer(ramp, ramp, size=16, steps=2, loss=loss)
         >>> result.pixels.shape, len(result.metrics)
         ((16, 16, 3), 2)
     """
-    _refuse_unused(options)
-    settings: dict[str, Any] = dict(options)
-    if init is not None:
-        settings["init"] = init if isinstance(init, str) else "file"
-    config = make_config(settings)
-    given = _read(content, style, config.init if init is None else init, masks, style_masks)
+    prepared = prepare_arguments(content, style, init, masks, style_masks, options)
+    spec, config = prepared.spec, prepared.config
     use_compilation_cache()
-    spec = to_spec(
-        config,
-        architecture=store.architecture(config.network.name),
-        num_styles=len(given.inputs.styles),
-        num_regions=len(masks),
-    )
-    inputs = given.inputs
-    if spec.init == "adain":
-        start = preview(inputs.content, inputs.styles[0], size=spec.scales[-1].size, color=spec.color)
-        inputs = inputs._replace(init=start)
-    network = load(config.network.name, convolution=spec.objective.network.convolution, taps=spec.objective.taps)
     shown = progress if progress is not None else sys.stderr.isatty() or _in_notebook()
     with show_progress(sum(scale.steps for scale in spec.scales), quiet=not shown) as bar:
         observer = _Observer(bar, callback)
         with interruptible(observer):
-            found = job.transfer(network.params, inputs, spec, observe=observer)
-    messages = [*given.notices, *found.recoveries]
+            found = job.transfer(prepared.params, prepared.inputs, spec, observe=observer)
+    messages = [*prepared.notices, *found.recoveries]
     return StyledImage(found.pixels[0], found.rows, found.seconds, to_yaml(config, record=False), messages, found.stopped)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Loss:
+    """A loss as a pure, differentiable function of an image, float32 [1, h, w, 3].
+
+    It is a pytree: pass it to `jax.jit` as an argument. Closed over, 200 MB of parameters would be constants of the program.
+
+    Attributes:
+        params: of the network.
+        targets: what the image is compared with.
+        weights: the weights of the terms, layers and regions.
+        spec: the structure of the loss.
+    """
+
+    params: Params
+    targets: Targets
+    weights: LossWeights
+    spec: Any = field(metadata={"static": True})
+
+    def __call__(self, image: Image) -> Scalar:
+        """The weighted sum of all terms."""
+        return self._evaluate(image)[0]
+
+    def terms(self, image: Image) -> Terms:
+        """The weighted terms, "content", "style" and "tv", which add up to the loss."""
+        return self._evaluate(image)[1]
+
+    def _evaluate(self, image: Image) -> tuple[Scalar, Terms]:
+        return loss(self.params, image, self.targets, self.weights, spec=self.spec)
+
+
+def make_loss(
+    content: PictureLike,
+    style: "PictureLike | Sequence[PictureLike]",
+    /,
+    *,
+    init: PictureLike = None,
+    masks: Sequence[PictureLike] = (),
+    style_masks: Sequence[PictureLike] = (),
+    **options: Unpack[Options],
+) -> tuple[Loss, Image]:
+    """Builds the loss that `transfer` minimizes at its last scale, and the image that it would start from there.
+
+    Takes the arguments of `transfer`; `steps`, `optimizer` and the scales before the last have no effect.
+
+    Returns:
+        The loss and an image, float32 [1, h, w, 3] with the longer side `size`.
+
+    Example:
+        >>> import numpy as np, jax
+        >>> ramp = np.linspace(0, 1, 16 * 16 * 3, dtype=np.float32).reshape(16, 16, 3)
+        >>> loss, image = make_loss(ramp, ramp, size=16, loss={"content_layers": ["relu1_1"], "style_layers": ["relu1_1"]})
+        >>> jax.grad(loss)(image).shape
+        (1, 16, 16, 3)
+    """
+    prepared = prepare_arguments(content, style, init, masks, style_masks, options)
+    spec = dataclasses.replace(prepared.spec, scales=prepared.spec.scales[-1:])
+    job.check_pictures(prepared.inputs, spec)
+    (stage,) = job.plan(prepared.inputs, spec)
+    objective = choose_plan(spec.objective, (stage.content.shape[1], stage.content.shape[2]))
+    targets = jax.jit(objective.targets)(prepared.params, *jax.tree.map(jnp.asarray, (stage.content, stage.styles)))
+    weights = jax.tree.map(jnp.float32, spec.loss_weights)
+    image = jnp.asarray(initial_image(stage, spec, prepared.inputs.init))
+    return Loss(prepared.params, targets, weights, objective), image
 
 
 @dataclass
@@ -176,51 +204,6 @@ class _Observer:
             self.bar.update(info.step, info.rows[-1])
         asked = self.callback is not None and self.callback(info)
         return bool(asked) or self.stop
-
-
-class _Given(NamedTuple):
-    inputs: job.Inputs
-    notices: list[str]
-
-
-def _read(content: Any, style: Any, init: Any, masks: Sequence[Any], style_masks: Sequence[Any]) -> _Given:
-    """Reads every picture and mask."""
-    given = {"content": content} | {f"style {number}": one for number, one in enumerate(_listed(style), 1)}
-    if not isinstance(init, str) or init not in job.INITS:
-        if isinstance(init, str) and init not in NAMED and not Path(init).expanduser().is_file():
-            raise InputError(f"init must be one of {', '.join(job.INITS)}, or a picture; got {init!r}")
-        given["init"] = init
-    pictures = {role: as_picture(role, one) for role, one in given.items()}
-    styles = tuple(picture.pixels for role, picture in pictures.items() if role.startswith("style"))
-    if style_masks and len(style_masks) != len(styles):
-        raise InputError(f"style_masks must be one for each of the {len(styles)} styles, got {len(style_masks)}; None for none")
-    inputs = job.Inputs(
-        pictures["content"].pixels,
-        styles,
-        pictures["init"].pixels if "init" in pictures else None,
-        tuple(as_region(f"mask {number}", mask) for number, mask in enumerate(masks, 1)),
-        tuple(as_region(f"style mask {number}", mask) for number, mask in enumerate(style_masks, 1)),
-    )
-    return _Given(inputs, [f"{role}: {notice}" for role, picture in pictures.items() for notice in picture.notices])
-
-
-def _listed(style: Any) -> list[Any]:
-    several = list(style) if isinstance(style, list | tuple) else [style]
-    if not several:
-        raise InputError("style must be a picture or a list of pictures, got an empty list")
-    return several
-
-
-def _refuse_unused(options: Mapping[str, Any], prefix: str = "") -> None:
-    """Raises InputError for a setting that would have no effect here."""
-    for key, value in options.items():
-        if prefix + key in _UNUSED:
-            raise InputError(
-                f"{prefix}{key} must not be set in Python, got {value!r}; give pictures and masks as arguments,"
-                " and run from the command line for a run folder or several hosts"
-            )
-        if isinstance(value, Mapping):
-            _refuse_unused(value, f"{prefix}{key}.")
 
 
 def _in_notebook() -> bool:

@@ -10,17 +10,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nst_jax import job
-from nst_jax.config.compose import from_yaml
+from nst_jax.config.compose import to_yaml
 from nst_jax.config.schema import Config
-from nst_jax.errors import InputError
+from nst_jax.errors import InputError, printable
 from nst_jax.images.files import read_file, read_image, read_text, write_image
-from nst_jax.runner.prepare import Prepared, prepare
+from nst_jax.runner.kinds import prepare, recorded_config
+from nst_jax.runner.prepare import Prepared
 from nst_jax.runs.diff import changes, describe_changes, difference
 from nst_jax.runs.folder import FORMAT, RunFolder
 from nst_jax.runs.manifest import CONFIG_TEXT, PROVENANCE_TEXT, end_manifest, in_start_directory, provenance
+from nst_jax.runs.schema import Format, Provenance
 from nst_jax.system.cli import Parser, run_cli
 from nst_jax.system.compilation_cache import use_compilation_cache
+from nst_jax.system.records import parse_json
 
 _ABOUT = """\
 Makes the picture again from the settings inside it, with the pictures and network parameters whose hashes are there,
@@ -45,7 +47,7 @@ def _replay(options: argparse.Namespace) -> int:
     picture = options.picture / "result.png" if options.picture.is_dir() else options.picture
     use_compilation_cache()
     same, report = replay(picture, content=options.content, style=options.style, init=options.init)
-    print(f"{picture}: {report}")
+    print(printable(f"{picture}: {report}"))
     return 0 if same else 1
 
 
@@ -60,20 +62,17 @@ def replay(picture: Path, **files: str | list[str] | None) -> tuple[bool, str]:
         InputError: no record, or pictures or parameters that are not those of the record.
     """
     settings, facts = _record(picture)
-    config = _with_files(from_yaml(settings, f"the record in {picture}"), files)
+    config = _with_files(_located(recorded_config(settings, f"the record in {picture}"), picture.parent), files)
     with in_start_directory(_manifest_beside(picture)):
         prepared = _same_inputs(config, facts)
     steps = int(facts["steps"])
-    outcome = job.transfer(
-        *(prepared.network.params, prepared.inputs, prepared.spec), observe=lambda at: at.step >= steps, chunk_at=(steps,)
-    )
+    made = prepared.kind.execute(prepared, lambda at: at.step >= steps, (steps,), None)
     with tempfile.TemporaryDirectory() as folder:
         again = Path(folder) / "result.png"
-        manifest = end_manifest(
-            prepared.begun, status="finished", steps=outcome.rows[-1]["step"], seconds={}, recoveries=0, pixels=1
-        )
+        ended = {"steps": made.result.rows[-1]["step"], "seconds": {}, "recoveries": 0, "pixels": 1}
+        manifest = end_manifest(prepared.begun, status="finished", **ended) | made.facts
         text = provenance(settings, manifest)
-        write_image(again, outcome.pixels, text=text)
+        write_image(again, made.result.pixels, text=text)
         if read_file(again) == read_file(picture):
             return True, "the same bytes again"
         return _compare(picture, again, changes(facts, json.loads(text[PROVENANCE_TEXT])))
@@ -82,18 +81,17 @@ def replay(picture: Path, **files: str | list[str] | None) -> tuple[bool, str]:
 def _record(picture: Path) -> tuple[str, dict[str, Any]]:
     read_image(picture)  # says what is wrong with a file that is none
     text = read_text(picture)
-    try:
-        settings, facts = text[CONFIG_TEXT], json.loads(text[PROVENANCE_TEXT])
-    except (KeyError, ValueError) as error:
+    if not text.keys() >= {CONFIG_TEXT, PROVENANCE_TEXT}:
         raise InputError(
             f"picture must carry the record of a run, got none in {picture}; give the result.png of a run, not an edited copy"
-        ) from error
-    if facts.get("format") != FORMAT:
-        raise InputError(
-            f"record of the picture must have the format {FORMAT}, got {facts.get('format')} in {picture};"
-            f" use the version that wrote it, nst_jax {facts.get('versions', {}).get('nst_jax')}"
         )
-    return settings, facts
+    version = parse_json(Format, text[PROVENANCE_TEXT], f"the record in {picture}").get("format")
+    if version != FORMAT:
+        raise InputError(
+            f"record of the picture must have the format {FORMAT}, got {version} in {picture};"
+            f" use the version that wrote it, {text.get('Software', 'unknown')[:40]}"
+        )
+    return text[CONFIG_TEXT], parse_json(Provenance, text[PROVENANCE_TEXT], f"the record in {picture}")
 
 
 def _manifest_beside(picture: Path) -> dict[str, Any] | None:
@@ -104,8 +102,20 @@ def _manifest_beside(picture: Path) -> dict[str, Any] | None:
         return None
 
 
-def _with_files(config: Config, files: dict[str, Any]) -> Config:
+def _located(config: Any, folder: Path) -> Any:
+    """The config with whole paths from config.yaml in `folder`, if that is of the same run: the picture has file names only."""
+    try:
+        beside = recorded_config(RunFolder(folder).read_config(), f"config.yaml in {folder}")
+    except InputError:
+        return config
+    same = to_yaml(beside, record=False) == to_yaml(config, record=False)
+    return replace(beside, run=config.run) if same else config
+
+
+def _with_files(config: Any, files: dict[str, Any]) -> Any:
     place = lambda file: os.path.abspath(os.path.expanduser(file))  # noqa: E731
+    if (files["style"] or files["init"]) and not isinstance(config, Config):
+        raise InputError(f"--style and --init must be left out for an {config.kind}; give --content alone")
     if files["content"]:
         config = replace(config, content=replace(config.content, path=place(files["content"])))
     if files["style"]:
@@ -114,7 +124,7 @@ def _with_files(config: Config, files: dict[str, Any]) -> Config:
     return replace(config, init=place(files["init"])) if files["init"] else config
 
 
-def _same_inputs(config: Config, facts: dict[str, Any]) -> Prepared:
+def _same_inputs(config: Any, facts: dict[str, Any]) -> Prepared:
     """The job of the record, with the very pictures and parameters of the record."""
     wanted = ", ".join(f"{role} has sha256 {sha256}" for role, sha256 in facts["inputs"].items())
     try:
@@ -133,7 +143,7 @@ def _same_inputs(config: Config, facts: dict[str, Any]) -> Prepared:
     if prepared.begun["params"]["sha256"] != facts["params"]:
         raise InputError(
             f"network parameters must have sha256 {facts['params']}, got {prepared.begun['params']['sha256']}"
-            f" under the name {config.network.name}; fetch or convert the ones of the run"
+            f" under the name {prepared.begun['params']['name']}; fetch or convert the ones of the run"
         )
     return prepared
 

@@ -1,12 +1,11 @@
 """`python -m nst_jax.run style=starry content=tubingen`: compose the config, run the job, keep the record."""
 
 import os
-import re
 import sys
 from pathlib import Path
 from typing import Any
 
-from nst_jax.system.cli import INTERRUPTED, end_at_interrupt, run_cli
+from nst_jax.system.cli import end_at_interrupt, run_cli
 from nst_jax.system.hugepages import use_hugepages
 
 if __name__ == "__main__":
@@ -24,11 +23,9 @@ from nst_jax.config.quoting import quote_paths
 from nst_jax.config.schema import Config
 from nst_jax.distributed import WorkerLost, initialize, is_coordinator, translate_device_errors
 from nst_jax.errors import InputError
-from nst_jax.job import Result
 from nst_jax.runner.prepare import prepare, silenced
-from nst_jax.runner.resume import resume
-from nst_jax.runner.run import print_summary, run, run_worker
-from nst_jax.runs.folder import RunFolder
+from nst_jax.runner.resume import folder_to_resume, resume
+from nst_jax.runner.run import conclude, run, run_worker
 from nst_jax.sweeps.finish import MembersFailed
 from nst_jax.sweeps.folder import is_sweep
 from nst_jax.sweeps.member import run_member
@@ -62,35 +59,11 @@ def compose() -> Config | None:
     return as_config(alone[0]) if alone else None
 
 
-def _folder_to_resume(arguments: list[str]) -> Path | None:
-    """DIR of `--resume DIR`, `--resume=DIR` or `run.resume=DIR`, if the command line is one of these."""
-    asked = re.search(r"(?<!\S)(--resume|run\.resume=)", line := " ".join(arguments))
-    if not asked:
-        return None
-    joined = arguments if len(arguments) == 2 else arguments[0].split("=", 1) if len(arguments) == 1 else []
-    if len(joined) < 2 or joined[0] not in ("--resume", "run.resume") or not joined[1]:
-        raise InputError(
-            f"--resume must stand alone with the folder of a run, got {line!r}; the settings are those in its config.yaml"
-        )
-    return Path(joined[1]).expanduser()
-
-
 def _go_on(path: Path) -> int:
     if is_sweep(path):
         resume_sweep(path)
         return 0
-    folder, outcome = resume(path)
-    if outcome is None:
-        if is_coordinator():
-            print(f"{folder.result}: the run has finished already; nothing to do")
-        return 0
-    return _conclude(folder, outcome, quiet=False)
-
-
-def _conclude(folder: RunFolder, outcome: Result, quiet: bool) -> int:
-    """Says where the result is; gives the exit code."""
-    print_summary(folder, outcome, quiet)
-    return INTERRUPTED if outcome.stopped else 0
+    return conclude(*resume(path))
 
 
 def main() -> int:
@@ -107,7 +80,7 @@ def _act() -> int:
     if plan_only and {"-m", "--multirun"} & {*sys.argv}:
         raise InputError("--plan must be without -m, which runs a sweep; plan one of its members at a time")
     try:
-        if path := _folder_to_resume(sys.argv[1:]):
+        if path := folder_to_resume(sys.argv[1:]):
             use_compilation_cache()
             with translate_device_errors():
                 return _go_on(path)
@@ -134,7 +107,7 @@ def _run(config: Config) -> int:
     if not is_coordinator():
         run_worker(prepare(silenced(config)))
         return 0
-    return _conclude(*run(config), quiet=config.run.quiet)
+    return conclude(*run(config), quiet=config.run.quiet)
 
 
 if __name__ == "__main__":

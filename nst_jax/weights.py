@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from nst_jax.errors import InputError
+from nst_jax.errors import InputError, check_one_of
 from nst_jax.images.files import fit_long_side, read_image, resize
 from nst_jax.networks.convnet import ARCHITECTURES
 from nst_jax.networks.params.convert.dispatch import convert_file
 from nst_jax.networks.params.convert.rebuild import READERS, rebuild
+from nst_jax.networks.params.convert.recognize import PREPROCESSINGS
 from nst_jax.networks.params.fetch import KNOWN, fetch
 from nst_jax.networks.params.store import Entry, bundled, cache_folder, entry_of, names, path_of, read_verified
 from nst_jax.system.cli import Parser, run_cli
@@ -38,12 +39,13 @@ published digest at all and so cannot be fetched: download it yourself (huggingf
 has a copy), then convert it. Its values are those of vgg19-vlfeat and vgg19-keras.
 """
 _CONVERT = """\
-Convert a network's parameters from another project's file. The form is recognized by the contents:
+Convert a network's parameters from another project's file. The network is recognized by the order and shapes of its
+convolutions, whatever they are called:
 
-  torchvision   .pth, features.0.weight ...; RGB, (image - mean) / std
-  Gatys et al.  vgg_conv.pth, conv1_1.weight ...; BGR in [0, 255] less the mean
-  AdaIN         vgg_normalised.pth, 0.weight ...; its own first convolution
-  Keras         .h5 without top, block1_conv1 ...; BGR in [0, 255] less the mean
+  PyTorch       .pth, .pt (a state dict, also nested or with prefixes), .safetensors, .npz; the preprocessing is
+                torchvision's, RGB, (image - mean) / std, or, by names (conv1_1) or scale, Caffe's
+  AdaIN         vgg_normalised.pth; its own first convolution is the preprocessing
+  Keras         .h5, .keras, .weights.h5; BGR in [0, 255] less the mean
   VLFeat        imagenet-vgg-verydeep-19.mat; RGB in [0, 255] less the file's mean
   Caffe         .caffemodel; BGR in [0, 255] less the mean, with --network caffenet for bvlc_reference_caffenet,
                 bvlc_alexnet for bvlc_alexnet (fc6 to fc8 too), vgg16, vgg19 for Oxford's
@@ -88,6 +90,9 @@ def _parser() -> argparse.ArgumentParser:
     converting.add_argument("--network", required=True, metavar="NETWORK", help=", ".join(ARCHITECTURES))
     converting.add_argument("--to", required=True, metavar="NAME", help="what to call the result")
     converting.add_argument(
+        "--preprocessing", choices=[*PREPROCESSINGS], help="what the network was trained on, if it is not recognized rightly"
+    )
+    converting.add_argument(
         "--normalize",
         nargs="+",
         default=(),
@@ -107,7 +112,11 @@ def _parser() -> argparse.ArgumentParser:
 def _list(_: argparse.Namespace) -> int:
     rows = [("name", "network", "where", "sha256", "license")]
     for name in names():
-        entry = entry_of(name)
+        try:
+            entry = entry_of(name)
+        except InputError:
+            rows.append((name, "?", "cache", "damaged entry", ""))
+            continue
         where = entry.get("package") or ("bundled" if name in bundled() else "cache")
         rows.append((name, entry["network"], where, _state(entry), entry.get("license", "")))
     for name, known in KNOWN.items():
@@ -121,11 +130,20 @@ def _list(_: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    states = {name: _state(entry_of(name)) for name in options.names or names()}
+    for name in options.names:
+        check_one_of("parameters", name, names())
+    states = {name: _verified(name) for name in options.names or names()}
     for name, state in states.items():
         print(f"{name}: {state}")
-    wrong = ("damaged", "absent") if options.names else ("damaged",)
-    return 2 if any(state in wrong for state in states.values()) else 0
+    wrong = states.values() if options.names else [state for state in states.values() if state != "absent"]
+    return 2 if any(state != "verified" for state in wrong) else 0
+
+
+def _verified(name: str) -> str:
+    try:
+        return _state(entry_of(name))
+    except InputError as error:
+        return f"damaged: {error}"
 
 
 def _fetch(options: argparse.Namespace) -> int:
@@ -134,7 +152,10 @@ def _fetch(options: argparse.Namespace) -> int:
 
 def _convert(options: argparse.Namespace) -> int:
     images = [_small(path) for path in options.normalize]
-    return _done(options.to, convert_file(options.file, options.network, options.to, images, say=print))
+    return _done(
+        options.to,
+        convert_file(options.file, options.network, options.to, images, preprocessing=options.preprocessing, say=print),
+    )
 
 
 def _rebuild(options: argparse.Namespace) -> int:
@@ -157,7 +178,7 @@ def _state(entry: Entry) -> str:
         return "absent"
     try:
         read_verified(entry, path)
-    except InputError:
+    except (InputError, OSError):
         return "damaged"
     return "verified"
 

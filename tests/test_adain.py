@@ -9,7 +9,7 @@ from nst_jax.errors import InputError
 from nst_jax.networks import adain
 from nst_jax.networks.layers import prepare
 from nst_jax.networks.params import store as weights
-from nst_jax.networks.params.convert.torch import read_decoder
+from nst_jax.networks.params.convert.rebuild import read_decoder
 from nst_jax.runner.preview import preview
 
 RANDOM = np.random.default_rng(1)

@@ -1,4 +1,4 @@
-"""AlexNet's recipe of training (experiment 005-alexnet): the paper's update, its augmentation, ten crops, going on."""
+"""AlexNet's recipe of training (experiment 016): the paper's update, its augmentation, ten crops, going on."""
 
 import dataclasses
 from typing import Any
@@ -9,8 +9,8 @@ import pytest
 
 pytest.importorskip("grain")
 
-from experiments import alexnet_training as training
-from experiments.alexnet_pictures import CLASSES, SIDE, Data, make
+from experiments.lib import alexnet_training as training
+from experiments.lib.alexnet_pictures import CLASSES, SIDE, Data, make
 from nst_jax.networks.convnet import layer_names
 
 

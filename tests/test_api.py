@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -18,9 +19,11 @@ from PIL import Image
 
 import nst_jax
 from nst_jax import api
+from nst_jax.config.compose import as_config, load, make_config
 from nst_jax.config.schema import Config
 from nst_jax.errors import InputError
 from nst_jax.images.files import MIN_SIDE, write_image
+from nst_jax.runner.from_python import Options
 from nst_jax.runs.progress import progress
 
 SHALLOW: Any = {"content_layers": ["relu1_1"], "style_layers": ["relu1_1"]}
@@ -200,6 +203,7 @@ def test_a_wrong_argument_is_an_input_error(options: dict[str, Any], message: st
         ({"style": {"path": "x.png"}}, "style.path"),
         ({"mask": {"regions": ["x.png"]}}, "mask.regions"),
         ({"run": {"dir": "x"}}, "run"),
+        ({"run.dir": "x"}, "run.dir"),
         ({"preview": True}, "preview"),
         ({"scale": {"hosts": "auto"}}, "scale.hosts"),
     ],
@@ -209,9 +213,27 @@ def test_a_setting_that_would_have_no_effect_is_refused(options: dict[str, Any],
         nst_jax.transfer(PICTURE, STYLE, **options)
 
 
+@pytest.mark.parametrize(
+    "presets", [{}, {"experiment": "fast"}, {"loss": "gatys", "optimizer": "adam"}, {"experiment": "photo", "network": "vgg16"}]
+)
+def test_settings_mean_what_they_mean_on_the_command_line(presets: dict[str, str]):
+    composed = as_config(load([f"{group}={name}" for group, name in presets.items()]))
+    assert dataclasses.replace(composed, size=64) == make_config({**presets, "size": 64})
+
+
 def test_the_typed_settings_are_those_of_the_config():
     fields = {field.name for field in dataclasses.fields(Config)} | {"experiment"}
-    assert {*api.Options.__annotations__} == fields - {"content", "init", "run", "preview"}
+    assert {*Options.__annotations__} == fields - {"content", "init", "run", "preview", "imports"}
+
+
+def test_the_loss_is_the_one_that_transfer_minimizes():
+    loss, image = nst_jax.make_loss(PICTURE, STYLE, size=24, loss=SHALLOW)
+    first = transfer(steps=1).metrics[0]
+    value, gradient = jax.jit(lambda loss, image: jax.value_and_grad(loss)(image))(loss, image)
+    np.testing.assert_allclose(value, first["loss"], rtol=1e-5)
+    assert gradient.shape == image.shape == (1, 16, 24, 3)
+    for name, term in loss.terms(image).items():
+        np.testing.assert_allclose(term, first[name], rtol=1e-4)
 
 
 def test_networks_are_at_hand_without_another_import():

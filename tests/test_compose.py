@@ -10,7 +10,7 @@ import pytest
 import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from nst_jax.config.compose import as_config, explain, load, make_config, to_yaml
+from nst_jax.config.compose import as_config, explain, from_yaml, load, make_config, to_yaml
 from nst_jax.config.quoting import quote_paths
 from nst_jax.config.schema import Config
 from nst_jax.config.to_spec import to_spec
@@ -245,6 +245,16 @@ def test_yaml_gives_the_config_back():
     config = make_config({"size": 64, "loss": {"style_layer_weights": [1, 2, 3, 4, 5]}, "style": {"blend": [0.3, 0.7]}})
     assert make_config(yaml.safe_load(to_yaml(config))) == config
     assert "run" not in yaml.safe_load(to_yaml(config, record=False))
+
+
+def test_a_picture_given_by_its_path_has_no_name_and_a_shared_record_no_folders():
+    files = {"content": {"path": "/home/ana/me.jpg"}, "style": {"path": ["a/b.jpg", "c.jpg"]}, "init": "/home/ana/start.png"}
+    config = make_config({**files, "mask": {"regions": ["/home/ana/sky.png", "rest"]}})
+    record, shared = yaml.safe_load(to_yaml(config)), yaml.safe_load(to_yaml(config, record=False))
+    assert record["content"] == {"name": None, "path": "/home/ana/me.jpg"}
+    assert to_yaml(from_yaml(to_yaml(config), "config.yaml")) == to_yaml(config)
+    assert (shared["content"]["path"], shared["style"]["path"], shared["init"]) == ("me.jpg", ["b.jpg", "c.jpg"], "start.png")
+    assert shared["mask"]["regions"] == ["sky.png", "rest"]
 
 
 @pytest.mark.parametrize(("group", "name"), CHOICES)

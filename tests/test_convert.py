@@ -1,14 +1,20 @@
 """Files of every foreign form, made small here, come out as the same network with the right preprocessing."""
 
+import collections
 import hashlib
 import io
+import json
 import pickle
 import tarfile
+import zipfile
 from pathlib import Path
+from typing import Any
 
 import h5py
+import ml_dtypes
 import numpy as np
 import pytest
+import safetensors.numpy
 import scipy.io
 
 from nst_jax.errors import InputError
@@ -18,11 +24,13 @@ from nst_jax.networks.params import save as saving
 from nst_jax.networks.params import store as weights
 from nst_jax.networks.params.convert import dispatch as convert
 from nst_jax.networks.params.convert import rebuild as convert_bundled
-from nst_jax.networks.params.convert import torch as convert_torch
-from nst_jax.networks.params.convert.lpips import read_arrays
+from nst_jax.networks.params.convert import recognize
+from nst_jax.networks.params.convert.containers import read_state
+from nst_jax.networks.params.convert.pickles import read_arrays
 from nst_jax.networks.params.convert.rescale import mean_activations, normalize
 from nst_jax.networks.params.layout import imagenet_preprocess, kernel_shapes
 
+GOLDEN = Path(__file__).parent / "golden"
 PIXEL = np.array([0.2, 0.5, 0.9])  # red, green, blue
 CAFFE_INPUT = [0.9 * 255 - 103.939, 0.5 * 255 - 116.779, 0.2 * 255 - 123.68]
 ILSVRC_INPUT = [0.9 * 255 - 104.00698793, 0.5 * 255 - 116.66876762, 0.2 * 255 - 122.67891434]
@@ -52,10 +60,65 @@ def random_layers(network):
     }
 
 
+class Stub:
+    """Pickles as a name of a module that is not installed."""
+
+    def __init__(self, module, name):
+        self.name = module, name
+
+
+PurePickler: Any = pickle._Pickler  # pyright: ignore
+
+
+class TorchPickler(PurePickler):
+    """Writes arrays as PyTorch writes tensors."""
+
+    def __init__(self, file):
+        super().__init__(file, protocol=2)
+        self.storages = []
+
+    def persistent_id(self, obj):
+        if isinstance(obj, tuple) and len(obj) == 2 and obj[0] == "storage of":
+            kind = {"float32": "FloatStorage", "float64": "DoubleStorage", "bfloat16": "BFloat16Storage"}[obj[1].dtype.name]
+            self.storages.append(np.ascontiguousarray(obj[1]))
+            return "storage", Stub("torch", kind), str(len(self.storages) - 1), "cpu", obj[1].size
+        return None
+
+    def save(self, obj, save_persistent_id=True):
+        if isinstance(obj, Stub):
+            self.write(b"c" + "\n".join(obj.name).encode() + b"\n")
+        elif isinstance(obj, np.ndarray):
+            strides = tuple(stride // obj.itemsize for stride in np.ascontiguousarray(obj).strides)
+            arguments = (("storage of", obj), 0, obj.shape, strides, False, collections.OrderedDict())
+            self.save_reduce(Stub("torch._utils", "_rebuild_tensor_v2"), arguments, obj=obj)
+        else:
+            super().save(obj, save_persistent_id)
+
+    def save_reduce(self, func, args, state=None, listitems=None, dictitems=None, state_setter=None, *, obj=None):
+        if isinstance(func, Stub):
+            self.save(func)
+            self.save(args)
+            self.write(b"R")
+        else:
+            super().save_reduce(func, args, state, listitems, dictitems, state_setter, obj=obj)
+
+
 def write_torch(path, state, *, legacy=False):
-    torch = pytest.importorskip("torch")
-    tensors = {key: torch.from_numpy(np.ascontiguousarray(array)) for key, array in state.items()}
-    torch.save(tensors, path, _use_new_zipfile_serialization=not legacy)
+    """A file as `torch.save` writes it, zipped or as before PyTorch 1.6."""
+    out = io.BytesIO()
+    pickler = TorchPickler(out)
+    pickler.dump(state)
+    if legacy:
+        parts = [pickle.dumps(part, 2) for part in (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True})]
+        keys = pickle.dumps([str(number) for number in range(len(pickler.storages))], 2)
+        data = [array.size.to_bytes(8, "little") + array.tobytes() for array in pickler.storages]
+        path.write_bytes(b"".join([*parts, out.getvalue(), keys, *data]))
+        return
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", out.getvalue())
+        for number, array in enumerate(pickler.storages):
+            archive.writestr(f"archive/data/{number}", array.tobytes())
+        archive.writestr("archive/version", "3\n")
 
 
 def torch_state(layers, keys):
@@ -159,15 +222,98 @@ def write_oxford_caffe(path, layers):
     write_old_caffe(path, layers, "vgg16")
 
 
+def prefixed(prefix, nest=lambda state: state):
+    def write(path, layers):
+        keys = [f"{prefix}{number}" for number in (0, *range(2, 2 * len(layers), 2))]
+        write_torch(path, nest(torch_state(layers, keys)))
+
+    return write
+
+
+def write_features_bfloat16(path, layers):
+    state = torch_state(layers, [f"{2 * i}" for i in range(len(layers))])
+    write_torch(path, {key: array.astype(ml_dtypes.bfloat16) for key, array in state.items()})
+
+
+def write_safetensors(path, layers):
+    state = torch_state(layers, [f"features.{2 * i}" for i in range(len(layers))])
+    safetensors.numpy.save_file({key: np.ascontiguousarray(array) for key, array in state.items()}, path)
+
+
+def write_npz(path, layers):
+    with path.open("wb") as file:
+        np.savez(file, **torch_state(layers, [f"features.{2 * i}" for i in range(len(layers))]))
+
+
+def write_npz_without_names(path, layers):
+    with path.open("wb") as file:
+        np.savez(file, *(array for layer in layers.values() for array in layer))
+
+
+def write_keras_automatic(path, layers):
+    with h5py.File(path, "w") as file:
+        for number, pair in enumerate(layers.values()):
+            for index, array in enumerate(pair):
+                file[f"layers/conv2d{f'_{number}' if number else ''}/vars/{index}"] = array
+        file["optimizer/vars/0"] = np.ones((3, 3, 3, 4), np.float32)
+
+
+def write_keras_archive(path, layers):
+    write_keras_automatic(path.with_suffix(".inner"), layers)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", json.dumps({"module": "os", "class_name": "system"}))
+        archive.write(path.with_suffix(".inner"), "model.weights.h5")
+
+
+def write_theano_order(path, layers):
+    write_keras(path, {name: (kernel.transpose(3, 2, 0, 1), bias) for name, (kernel, bias) in layers.items()})
+
+
+def write_theano(path, layers):
+    write_theano_order(path, {name: (kernel[::-1, ::-1], bias) for name, (kernel, bias) in layers.items()})
+    with h5py.File(path, "a") as file:
+        file.attrs["backend"] = "theano"
+
+
+def write_matlab_73(path, layers):
+    """As MATLAB does: texts are numbers, cells are references, axes are reversed, a header of 512 bytes."""
+    with h5py.File(path, "w", userblock_size=512) as file:
+        cells = []
+        for name, (kernel, bias) in layers.items():
+            layer = file.create_group(f"#refs#/{name}")
+            for field, text in (("name", name), ("type", "conv")):
+                layer[field] = np.array([[ord(letter)] for letter in text], np.uint16)
+            layer["kernel"], layer["bias"] = kernel.T, bias[None]
+            layer["weights"] = np.array([[layer["kernel"].ref], [layer["bias"].ref]], h5py.ref_dtype)
+            cells.append([layer.ref])
+        file["layers"] = np.array(cells, h5py.ref_dtype)
+        file["meta/normalization/averageImage"] = np.array([123.68, 116.779, 103.939], np.float32).reshape(3, 1, 1)
+    with path.open("r+b") as file:
+        file.write(b"MATLAB 7.3 MAT-file, Platform: GLNXA64")
+
+
 FORMS = {
     "torchvision": (write_torchvision, "vgg19", TORCHVISION_INPUT),
     "torchvision, legacy file": (write_torchvision_legacy, "vgg16", TORCHVISION_INPUT),
     "torchvision, AlexNet": (write_torchvision, "alexnet", TORCHVISION_INPUT),
+    "module.features": (prefixed("module.features."), "vgg19", TORCHVISION_INPUT),
+    "cnn.features.module": (prefixed("cnn.features.module."), "vgg16", TORCHVISION_INPUT),
+    "features alone": (prefixed(""), "vgg19", TORCHVISION_INPUT),
+    "state_dict": (prefixed("f.", lambda s: {"epoch": 3, "name": "best", "state_dict": s}), "vgg19", TORCHVISION_INPUT),
+    "model": (prefixed("f.", lambda s: {"model": s, "lr": [0.1]}), "vgg19", TORCHVISION_INPUT),
+    "safetensors": (write_safetensors, "vgg19", TORCHVISION_INPUT),
+    "npz": (write_npz, "vgg19", TORCHVISION_INPUT),
+    "npz without names": (write_npz_without_names, "vgg19", TORCHVISION_INPUT),
     "Gatys": (write_gatys, "vgg19", CAFFE_INPUT),
     "AdaIN": (write_adain, "vgg19", CAFFE_INPUT),
     "Keras 1": (write_keras, "vgg19", CAFFE_INPUT),
     "Keras 2": (write_keras_2, "vgg16", CAFFE_INPUT),
     "Keras 3": (write_keras_3, "vgg19", CAFFE_INPUT),
+    "Keras 3, automatic names": (write_keras_automatic, "vgg19", CAFFE_INPUT),
+    ".keras": (write_keras_archive, "vgg16", CAFFE_INPUT),
+    "Keras, Theano's order": (write_theano_order, "vgg19", CAFFE_INPUT),
+    "Keras, Theano's kernels": (write_theano, "vgg19", CAFFE_INPUT),
+    "MATLAB 7.3": (write_matlab_73, "vgg19", CAFFE_INPUT[::-1]),
     "Caffe": (write_caffe, "caffenet", ILSVRC_INPUT),
     "Caffe, older layers": (write_old_caffe, "bvlc_alexnet", ILSVRC_INPUT),
     "Caffe, Oxford": (write_oxford_caffe, "vgg16", CAFFE_INPUT),
@@ -198,7 +344,7 @@ def test_a_file_comes_out_as_the_network_that_went_in(form, tmp_path):
 def test_caffe_parameters_under_torchvisions_keys_are_told_by_their_sha256(tmp_path, monkeypatch):
     write_torchvision(tmp_path / "vgg19.pth", random_layers("vgg19"))
     digest = hashlib.sha256((tmp_path / "vgg19.pth").read_bytes()).hexdigest()
-    monkeypatch.setattr(convert_torch, "CAFFE_FILES", {digest})
+    monkeypatch.setattr(recognize, "CAFFE_FILES", {digest})
     convert.convert_file(tmp_path / "vgg19.pth", "vgg19", "mine")
     preprocess = weights.load_params("mine")["preprocess"]
     np.testing.assert_allclose(PIXEL @ preprocess["matrix"] + preprocess["offset"], CAFFE_INPUT, rtol=1e-5)
@@ -240,14 +386,14 @@ def test_files_of_no_known_form_are_refused(tmp_path):
     (tmp_path / "cut.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
     (tmp_path / "cut.mat").write_bytes(b"MATLAB 5.0 MAT-file" + bytes(200))
     refused(tmp_path / "empty", "got one that begins with b''")
-    refused(tmp_path / "text", "must be a file of PyTorch, Keras")
-    refused(tmp_path / "cut.h5", "whole HDF5 file")
-    refused(tmp_path / "cut.mat", "MATLAB file of version 7|another model")
+    refused(tmp_path / "text", "must be a file of PyTorch")
+    refused(tmp_path / "cut.h5", "must be a whole file")
+    refused(tmp_path / "cut.mat", "MATLAB file|another model")
     refused(tmp_path, "got a folder")
     refused(tmp_path / "none", "got nothing")
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file["dense/kernel"] = np.ones(3)
-    refused(tmp_path / "other.h5", "layers block1_conv1")
+    refused(tmp_path / "other.h5", "must have convolutions")
     scipy.io.savemat(tmp_path / "other.mat", {"x": np.ones(3)})
     refused(tmp_path / "other.mat", "got another model")
 
@@ -259,7 +405,7 @@ def test_torch_files_of_no_known_form_are_refused(tmp_path):
     write_torch(tmp_path / "bn.pth", layers | {"features.1.running_mean": np.ones(4, np.float32)})
     refused(tmp_path / "bn.pth", "batch normalization")
     (tmp_path / "cut.pth").write_bytes((tmp_path / "bn.pth").read_bytes()[:1000])
-    refused(tmp_path / "cut.pth", "must be a dict of tensors")
+    refused(tmp_path / "cut.pth", "must be a whole file")
 
 
 @pytest.mark.parametrize("name", ["vgg19", "vgg19-normalized", "../up", "", ".hidden"])
@@ -315,16 +461,95 @@ def test_a_malicious_pickle_is_refused_and_not_run(protocol, tmp_path):
         victim.unlink()
 
 
-def test_a_malicious_torch_file_is_refused_and_not_run(tmp_path):
-    torch = pytest.importorskip("torch")
+class Evil(dict):
+    """A state dict with a call in it."""
+
+    def __init__(self, victim):
+        super().__init__(
+            {"features.0.weight": np.ones(1, np.float32), "evil": Call(eval, f"open({str(victim)!r}, 'w').close()")}
+        )
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_a_malicious_torch_file_is_refused_and_not_run(legacy, tmp_path):
     victim = tmp_path / "victim"
-    state = {"features.0.weight": torch.ones(1), "evil": Call(eval, f"open({str(victim)!r}, 'w').close()")}
-    for new in (True, False):
-        torch.save(state, tmp_path / "evil.pth", _use_new_zipfile_serialization=new)
-        refused(tmp_path / "evil.pth", "must be a dict of tensors")
-        assert not victim.exists()
-    torch.load(tmp_path / "evil.pth", weights_only=False)  # so the test can fail
+    write_torch(tmp_path / "evil.pth", {**Evil(victim)}, legacy=legacy)
+    refused(tmp_path / "evil.pth", "builtins.eval|__builtin__.eval")
+    assert not victim.exists()
+    pickle.loads(pickle.dumps({**Evil(victim)}))  # so the test can fail
     assert victim.exists()
+
+
+@pytest.mark.parametrize("name", ["torch_zip.pth", "torch_legacy.pth"])
+def test_files_that_pytorch_wrote_are_read_as_pytorch_reads_them(name):
+    """See tests/golden/make_torch.py."""
+    state, library = read_state(GOLDEN / name, name) or ({}, "")
+    assert library == "torch"
+    assert list(state) == ["model.conv.weight", "model.conv.bias", "model.slice", "model.half", "model.bfloat16", "list.0"]
+    ramp = np.arange(2 * 3 * 3 * 3, dtype=np.float32)
+    np.testing.assert_array_equal(state["model.conv.weight"], ramp.reshape(2, 3, 3, 3))
+    np.testing.assert_array_equal(state["model.slice"], ramp[5:50:9])
+    np.testing.assert_array_equal(state["model.half"], np.array([0.5, -2], np.float16))
+    np.testing.assert_array_equal(state["model.bfloat16"].astype(np.float32), [1.5, -3])
+    np.testing.assert_array_equal(state["list.0"], [1, 2, 3])
+
+
+def test_whole_modules_and_programs_say_what_to_save_instead(tmp_path):
+    for stub in (Stub("torchvision.models.vgg", "VGG"), Stub("torch.nn.modules.container", "Sequential")):
+        write_torch(tmp_path / "module.pth", {"model": stub})
+        refused(tmp_path / "module.pth", "whole module .* save model.state_dict")
+    write_torch(tmp_path / "script.pth", {"a": np.ones(3, np.float32)})
+    with zipfile.ZipFile(tmp_path / "script.pth", "a") as archive:
+        archive.writestr("archive/code/__torch__.py", "raise SystemExit")
+    refused(tmp_path / "script.pth", "TorchScript .* save model.state_dict")
+
+
+@pytest.mark.parametrize(
+    ("data", "match"),
+    [
+        (b"<!DOCTYPE html>\n<html>", "web page"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS"),
+        (b"%PDF-1.4", "PDF"),
+    ],
+)
+def test_what_was_downloaded_instead_is_named(data, match, tmp_path):
+    (tmp_path / "vgg19.pth").write_bytes(data)
+    refused(tmp_path / "vgg19.pth", match)
+
+
+def test_arrays_that_claim_more_than_there_is_are_not_made(tmp_path):
+    with h5py.File(tmp_path / "huge.h5", "w") as file:
+        file.create_dataset("block1_conv1/kernel:0", (10**6, 10**6), np.float32, chunks=(10, 10))
+        file.create_dataset("block1_conv2/kernel:0", (3, 3, 10**6, 10**6), np.float32, chunks=(3, 3, 8, 8))
+    refused(tmp_path / "huge.h5", "must have convolutions")
+    header = json.dumps({"a": {"dtype": "F32", "shape": [3, 3, 10**6, 10**6], "data_offsets": [0, 8]}}).encode()
+    (tmp_path / "huge.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(8))
+    refused(tmp_path / "huge.safetensors", "damaged")
+    with zipfile.ZipFile(tmp_path / "huge.npz", "w") as archive:
+        header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (3, 3, 1000000, 1000000)}\n"
+        archive.writestr("a.npy", b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header)
+    refused(tmp_path / "huge.npz", "must have convolutions")
+
+
+@pytest.mark.parametrize("scale", [1 / 58, 1.0])
+def test_caffes_parameters_under_torchvisions_keys_are_told_by_their_first_layer(scale, tmp_path, monkeypatch):
+    """A small scale is for inputs of -128 to 127; the filters of Oxford's VGG-19 are known, however they are scaled."""
+    layers = random_layers("vgg19")
+    kernel, bias = layers["conv1_1"]
+    monkeypatch.setattr(
+        recognize, "load_params", lambda name: {"conv1_1": {"kernel": kernel * np.array([1, 2, 3, 4], np.float32)}}
+    )
+    if scale != 1:
+        monkeypatch.setattr(recognize, "load_params", lambda name: {"conv1_1": {"kernel": kernel[::-1]}})
+    write_torchvision(tmp_path / "a.pth", layers | {"conv1_1": (kernel * np.float32(scale), bias)})
+    lines = []
+    convert.convert_file(tmp_path / "a.pth", "vgg19", "mine", say=lines.append)
+    preprocess = weights.load_params("mine")["preprocess"]
+    np.testing.assert_allclose(PIXEL @ preprocess["matrix"] + preprocess["offset"], CAFFE_INPUT, rtol=1e-5)
+    assert "--preprocessing" in lines[0]
+    convert.convert_file(tmp_path / "a.pth", "vgg19", "mine", preprocessing="torchvision")
+    preprocess = weights.load_params("mine")["preprocess"]
+    np.testing.assert_allclose(PIXEL @ preprocess["matrix"] + preprocess["offset"], TORCHVISION_INPUT, rtol=1e-5)
 
 
 def test_arrays_are_read_and_damage_is_told():

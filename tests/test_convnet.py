@@ -59,7 +59,7 @@ def test_a_changed_parameter_is_noticed_by_the_golden_comparison(vgg):
 
 def test_features_agree_with_pytorch_live(vgg):
     pytest.importorskip("torch")
-    from experiments.torch_twin import features as torch_features
+    from experiments.lib.torch_twin import features as torch_features
 
     image = np.random.default_rng(1).random((1, 45, 61, 3), np.float32)
     expected = torch_features(vgg.params, image, RELUS)

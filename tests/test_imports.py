@@ -30,8 +30,7 @@ RINGS = [
     ],
     ["nst_jax", "nst_jax.api"],
     ["nst_jax.sweeps"],
-    ["nst_jax.invert.run", "nst_jax.invert.config", "nst_jax.invert.restarts", "nst_jax.invert.error", "nst_jax.invert.draw"],
-    ["nst_jax.runner"],
+    ["nst_jax.runner", "nst_jax.invert.run", "nst_jax.invert.config", "nst_jax.invert.restarts"],
     ["nst_jax.report"],
     ["nst_jax.evaluate"],
     ["nst_jax.runs"],
@@ -69,7 +68,13 @@ GATES = {
     "PIL": ["nst_jax.images"],
     "tifffile": ["nst_jax.images.tiff", "nst_jax.images.files"],
     "waitress": ["nst_jax.report.server"],
-    "pydantic": ["nst_jax.config", "nst_jax.runs.schema", "nst_jax.sweeps.folder", "nst_jax.system.records"],
+    "pydantic": [
+        "nst_jax.config",
+        "nst_jax.invert.config",
+        "nst_jax.runs.schema",
+        "nst_jax.sweeps.folder",
+        "nst_jax.system.records",
+    ],
     "argparse": [
         "nst_jax.system.cli",
         "nst_jax.weights",
@@ -87,11 +92,11 @@ GATES = {
     ],
     "safetensors": ["nst_jax.networks"],
     "google": ["nst_jax.networks.params.convert.caffe"],
-    "pickle": ["nst_jax.networks.params.convert.lpips", "nst_jax.networks.params.convert.torch"],
+    "pickle": ["nst_jax.networks.params.convert.pickles"],
     "av": ["nst_jax.images.video"],
     "orbax": ["nst_jax.runs.checkpoint"],
     "filelock": ["nst_jax.runs.lock", "nst_jax.sweeps.folder"],
-    "torch": ["nst_jax.networks.params.convert.torch"],
+    "torch": [],
     "ray": ["nst_jax.sweeps.launchers.ray"],
 }
 

@@ -211,10 +211,10 @@ def test_a_job_with_regions_and_styles_of_arrays():
     content, one, two = (np.asarray(picture(i, 24, 24))[0] for i in range(3))
     left = halves(48, 48)[0, :, :, 0]
     options: Any = {"size": 24, "steps": 2, "loss": SHALLOW}
-    painted, _ = nst_jax.transfer(content, [one, two], masks=[left, None], **options)
+    painted = nst_jax.transfer(content, [one, two], masks=[left, None], **options).pixels
     assert painted.shape == (24, 24, 3)
     with pytest.raises(InputError, match="the mask of region 1 must have the aspect of its picture, 24x24, got 24x48"):
         nst_jax.transfer(content, [one, two], masks=[left[:, :24], None], **options)
-    alone, _ = nst_jax.transfer(content, one, **options)
-    covered, _ = nst_jax.transfer(content, one, masks=[np.ones((16, 16))], **options)
+    alone = nst_jax.transfer(content, one, **options).pixels
+    covered = nst_jax.transfer(content, one, masks=[np.ones((16, 16))], **options).pixels
     np.testing.assert_allclose(covered, alone, atol=1e-4)

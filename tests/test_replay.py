@@ -56,6 +56,21 @@ def test_a_fresh_process_in_another_directory_makes_the_same_bytes(here: Path, t
     assert (done.returncode, done.stdout) == (0, f"{here}/one/result.png: the same bytes again\n"), done.stderr
 
 
+def test_pictures_elsewhere_are_found_by_the_config_beside(here: Path, capsys: pytest.CaptureFixture[str]):
+    (here / "away").mkdir()
+    for name in ("content.png", "style.png"):
+        shutil.copy(name, here / "away")
+    pictures = {role: {"path": str(here / "away" / f"{role}.png")} for role in ("content", "style")}
+    folder, _ = run(make_config(TINY | pictures | {"run": {"dir": "far", "quiet": True}}))
+    assert str(here) not in str(read_text(folder.result))
+    (here / "content.png").rename(here / "gone.png")
+    try:
+        assert main(["far"]) == 0
+    finally:
+        (here / "gone.png").rename(here / "content.png")
+    assert "same bytes" in capsys.readouterr().out
+
+
 def test_another_version_with_the_same_pixels_is_told(capsys: pytest.CaptureFixture[str]):
     versions = json.loads(read_text("one/result.png")[PROVENANCE_TEXT])["versions"]
     assert main([edited("older.png", versions=versions | {"jax": "0.1"})]) == 0
@@ -75,9 +90,8 @@ def test_a_difference_is_told_in_numbers(capsys: pytest.CaptureFixture[str]):
 
 def test_a_picture_that_was_stopped_on_the_way_comes_again_as_it_was(capsys: pytest.CaptureFixture[str]):
     settings, facts = module._record(Path("one/result.png"))
-    prepared = module._same_inputs(module.from_yaml(settings, ""), facts)
-    inputs = prepared.network.params, prepared.inputs, prepared.spec
-    stopped = module.job.transfer(*inputs, observe=lambda at: at.step >= 3, chunk_at=(3,))
+    prepared = module._same_inputs(module.recorded_config(settings, ""), facts)
+    stopped = prepared.kind.execute(prepared, lambda at: at.step >= 3, (3,), None).result
     assert main([edited("stopped.png", pixels=stopped.pixels, steps=3)]) == 0
     assert "the same pixels again" in capsys.readouterr().out
 

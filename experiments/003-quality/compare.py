@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import nst_jax.images
-from experiments.figures import mosaic
+from experiments.lib.figures import mosaic
 from nst_jax.evaluate import scores
 from nst_jax.images.files import fit_long_side, read_image, resize
 from nst_jax.runs.folder import RunFolder

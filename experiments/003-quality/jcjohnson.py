@@ -20,7 +20,7 @@ import jax
 import numpy as np
 import torch
 
-from experiments.torch_twin import Twin, gram
+from experiments.lib.torch_twin import Twin, gram
 from nst_jax import networks
 from nst_jax.config.compose import as_config
 from nst_jax.images.files import fit_long_side, read_image, resize, write_image
@@ -39,7 +39,7 @@ class Job:
     def __init__(self, overrides: list[str]) -> None:
         with hydra.initialize_config_dir(str(data_folder("configs").resolve()), version_base=None):
             prepared = prepare(as_config(hydra.compose("config", overrides)))
-        self.network, self.weights = prepared.network, prepared.spec.loss_weights
+        self.params, self.weights = prepared.params, prepared.spec.loss_weights
         size = prepared.spec.scales[-1].size
         self.content, self.style = (
             resize(pixels, fit_long_side(pixels.shape[1], pixels.shape[2], size))
@@ -60,11 +60,11 @@ class Job:
         """nst_jax's loss of each finished picture."""
         objective = self.objective
         targets = jax.jit(make_targets, static_argnames="spec")(
-            self.network.params, self.content, Styles((jax.numpy.asarray(self.style),)), spec=objective
+            self.params, self.content, Styles((jax.numpy.asarray(self.style),)), spec=objective
         )
         weights = jax.tree.map(np.float32, self.weights)
         found = jax.jit(lambda params, image, targets: loss(params, image, targets, weights, spec=objective)[0])
-        return [float(found(self.network.params, read_image(path).pixels, targets)) for path in pictures]
+        return [float(found(self.params, read_image(path).pixels, targets)) for path in pictures]
 
 
 class TorchLoss:

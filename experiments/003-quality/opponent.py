@@ -30,7 +30,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from experiments.torch_twin import Twin
+from experiments.lib.torch_twin import Twin
 from nst_jax import networks
 from nst_jax.images.files import fit_long_side
 

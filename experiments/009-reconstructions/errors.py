@@ -12,12 +12,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.figures import markdown
-from experiments.inversion_pictures import REFERENCE, Pixels, picture
+from experiments.lib.figures import markdown
+from experiments.lib.inversion_pictures import REFERENCE, Pixels, picture
 from nst_jax.config.compose import from_yaml
 from nst_jax.config.to_spec import to_spec
 from nst_jax.images.files import read_image, resize
-from nst_jax.invert.error import mean_pairwise_distance
+from nst_jax.invert.run import mean_pairwise_distance
 from nst_jax.networks import load
 from nst_jax.networks.convnet import NetworkSpec, features
 from nst_jax.runner.prepare import read_picture

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.figures import markdown
+from experiments.lib.figures import markdown
 from nst_jax.evaluate.pixels import checkerboard
 from nst_jax.images.files import fit_long_side, resize
 from nst_jax.images.named import find_image

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.figures import markdown
+from experiments.lib.figures import markdown
 from nst_jax.config.compose import from_yaml
 from nst_jax.config.to_spec import to_spec
 from nst_jax.images.files import fit_long_side, read_image, resize

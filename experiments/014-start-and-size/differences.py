@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.figures import markdown
+from experiments.lib.figures import markdown
 from nst_jax.evaluate.heldout import judge
 from nst_jax.images.files import read_image, resize
 from nst_jax.sweeps.folder import SweepFolder

@@ -13,8 +13,8 @@ import numpy as np
 from PIL import Image
 
 import nst_jax
-from experiments.figures import mosaic
-from nst_jax.images.files import read_image, write_image
+from experiments.lib.figures import mosaic
+from nst_jax.images.files import read_image
 
 FINE, COARSE = ["relu1_1", "relu2_1"], ["relu3_1", "relu4_1", "relu5_1"]
 
@@ -58,13 +58,14 @@ def main() -> None:
     scales = [args.size // 2, args.size]
     pictures = {}
     for name, (which, options) in controls(sky_of(content)).items():
-        painted, record = nst_jax.transfer(
-            content, [styles[i] for i in which], size=args.size, scales=scales, steps=[60, 40], **options
+        settings: Any = {"init": "content"} | options
+        painted = nst_jax.transfer(
+            content, [styles[i] for i in which], size=args.size, scales=scales, steps=[60, 40], **settings
         )
         path = args.out / f"{len(pictures):02d}.png"
-        write_image(path, painted[None])
+        painted.save(path)
         pictures[name] = Image.open(path).convert("RGB")
-        print(name, round(record["seconds"]["total"], 1), flush=True)
+        print(name, round(painted.seconds["total"], 1), flush=True)
         mosaic(list(pictures.values()), 4, list(pictures)).save(args.out / "sheet.jpg", quality=88)
 
 

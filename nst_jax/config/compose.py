@@ -1,6 +1,7 @@
 """Between Hydra and the schema: options and composed configs become a `Config`, and Hydra's errors one line."""
 
 import dataclasses
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,10 @@ from nst_jax.config.validate import nearest, unknown_key, validate
 from nst_jax.errors import InputError
 from nst_jax.system.data_files import data_folder
 from nst_jax.system.records import parse_yaml
+
+# The sections that name pictures, and those that hold paths of files.
+_ROLES = {"content", "style"}
+_FILES = {"content": ("path",), "style": ("path",), "mask": ("regions", "styles")}
 
 
 def register(name: str, schema: type[Any]) -> None:
@@ -134,29 +139,62 @@ def _plain_config(composed: Any) -> dict[str, Any]:
     }
 
 
-def from_yaml(text: str, source: str) -> Config:
-    """The config that `to_yaml` wrote; `source` is what messages call the text.
+def from_yaml(text: str, source: str, schemas: Sequence[type[Any]] = (Config,)) -> Any:
+    """The config that `to_yaml` wrote.
+
+    Args:
+        text: of a record.
+        source: what messages call it.
+        schemas: it must be of one of them.
 
     Raises:
-        InputError: it is no config, or one of a version with other keys.
+        InputError: it is no config, of another kind, or of a version with other keys.
     """
     values = parse_yaml(text, source)
+    kinds, kind = {schema.kind: schema for schema in schemas}, str(values.pop("kind", Config.kind))
+    if kind not in kinds:
+        raise InputError(f"{source} must be of the kind {' or '.join(kinds)}, got {kind[:40]!r}; give the record of such a run")
+    for role in _ROLES & values.keys():
+        if isinstance(part := values[role], dict) and part.get("path") is not None:
+            part["name"] = role
     try:
-        return as_config(values)
+        return as_config(values, kinds[kind])
     except InputError as error:
         raise InputError(f"{source} must be of this version of nst_jax: {error}") from error
 
 
 def to_yaml(config: Any, *, record: bool = True) -> str:
-    """The config as YAML; without its `run` section, which does not bear on the picture, if not `record`."""
-    return yaml.safe_dump(dataclasses.asdict(config) if record else settings_of(config), sort_keys=False, allow_unicode=True)
+    """The config and its kind as YAML; for a shared picture, if not `record`, without `run` and the folders of files."""
+    plain = _recorded(config) if record else _without_folders(settings_of(config))
+    return yaml.safe_dump({"kind": config.kind} | plain, sort_keys=False, allow_unicode=True)
 
 
 def settings_of(config: Any) -> dict[str, Any]:
     """The config as a mapping, without its `run` section, which does not bear on the picture."""
+    return {key: value for key, value in _recorded(config).items() if key != "run"}
+
+
+def _recorded(config: Any) -> dict[str, Any]:
+    """The config as a mapping. A picture given by its path has no name."""
     plain = dataclasses.asdict(config)
-    del plain["run"]
+    for role in _ROLES & plain.keys():
+        if plain[role]["path"] is not None:
+            plain[role]["name"] = None
     return plain
+
+
+def _without_folders(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings with names of files instead of paths."""
+
+    def shortened(value: Any) -> Any:
+        if isinstance(value, list):
+            return [shortened(item) for item in value]
+        return os.path.basename(value) if isinstance(value, str) else value
+
+    for group, keys in _FILES.items():
+        if isinstance(part := settings.get(group), dict):
+            part |= {key: shortened(part[key]) for key in keys}
+    return settings | ({"init": shortened(settings["init"])} if "init" in settings else {})
 
 
 def explain(error: Exception, schema: type[Any] = Config, arguments: Sequence[str] = ()) -> str:

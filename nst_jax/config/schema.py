@@ -7,7 +7,7 @@ in `nst_jax.config.to_spec`, which also checks the settings against each other.
 import os
 from collections.abc import Mapping
 from dataclasses import field, fields
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
@@ -247,6 +247,7 @@ class Config:
         imports: modules to import first, which register style distances or networks.
     """
 
+    kind: ClassVar[str] = "transfer"  # how records name what this is the config of
     content: PictureConfig = field(default_factory=lambda: PictureConfig("tubingen"))
     style: StyleConfig = field(default_factory=StyleConfig)
     mask: MaskConfig = field(default_factory=MaskConfig)

@@ -4,7 +4,7 @@ import io
 import re
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import NamedTuple
 
 import numpy as np
@@ -118,7 +118,8 @@ def _as_rgb(color: Float[np.ndarray, "r w c"]) -> Float[np.ndarray, "r w 3"]:
 
 def _open_with_pillow(data: bytes, kind: signatures.Kind | None, notices: list[str]) -> _Source:
     with pillow_limits():
-        image = _load(data, kind.format if kind else None, notices)
+        with tiff.muted_libtiff() if data.startswith(tiff.STARTS) else nullcontext():
+            image = _load(data, kind.format if kind else None, notices)
         frames = getattr(image, "n_frames", 1)
         try:
             ImageOps.exif_transpose(image, in_place=True)

@@ -3,6 +3,7 @@
 import io
 import logging
 import math
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -149,6 +150,23 @@ def _check_range(values: Shaped[np.ndarray, "h w c"], notices: list[str]) -> Non
 def _upright(values: Shaped[np.ndarray, "h w c"], orientation: int) -> Shaped[np.ndarray, "h2 w2 c"]:
     transpose, flips = _ORIENTATIONS.get(orientation, (False, ()))
     return np.flip(values.swapaxes(0, 1) if transpose else values, flips)
+
+
+@contextmanager
+def muted_libtiff() -> Iterator[None]:
+    """Standard error closed while Pillow's libtiff decodes: it writes of damage there by itself, past Python."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # there is no standard error
+        yield
+        return
+    try:
+        with open(os.devnull, "wb") as null:
+            os.dup2(null.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 @contextmanager

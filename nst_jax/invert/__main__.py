@@ -1,8 +1,15 @@
-"""`python -m nst_jax.invert representation=vgg19 layer=relu4_2 content=tubingen`: config, inversion, record."""
+"""`python -m nst_jax.invert representation=vgg19 layer=relu4_2 content=tubingen`: one inversion, or `--resume DIR`."""
 
 import os
 import sys
 from typing import Any
+
+from nst_jax.system.cli import end_at_interrupt, run_cli
+from nst_jax.system.hugepages import use_hugepages
+
+if __name__ == "__main__":
+    end_at_interrupt()
+    use_hugepages()
 
 import hydra
 from hydra.errors import HydraException
@@ -12,10 +19,8 @@ from nst_jax.config.compose import as_config, explain, register
 from nst_jax.config.quoting import quote_paths
 from nst_jax.errors import InputError
 from nst_jax.invert.config import InvertConfig
-from nst_jax.invert.run import Inverted, run
-from nst_jax.runs.folder import RunFolder
-from nst_jax.runs.progress import format_number
-from nst_jax.system.cli import INTERRUPTED, run_cli
+from nst_jax.runner.resume import folder_to_resume, resume
+from nst_jax.runner.run import conclude, run
 from nst_jax.system.compilation_cache import use_compilation_cache
 from nst_jax.system.data_files import data_folder
 
@@ -23,10 +28,10 @@ register("invert_schema", InvertConfig)
 
 
 def compose() -> InvertConfig:
-    """The config that the command line asks for.
+    """The config that the command line describes.
 
     Raises:
-        InputError: a group, a key or a value that there is not.
+        InputError: an unknown group or key, or a bad value.
     """
     found: list[Any] = []
     try:
@@ -38,27 +43,21 @@ def compose() -> InvertConfig:
     return as_config(found[0], InvertConfig)
 
 
-def _tell(folder: RunFolder, found: Inverted) -> None:
-    outcome, error = found.outcomes[found.best], found.errors[found.best]
-    said = "" if error is None else f", error {100 * error:.1f} % of the mean distance between pictures"
-    steps, seconds = len(outcome.rows), sum(one.seconds["total"] for one in found.outcomes)
-    print(f"{folder.result}: loss {format_number(outcome.rows[-1]['loss'])} after {steps} steps, {seconds:.0f} s{said}")
-
-
 def main() -> int:
-    """The command line; returns its exit code: 0, 2 for bad input, which is told in one line, 130 when interrupted."""
+    """The command line; returns its exit code: 0, 2 for bad input, 130 when interrupted."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here instead of being printed by Hydra
     return run_cli(_act)
 
 
 def _act() -> int:
     sys.argv[1:] = quote_paths(sys.argv[1:])
-    config = compose()
+    path = folder_to_resume(sys.argv[1:])
+    config = None if path else compose()
     use_compilation_cache()
-    folder, found = run(config)
-    if not config.run.quiet:
-        _tell(folder, found)
-    return INTERRUPTED if any(outcome.stopped for outcome in found.outcomes) else 0
+    if path:
+        return conclude(*resume(path))
+    assert config is not None
+    return conclude(*run(config), quiet=config.run.quiet)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """What may be set of an inversion, and its checked description: see `nst_jax.config.schema` for that of a transfer."""
 
 from dataclasses import field
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field, StrictFloat, StrictStr
 from pydantic.dataclasses import dataclass
@@ -42,6 +42,7 @@ class NeuronsConfig:
 class InvertConfig:
     """Everything that can be set of an inversion."""
 
+    kind: ClassVar[str] = "inversion"
     representation: StrictStr = "vgg19"
     layer: Annotated[StrictStr | None, rule("the name of a layer, or null")] = None
     content: PictureConfig = field(default_factory=lambda: PictureConfig("tubingen"))
@@ -131,8 +132,6 @@ def _solver(config: InvertConfig, *, descriptor: bool, entries: int) -> tuple[So
 
 
 def check_counts(config: InvertConfig) -> None:
-    """Raises InputError for settings of `run` that an inversion does not have."""
-    if config.run.video:
-        raise InputError("run.video must be false for an inversion, got true; leave it out")
-    if config.run.snapshot_every and config.restarts > 1:
-        raise InputError("run.snapshot_every must be 0 with several restarts, whose pictures have the same names; set one")
+    """Raises InputError for settings of `run` that several restarts do not have: their snapshots have the same names."""
+    if config.restarts > 1 and (config.run.snapshot_every or config.run.video):
+        raise InputError(f"restarts must be 1 with run.snapshot_every or run.video, got {config.restarts}; leave one out")

@@ -1,6 +1,5 @@
-"""Inversion from one start of noise, or from several in one program."""
+"""Inversion from one start of noise, or from several that are stepped together in one program."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -17,62 +16,105 @@ from nst_jax.types import Params
 
 
 def invert(
-    params: Params, content: job.Pixels, spec: job.JobSpec, restarts: int, observe: job.Callback, chunk_at: Sequence[int] = ()
+    params: Params,
+    content: job.Pixels,
+    spec: job.JobSpec,
+    restarts: int,
+    observe: job.Callback,
+    chunk_at: Sequence[int] = (),
+    resume: job.JobState | None = None,
 ) -> list[job.Result]:
-    """Inverts the code of `content` from so many starts of noise, which are stepped together.
+    """Inverts the code of `content` from `restarts` starts of noise.
 
     Args:
         params: of the network; {} for a descriptor.
         content: the picture, at its size.
         spec: of each inversion.
         restarts: how many.
-        observe: told of the first while all run, of the others at the end; one restart is recorded after the other, as the
-            scales of a transfer are.
+        observe: called after each chunk of steps.
         chunk_at: see `nst_jax.job.transfer`; of a single start.
+        resume: where to continue.
     """
     starts = noise(spec.seed, content.shape, mean_color(params), restarts, gray=not spec.objective.taps)
     if restarts == 1:
-        return [job.transfer(params, job.Inputs(content, (), starts[0]), spec, observe=observe, chunk_at=chunk_at)]
-    lead = _Lead(observe, restarts)
-    began, stages = time.perf_counter(), job.plan(job.Inputs(content, ()), spec)
+        inputs = job.Inputs(content, (), starts[0])
+        return [job.transfer(params, inputs, spec, observe=observe, chunk_at=chunk_at, resume=resume)]
+    group, stages = _Group(observe, spec.scales[0].steps, restarts, resume), job.plan(job.Inputs(content, ()), spec)
     with compile_in_background([job.needs(params, stages[0], spec, restarts)]) as programs:
-        observers = [lead, *(restarts - 1) * [lambda report: lead.stopped]]
         procedures = [
-            job.job_steps(params, stages, spec, init=start, observe=one)
-            for start, one in zip(starts, observers, strict=True)
-        ]  # fmt: skip
+            job.job_steps(params, stages, spec, init=start, observe=group.callback(i), resume=group.position(i))
+            for i, start in enumerate(starts)
+        ]
         ends = run_batched(procedures, programs, restarts)
-        spent = {"compile": programs[0].result().seconds, "total": time.perf_counter() - began}
-    outcomes: list[job.Result] = []
-    for restart, end in enumerate(ends):
+        compiling = {"compile": programs[0].result().seconds}
+    results: list[job.Result] = []
+    for end, rows in zip(ends, group.rows, strict=True):
         if isinstance(end, Exception):
             raise end
-        shares = {name: seconds / restarts for name, seconds in {**end.seconds, **spent}.items()}
-        outcomes.append(replace(end, seconds=shares))
-        if restart:
-            observe(_whole(restart, end, spec.scales[0].steps))
-    return outcomes
+        results.append(replace(end, rows=rows, recoveries=group.recoveries, seconds=compiling | end.seconds))
+    return results
 
 
-class _Lead:
-    """The observer of the first restart, which speaks for all."""
+class _Group:
+    """The common callback of restarts that are stepped together: reports them as one job.
 
-    def __init__(self, observe: job.Callback, restarts: int) -> None:
-        self._observe, self._restarts, self.stopped = observe, restarts, False
+    The rows of the first restart are reported as they come, those of the others at the end, as if one followed the other.
 
-    def __call__(self, report: job.StepInfo) -> bool:
-        self.stopped = self._observe(report._replace(step=report.step * self._restarts))
-        return self.stopped
+    Attributes:
+        rows: of each restart.
+        recoveries: of all.
+    """
 
+    def __init__(self, observe: job.Callback, steps: int, restarts: int, resume: job.JobState | None) -> None:
+        self.rows = [list(rows) for rows in resume.rows] if resume else [[] for _ in range(restarts)]
+        self.recoveries = list(resume.recoveries) if resume else []
+        self._observe, self._steps, self._resume = observe, steps, resume
+        self._infos: dict[int, job.StepInfo] = {}
+        self._running = {i for i in range(restarts) if self._left(i)}
+        self._messages: list[str] = []
+        self._reported, self._stopped = len(self.rows[0]), False
 
-def _whole(restart: int, outcome: job.Result, steps: int) -> job.StepInfo:
-    """What is told of a restart after its end."""
-    rows = [row | {"step": restart * steps + row["step"], "scale": restart} for row in outcome.rows]
+    def _left(self, i: int) -> int:
+        stalled = self._resume is not None and bool(self._resume.state[i].stalled)
+        return 0 if stalled else self._steps - len(self.rows[i])
 
-    def position() -> job.JobState:
-        raise ValueError("an inversion that has ended has no position")
+    def position(self, i: int) -> job.JobState | None:
+        """Where a restart continues."""
+        if self._resume is None:
+            return None
+        return job.JobState(0, self._left(i), len(self.rows[i]), self._resume.seconds, (), self._resume.state[i])
 
-    return job.StepInfo((restart + 1) * steps, rows, outcome.recoveries, lambda: outcome.pixels, True, position)
+    def callback(self, i: int) -> job.Callback:
+        """That of one restart; the last one of a round reports for all."""
+
+        def observed(info: job.StepInfo) -> bool:
+            self.rows[i] += info.rows
+            self._infos[i] = info
+            self._messages += [f"restart {i + 1}: {message}" for message in info.messages]
+            if info.last:
+                self._running.discard(i)
+            if not self._stopped and not any(other > i for other in self._running):
+                self._stopped = self._report()
+            return self._stopped
+
+        return observed
+
+    def _report(self) -> bool:
+        rows, messages, ended = self.rows[0][self._reported :], self._messages, not self._running
+        if ended:
+            others = list(enumerate(self.rows))[1:]
+            rows += [row | {"step": i * self._steps + row["step"], "scale": i} for i, own in others for row in own]
+        self._reported, self._messages = len(self.rows[0]), []
+        self.recoveries += messages
+        made, pixels = sum(map(len, self.rows)), self._infos[min(self._infos)].pixels
+        return self._observe(job.StepInfo(made, rows, messages, pixels, ended, self._joint_position))
+
+    def _joint_position(self) -> job.JobState:
+        before = self._resume.state if self._resume else [None] * len(self.rows)
+        own = {i: info.position() for i, info in self._infos.items()}
+        states = tuple(own[i].state if i in own else before[i] for i in range(len(self.rows)))
+        seconds, rows = own[max(own)].seconds, [[*rows] for rows in self.rows]
+        return job.JobState(0, 0, sum(map(len, rows)), seconds, tuple(self.recoveries), states, rows)
 
 
 def noise(

@@ -1,169 +1,178 @@
-"""One recorded inversion: a config in, a run folder out, with the parts that a transfer's record has."""
+"""Inversions as a kind of run: preparing one, its restarts, the paper's error, and the pictures that it adds to the record."""
 
-import sys
+import json
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
 from nst_jax import job
-from nst_jax.config.compose import settings_of, to_yaml
 from nst_jax.errors import InputError
-from nst_jax.images.files import Picture, fit_long_side, resize, write_image
+from nst_jax.images.files import fit_long_side, resize, write_image
+from nst_jax.invert import dsift, hog
 from nst_jax.invert.config import InvertConfig, check_counts, layer_of, to_job
-from nst_jax.invert.draw import field_of, outline, row
-from nst_jax.invert.error import normalized_error, scale_of
 from nst_jax.invert.neurons import Code, Neurons, choose
-from nst_jax.invert.objective import InversionSpec
 from nst_jax.invert.representation import DESCRIPTORS, code, smallest
 from nst_jax.invert.restarts import invert
 from nst_jax.networks import load
 from nst_jax.networks.convnet import NetworkSpec
-from nst_jax.networks.params import store as weights
-from nst_jax.report.plots import plot_losses
-from nst_jax.report.run_page import write_report
-from nst_jax.runner.prepare import read_picture
-from nst_jax.runs.callback import Recorder, interruptible
-from nst_jax.runs.folder import RunFolder, create_run_folder
-from nst_jax.runs.manifest import begin_manifest, end_manifest, provenance
-from nst_jax.runs.progress import progress
+from nst_jax.networks.params import store
+from nst_jax.partition.receptive_field import Field, receptive_field
+from nst_jax.runner.prepare import Kind, Made, Prepared, begin_record, read_picture, reporter
+from nst_jax.runs.folder import RunFolder
 from nst_jax.types import Params
 
 Pixels = Float[np.ndarray, "1 _h _w 3"]
 # Luma of Rec. 601: what a gray picture is of a color one.
 LUMA = np.array((0.299, 0.587, 0.114), np.float32)
+FIELDS = {"hog": hog.FIELD, "hogb": hog.FIELD, "dsift": dsift.FIELD}
+GAP = 4  # pixels between pictures
+_SCALES = Path(__file__).with_name("scales.json")
 
 
-@dataclass(frozen=True)
-class Inverted:
-    """What an inversion gives back.
-
-    Attributes:
-        spec: the job.
-        outcomes: of each restart.
-        errors: the paper's error of each; None where no reference is stored.
-    """
-
-    spec: job.JobSpec
-    outcomes: list[job.Result]
-    errors: list[float | None]
-
-    @property
-    def best(self) -> int:
-        """The number of the restart that ended with the smallest loss."""
-        return min(range(len(self.outcomes)), key=lambda i: self.outcomes[i].rows[-1]["loss"])
-
-
-def run(config: InvertConfig) -> tuple[RunFolder, Inverted]:
-    """Runs one inversion and leaves its record in `config.run.dir`.
+def prepare(config: InvertConfig) -> Prepared:
+    """Checks the config of an inversion, and reads the picture and the network's parameters.
 
     Raises:
-        InputError: anything a user can mend; nothing is compiled before the config is known to be sound.
+        InputError: anything the user can fix.
     """
-    began = time.perf_counter()
+    began, tell = time.perf_counter(), reporter(config)
     check_counts(config)
     params, network, layer, sha256 = _representation(config)
-    picture = read_picture(config.content, lambda notice: _say(config, f"content: {notice}"))
-    content = prepare(picture, config.size, layer, network)
+    picture = read_picture(config.content, lambda notice: tell(f"content: {notice}"))
+    content = content_at(picture.pixels, config.size, layer, network)
     spec = to_job(config, layer, network, _neurons(config, params, content, layer, network), content.size)
-    folder = create_run_folder(config.run.dir or time.strftime("runs/%Y-%m-%d_%H-%M-%S"), to_yaml(config))
-    folder.write_inputs({"content": content}, config.size)
-    with progress(spec.scales[0].steps * config.restarts, quiet=config.run.quiet) as bar:
-        every = config.run.snapshot_every
-        looks = range(every, spec.scales[0].steps + 1, every) if every else ()
-        recorder = Recorder(folder, bar, config.run.log_every, looks)
-        with interruptible(recorder):
-            outcomes = invert(params, content, spec, config.restarts, recorder, looks)
-    found = Inverted(spec, outcomes, _errors(params, content, spec.objective, outcomes, sha256))
-    _keep(config, folder, found, picture, content, sha256, time.perf_counter() - began)
-    return folder, found
+    pictures = {"content": replace(picture, pixels=content)}
+    begun = begin_record(config, pictures, config.representation, sha256)
+    inputs, seconds = job.Inputs(content, ()), time.perf_counter() - began
+    return Prepared(INVERSION, config, spec, pictures, inputs, params, begun, seconds, config.restarts)
 
 
-def prepare(picture: Picture, size: int, layer: str, network: NetworkSpec) -> Pixels:
+def content_at(pixels: Pixels, size: int, layer: str, network: NetworkSpec) -> Pixels:
     """The content at its size; gray for a descriptor.
 
     Raises:
         InputError: it is too small for the layer.
     """
-    pixels = picture.pixels
     content = resize(pixels, fit_long_side(pixels.shape[1], pixels.shape[2], size))
     least, (height, width) = smallest(layer, network.architecture), content.shape[1:3]
     if min(height, width) < least:
         raise InputError(
             f"content must be at least {least} pixels on each side for {layer}, got {width}x{height}; use a larger size"
         )
-    if layer in DESCRIPTORS:
-        content = np.repeat(content @ LUMA[:, None], 3, axis=-1)
-    return content
+    return np.repeat(content @ LUMA[:, None], 3, axis=-1) if layer in DESCRIPTORS else content
 
 
 def _representation(config: InvertConfig) -> tuple[Params, NetworkSpec, str, str | None]:
     """Parameters, network, layer and the sha256 of the parameters; a descriptor has no parameters."""
     if config.representation in DESCRIPTORS:
         return {}, NetworkSpec(), layer_of(config, ""), None
-    layer = layer_of(config, weights.architecture(config.representation))
+    layer = layer_of(config, store.architecture(config.representation))
     network = load(config.representation, taps=(layer,))
-    return network.params, network.spec, layer, weights.file_sha256(config.representation)
+    return network.params, network.spec, layer, store.file_sha256(config.representation)
 
 
 def _neurons(config: InvertConfig, params: Params, content: Pixels, layer: str, network: NetworkSpec) -> Neurons:
     shape = jax.eval_shape(lambda p, x: code(p, x, layer, network=network), params, jnp.asarray(content)).shape
-    channels = config.neurons.channels
-    return choose(shape, config.neurons.center, config.neurons.patch, channels)
+    return choose(shape, config.neurons.center, config.neurons.patch, config.neurons.channels)
 
 
-def _say(config: InvertConfig, line: str) -> None:
-    if not config.run.quiet:
-        print(line, file=sys.stderr, flush=True)
-
-
-def _errors(
-    params: Params, content: Pixels, objective: Any, outcomes: list[job.Result], sha256: str | None
-) -> list[float | None]:
-    target: Code = jax.jit(objective.targets)(params, jnp.asarray(content))
-    scale = scale_of(sha256, objective.layer)
-    return [normalized_error(outcome.rows[-1]["content"], target, scale) for outcome in outcomes]
-
-
-def _keep(
-    config: InvertConfig,
-    folder: RunFolder,
-    found: Inverted,
-    picture: Picture,
-    content: Pixels,
-    sha256: str | None,
-    total: float,
-) -> None:
-    """Writes the best picture, the others beside it, the loss curves and the manifest."""
-    best, objective = found.outcomes[found.best], found.spec.objective
-    assert isinstance(objective, InversionSpec)
-    begun = begin_manifest(
-        command=sys.orig_argv,
-        settings=settings_of(config),
-        seed=config.seed,
-        inputs={"content": {"source": picture.source, "sha256": picture.sha256}},
-        params={"name": config.representation, "sha256": sha256},
-        notices=[f"content: {notice}" for notice in picture.notices],
-    )
-    restarts = [{"loss": o.rows[-1]["loss"], "normalized_error": e} for o, e in zip(found.outcomes, found.errors, strict=True)]
-    manifest = end_manifest(
-        begun | {"normalized_error": found.errors[found.best], "restarts": restarts},
-        status="interrupted" if any(outcome.stopped for outcome in found.outcomes) else "finished",
-        steps=sum(len(outcome.rows) for outcome in found.outcomes),
-        seconds={key: sum(outcome.seconds[key] for outcome in found.outcomes) for key in best.seconds} | {"total": total},
-        recoveries=len(best.recoveries),
-        pixels=content.shape[1] * content.shape[2],
-    )
-    folder.write_result(best.pixels, provenance(to_yaml(config, record=False), manifest))
-    if len(found.outcomes) > 1:
-        write_image(folder.path / "restarts.png", row([outcome.pixels for outcome in found.outcomes]))
+def _begin(prepared: Prepared, folder: RunFolder) -> None:
+    objective: Any = prepared.spec.objective
     if objective.neurons.patch is not None:
         field = field_of(objective.layer, objective.network.architecture)
-        write_image(folder.path / "receptive_field.png", outline(content, field, objective.neurons))
-    plot_losses(folder.losses, best.rows)
-    folder.write_manifest(manifest)
-    write_report(folder)
+        write_image(folder.path / "receptive_field.png", outline(prepared.inputs.content, field, objective.neurons))
+
+
+def _execute(prepared: Prepared, observe: job.Callback, chunk_at: Sequence[int], resume: job.JobState | None) -> Made:
+    """Inverts; the result is that of the restart with the smallest loss."""
+    objective: Any = prepared.spec.objective
+    results = invert(prepared.params, prepared.inputs.content, prepared.spec, prepared.jobs, observe, chunk_at, resume)
+    target: Code = jax.jit(objective.targets)(prepared.params, jnp.asarray(prepared.inputs.content))
+    scale = scale_of(prepared.begun["params"]["sha256"], objective.layer)
+    last = [result.rows[-1] for result in results]
+    restarts = [{"loss": row["loss"], "normalized_error": normalized_error(row["content"], target, scale)} for row in last]
+    best = min(range(len(results)), key=lambda i: last[i]["loss"])
+    facts = {
+        "steps": sum(row["step"] for row in last),
+        "normalized_error": restarts[best]["normalized_error"],
+        "restarts": restarts,
+    }
+    pictures = {"restarts.png": beside([result.pixels for result in results])} if len(results) > 1 else {}
+    return Made(results[best], facts, pictures)
+
+
+INVERSION = Kind(InvertConfig.kind, InvertConfig, prepare, _begin, _execute, lambda config: "off")
+
+
+def mean_pairwise_distance(codes: Sequence[Code]) -> Float[Array, ""]:
+    """The mean over all pairs (i, j), equal ones included, of ‖Φ_i − Φ_j‖², for each entry of the code.
+
+    That is 2 (mean ‖Φ‖² − ‖mean Φ‖²), over the number of entries.
+
+    Example:
+        >>> float(mean_pairwise_distance([jnp.zeros((1, 1, 1, 2)), jnp.full((1, 1, 1, 2), 2.0)]))  # (0 + 8 + 8 + 0) / 4 / 2
+        2.0
+    """
+    stack = jnp.concatenate([code.reshape(1, -1) for code in codes])
+    center = jnp.mean(stack, axis=0, keepdims=True)
+    return 2 * jnp.mean((stack - center) ** 2)
+
+
+def scale_of(sha256: str | None, layer: str) -> float | None:
+    """The `mean_pairwise_distance` of the reference pictures (see experiments/005-inversion) of 227 x 227 pixels.
+
+    Args:
+        sha256: of the network's parameters; None for a descriptor.
+        layer: of the network, or the descriptor.
+
+    Returns:
+        None for parameters without a stored reference.
+    """
+    return json.loads(_SCALES.read_text("utf-8")).get(sha256 or "descriptors", {}).get(layer)
+
+
+def normalized_error(content_term: float, target: Code, scale: float | None) -> float | None:
+    """The paper's error: ‖Φ(x) − Φ0‖² over the mean pairwise squared distance of the reference pictures' codes.
+
+    Args:
+        content_term: ‖Φ(x) − Φ0‖² / ‖Φ0‖², as in the loss.
+        target: Φ0, of the neurons that count.
+        scale: from `scale_of`.
+    """
+    return None if scale is None else float(content_term * jnp.mean(target**2) / scale)
+
+
+def field_of(layer: str, architecture: str) -> Field:
+    """The receptive field of a network's layer or a descriptor.
+
+    Example:
+        >>> field_of("dsift", "")
+        Field(start=-5, size=26, stride=15)
+    """
+    return FIELDS[layer] if layer in FIELDS else receptive_field(architecture, layer)
+
+
+def outline(pixels: Pixels, field: Field, neurons: Neurons) -> Pixels:
+    """The picture with a frame around the receptive field of the patch of neurons; everything outside is darkened."""
+    assert neurons.patch is not None
+    top, left, height, width = neurons.patch
+    ranges = field.window(top, height), field.window(left, width)
+    (y0, y1), (x0, x1) = (np.clip(r, 0, side) for r, side in zip(ranges, pixels.shape[1:3], strict=True))
+    drawn = pixels / 2
+    drawn[:, y0:y1, x0:x1] = (1.0, 0.8, 0.0)
+    drawn[:, y0 + 1 : y1 - 1, x0 + 1 : x1 - 1] = pixels[:, y0 + 1 : y1 - 1, x0 + 1 : x1 - 1]
+    return drawn
+
+
+def beside(pictures: Sequence[Pixels]) -> Pixels:
+    """Pictures of equal height side by side, on white."""
+    gap = np.ones((1, pictures[0].shape[1], GAP, 3), np.float32)
+    parts = [part for picture in pictures for part in (picture, gap)]
+    return np.concatenate(parts[:-1], axis=2)

@@ -29,7 +29,8 @@ class JobState(NamedTuple):
         step: steps made so far, over all scales.
         seconds: spent so far: "steps", "total".
         recoveries: what was said so far of steps that had to be undone.
-        state: the solver's, in the host's memory.
+        state: the solver's, in the host's memory; of several jobs that are stepped together, a tuple of them.
+        rows: of such jobs, the metrics of the steps that each has made.
     """
 
     stage: int
@@ -37,7 +38,8 @@ class JobState(NamedTuple):
     step: int
     seconds: dict[str, float]
     recoveries: tuple[str, ...]
-    state: State
+    state: Any
+    rows: Sequence[Sequence[dict[str, Any]]] = ()
 
 
 class StepInfo(NamedTuple):

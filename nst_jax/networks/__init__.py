@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 
-from nst_jax.errors import check_one_of
+from nst_jax.errors import InputError, check_one_of
 from nst_jax.networks import convnet, layers
 from nst_jax.networks.convnet import NetworkSpec
 from nst_jax.networks.layers import PRECISIONS
@@ -66,6 +66,7 @@ def load(name: str = "vgg19", *, convolution: str = "auto", taps: tuple[str, ...
         InputError: if there is no such network here, or its file is damaged.
     """
     from nst_jax.networks.params import store as weights  # reading files is not needed by those who bring their own parameters
+    from nst_jax.networks.params.layout import kernel_shapes
 
     precision = check_one_of("network.precision", str(options.get("precision", "float32")), tuple(PRECISIONS))
     convolution = check_one_of("network.convolution", choose_convolution(convolution, precision), ("winograd", "xla"))
@@ -74,7 +75,10 @@ def load(name: str = "vgg19", *, convolution: str = "auto", taps: tuple[str, ...
     if taps:
         convnet.check_taps(spec.architecture, taps)
     params = {}
-    for layer in convnet.layers_with_params(spec.architecture, taps) if taps else list(stored):
+    wanted = convnet.layers_with_params(spec.architecture, taps) if taps else list(stored)
+    if missing := {*wanted, *(() if taps else kernel_shapes(spec.architecture))} - stored.keys():
+        raise InputError(f"parameters {name!r} must have the layer {min(missing)}, got none; convert them again")
+    for layer in wanted:
         leaves = stored.pop(layer)
         params[layer] = jax.tree.map(jnp.asarray, layers.prepare(leaves) if convolution == "winograd" else leaves)
     return Network(dataclasses.replace(spec, **options), params)  # pyright: ignore[reportArgumentType]

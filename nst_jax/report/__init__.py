@@ -1,1 +1,1 @@
-"""Pages, plots and films made from run folders."""
+"""Pages, figures and videos made from run folders."""

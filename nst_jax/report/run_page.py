@@ -1,5 +1,6 @@
 """report.html of a run folder: one self-contained page of whatever is there, which lists what is missing or damaged."""
 
+import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
@@ -19,6 +20,8 @@ from nst_jax.system.atomic_write import atomic_write
 _SIDE, _STRIP_SIDE = 2048, 240
 _STRIP = 12  # snapshots on the page, at most
 _DAMAGED = 10  # damaged rows that are listed, at most
+# The folders of an absolute path in YAML, up to its file name.
+_FOLDERS = re.compile(r"^(\s*(?:- |[\w.]+: )+['\"]?)(?:/|[A-Za-z]:[\\/]).*[\\/]", re.MULTILINE)
 
 
 def write_report(folder: RunFolder) -> Path:
@@ -59,7 +62,7 @@ def render(folder: RunFolder, *, live: bool = False) -> str:
         video=next((name for name in ("making_of.mp4", "making_of.gif") if (folder.path / name).exists()), None),
         commands=_commands(folder, manifest),
         facts=_facts(manifest, rows),
-        config=mark_keys(config),
+        config=mark_keys(_FOLDERS.sub(r"\1", config)),
         missing=[] if live else missing,
     )
 

@@ -19,7 +19,6 @@ from nst_jax.runs.folder import RunFolder
 from nst_jax.system.records import strict_json
 
 _HOST = "127.0.0.1"
-_HTML = "text/html; charset=utf-8"
 # A page may load from its own origin only, and no other page may frame it.
 _POLICY = "default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'"
 _POLICY += "; media-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
@@ -81,19 +80,18 @@ def progress_of(folder: RunFolder, after: int) -> dict[str, Any]:
 
 def _answer(folder: Path, page: Page, hosts: set[str], environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     """The WSGI application."""
-    code, kind, body = "404 Not Found", "text/plain", b"not found"
+    method, kind, body = environ["REQUEST_METHOD"], "text/plain", b""
     if environ.get("HTTP_HOST") not in hosts:
-        code, body = "403 Forbidden", b"known by the loopback address only"
-    elif environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
-        code, body = "405 Method Not Allowed", b"GET and HEAD only"
+        code = "403 Forbidden"
+    elif method not in ("GET", "HEAD"):
+        code = "405 Method Not Allowed"
     else:
         try:
-            kind, body = _content(folder, page, environ)
-            code = "200 OK"
+            code, (kind, body) = "200 OK", _content(folder, page, environ)
         except (InputError, OSError, ValueError, RuntimeError):  # also names that no file can have, and loops of links
-            pass
+            code = "404 Not Found"
     start_response(code, [("Content-Type", kind), ("Content-Length", str(len(body))), *_HEADERS.items()])
-    return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
+    return [] if method == "HEAD" else [body]
 
 
 def _content(folder: Path, page: Page, environ: dict[str, Any]) -> tuple[str, bytes]:
@@ -102,9 +100,9 @@ def _content(folder: Path, page: Page, environ: dict[str, Any]) -> tuple[str, by
     if not path.is_relative_to(folder):
         raise FileNotFoundError
     if path.is_dir() and name.endswith("/"):
-        return _HTML, page(path).encode()
+        path /= "report.html"
     if path.name == "report.html":
-        return _HTML, page(path.parent).encode()
+        return "text/html; charset=utf-8", page(path.parent).encode()
     if path.name == "state.json":
         after = int(parse_qs(environ["QUERY_STRING"]).get("after", ["0"])[0])
         return "application/json", strict_json(progress_of(RunFolder(path.parent), max(after, 0))).encode()

@@ -1,4 +1,4 @@
-"""The making-of: the snapshots of a run as a film."""
+"""The progress video of a run, made of its snapshots."""
 
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
@@ -10,15 +10,15 @@ from nst_jax.runs.folder import RunFolder
 
 FRAMES = 60
 PER_SECOND = 12
-HOLD = 18  # times that the last frame is shown
-GIF_SIDE = 400  # at most: a GIF of more would be many megabytes
+HOLD = 18  # how often the last frame is repeated
+GIF_SIDE = 400  # pixels; a larger GIF would take many megabytes
 
 
 def frame_steps(steps: Sequence[int]) -> list[int]:
-    """The steps whose pictures become frames: `FRAMES` in equal shares over the scales, in each the denser the earlier.
+    """The steps of the frames: `FRAMES` in all, equally many per scale, and denser towards the beginning of a scale.
 
     Args:
-        steps: of each scale.
+        steps: the number of steps of each scale.
 
     Example:
         >>> frame_steps([4, 1]), len(frame_steps([240, 120, 60])), frame_steps([900])[:8]
@@ -36,19 +36,19 @@ def frame_steps(steps: Sequence[int]) -> list[int]:
 
 
 def write_video(folder: RunFolder) -> list[str]:
-    """Writes making_of.gif, and making_of.mp4 where its encoder is installed, of the snapshots and the result.
+    """Writes making_of.gif and, if its encoder is installed, making_of.mp4 from the snapshots and the result.
 
     Returns:
-        What the user should know.
+        Notices for the user.
     """
     files = [*folder.snapshots.values(), folder.result]
     size = picture_size(folder.result, GIF_SIDE)
-    pause = 1000 // PER_SECOND // 10 * 10  # a GIF counts in hundredths
+    pause = 1000 // PER_SECOND // 10 * 10  # a GIF counts in hundredths of a second
     write_gif(folder.path / "making_of.gif", _frames(files, size), [pause] * (len(files) - 1) + [pause * HOLD])
     if not can_write_mp4():
-        return ['making_of.gif is there; for making_of.mp4 too, pip install "nst-jax[video]"']
+        return ['wrote making_of.gif; for making_of.mp4 as well: pip install "nst-jax[video]"']
     width, height = picture_size(folder.result)
-    even = (width - width % 2, height - height % 2)  # as H.264 wants it
+    even = (width - width % 2, height - height % 2)  # H.264 needs even sides
     write_mp4(folder.path / "making_of.mp4", _frames([*files, *files[-1:] * HOLD], even), even, PER_SECOND)
     return []
 

@@ -25,7 +25,7 @@ def show_plan(config: Config) -> None:
     prepared = prepare(config)
     stages = job.plan(prepared.inputs, prepared.spec)
     table = Table(*_COLUMNS, box=None, header_style="bold")
-    needs = [job.needs(prepared.network.params, stage, prepared.spec) for stage in stages]
+    needs = [job.needs(prepared.params, stage, prepared.spec) for stage in stages]
     with compile_in_background(needs) as pending:
         for stage, need, compiled in zip(stages, needs, pending, strict=True):
             objective, (height, width) = need.objective, stage.content.shape[1:3]

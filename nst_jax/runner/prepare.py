@@ -1,13 +1,13 @@
-"""A config checked, its pictures and the network read: what comes before the job."""
+"""Preparing a run: the config is checked, the pictures and the network's parameters are read."""
 
 import functools
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from nst_jax import job
 from nst_jax.config.compose import settings_of
@@ -20,59 +20,130 @@ from nst_jax.images.named import find_image
 from nst_jax.networks import Network, load
 from nst_jax.networks.params import store as weights
 from nst_jax.runner.preview import preview
+from nst_jax.runs.folder import RunFolder
 from nst_jax.runs.manifest import begin_manifest
+from nst_jax.types import Params
 
 # `init` of a member of a sweep that goes on from the picture of the one before.
 PREVIOUS = "previous"
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """A job whose config is checked and whose pictures are read.
+class Made:
+    """What a run has made.
 
     Attributes:
-        config: as it was given.
-        spec: what it describes.
-        pictures: by role: "content", "style" (and "style2", "style3", ... of several), "init" if the job starts from a file,
-            "mask", "mask2", ... of regions, "style_mask", "style_mask2", ... of styles; "mask2" is missing if it is the rest.
-        network: with its parameters.
-        begun: the manifest as the run begins.
-        seconds: that the preparation took.
+        result: the picture and its metrics.
+        facts: further entries of the manifest.
+        pictures: further pictures, by file name.
     """
 
-    config: Config
+    result: job.Result
+    facts: dict[str, Any] = field(default_factory=dict)
+    pictures: dict[str, job.Pixels] = field(default_factory=dict)
+
+
+class Kind(NamedTuple):
+    """What differs between kinds of runs; everything else is common to all: see `nst_jax.runner.run`.
+
+    Attributes:
+        name: in config.yaml and the manifest.
+        schema: of the config.
+        prepare: checks the config and reads the inputs.
+        begin: writes pictures that are known before the first step.
+        execute: makes the steps, given a callback, the steps at which a chunk ends, and where to resume.
+        hosts: of a config, whether it runs on several processes: see `nst_jax.distributed.initialize`.
+    """
+
+    name: str
+    schema: type[Any]
+    prepare: Callable[[Any], "Prepared"]
+    begin: Callable[["Prepared", RunFolder], None]
+    execute: Callable[["Prepared", job.Callback, Sequence[int], job.JobState | None], Made]
+    hosts: Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A job whose config is checked and whose inputs are read.
+
+    Attributes:
+        kind: of the run.
+        config: as it was given.
+        spec: of the job, or of each of `jobs`.
+        pictures: by role: "content", "style" (and "style2", "style3", ... of several), "init" if the job starts from a file,
+            "mask", "mask2", ... of regions, "style_mask", "style_mask2", ... of styles; "mask2" is missing if it is the rest.
+        inputs: their pixels.
+        params: of the network.
+        begun: the manifest as the run begins.
+        seconds: spent on preparing.
+        jobs: how many jobs are stepped together.
+    """
+
+    kind: Kind
+    config: Any
     spec: job.JobSpec
     pictures: dict[str, Picture]
-    network: Network
+    inputs: job.Inputs
+    params: Params
     begun: dict[str, Any]
     seconds: float
+    jobs: int = 1
 
     @property
-    def inputs(self) -> job.Inputs:
-        """The pixels of the pictures."""
-        return _inputs(self.config, self.pictures)
+    def steps(self) -> int:
+        """The steps of all scales and jobs."""
+        return sum(scale.steps for scale in self.spec.scales) * self.jobs
+
+    def state_shapes(self, stage: int) -> Any:
+        """The state that a checkpoint holds in a stage: its structure, with shapes and dtypes for arrays."""
+        shapes = job.state_shapes(job.plan(self.inputs, self.spec)[stage], self.spec)
+        return shapes if self.jobs == 1 else (shapes,) * self.jobs
 
 
 def prepare(config: Config) -> Prepared:
-    """Checks the config, reads the pictures and the network's parameters.
+    """Checks the config of a transfer, and reads the pictures and the network's parameters.
 
     Raises:
-        InputError: anything a user can mend.
+        InputError: anything the user can fix.
     """
     began = time.perf_counter()
     spec = specify(config)
     pictures = _pictures(config, spec, reporter(config))
-    job.check_pictures(_inputs(config, pictures), spec)
+    inputs = _inputs(config, pictures)
+    job.check_pictures(inputs, spec)
     network = _network(config.network.name, spec.objective.network.convolution, spec.objective.taps)
-    begun = begin_manifest(
+    begun = begin_record(config, pictures, config.network.name, weights.file_sha256(config.network.name))
+    return Prepared(TRANSFER, config, spec, pictures, inputs, network.params, begun, time.perf_counter() - began)
+
+
+def begin_record(config: Any, pictures: dict[str, Picture], network: str, sha256: str | None) -> dict[str, Any]:
+    """The manifest of a run of any kind, as it begins."""
+    return begin_manifest(
         command=sys.orig_argv,
+        kind=config.kind,
         settings=settings_of(config),
-        seed=spec.seed,
+        seed=config.seed,
         inputs={role: {"source": picture.source, "sha256": picture.sha256} for role, picture in pictures.items()},
-        params={"name": config.network.name, "sha256": weights.file_sha256(config.network.name)},
+        params={"name": network, "sha256": sha256},
         notices=[f"{role}: {notice}" for role, picture in pictures.items() for notice in picture.notices],
     )
-    return Prepared(config, spec, pictures, network, begun, time.perf_counter() - began)
+
+
+def _execute(
+    prepared: Prepared, observe: job.Callback, chunk_at: Sequence[int] = (), resume: job.JobState | None = None
+) -> Made:
+    inputs = prepared.params, prepared.inputs, prepared.spec
+    return Made(job.transfer(*inputs, observe=observe, chunk_at=chunk_at, resume=resume))
+
+
+def _begin(prepared: Prepared, folder: RunFolder) -> None:
+    if prepared.config.preview:
+        file = folder.write_preview(_preview(prepared.config, prepared.spec, prepared.pictures))
+        reporter(prepared.config)(f"preview: {file}")
+
+
+TRANSFER = Kind(Config.kind, Config, prepare, _begin, _execute, lambda config: config.scale.hosts)
 
 
 @functools.lru_cache(maxsize=1)  # the members of a sweep, one after the other, mostly have the same
@@ -163,11 +234,11 @@ def _named(name: str, tell: Callable[[str], None]) -> Picture:
     return _KNOWN[name]
 
 
-def silenced(config: Config) -> Config:
-    """The config of a run that says nothing."""
+def silenced(config: Any) -> Any:
+    """The config of a run that prints nothing."""
     return replace(config, run=replace(config.run, quiet=True))
 
 
-def reporter(config: Config) -> Callable[[str], None]:
-    """How the user is told something: a line on standard error, or nothing at all."""
+def reporter(config: Any) -> Callable[[str], None]:
+    """Prints a line on standard error, or nothing if the run is quiet."""
     return (lambda line: None) if config.run.quiet else (lambda line: print(line, file=sys.stderr, flush=True))

@@ -1,5 +1,8 @@
-"""Going on with a run that was killed, stopped or failed: from its last checkpoint, to the same bytes."""
+"""Resuming a run that was killed, stopped or failed, from its last checkpoint, to the same bytes."""
 
+import os
+import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,11 +11,10 @@ import jax
 import numpy as np
 
 from nst_jax import job
-from nst_jax.config.compose import from_yaml
-from nst_jax.config.schema import Config
 from nst_jax.distributed import broadcast, initialize, is_coordinator
 from nst_jax.errors import InputError
-from nst_jax.runner.prepare import Prepared, prepare, reporter, silenced
+from nst_jax.runner.kinds import config_in, kind_of, prepare
+from nst_jax.runner.prepare import Prepared, reporter, silenced
 from nst_jax.runner.run import record_failure, run_job, run_worker
 from nst_jax.runs.checkpoint import discard, latest
 from nst_jax.runs.diff import changes, describe_changes
@@ -21,19 +23,36 @@ from nst_jax.runs.lock import run_lock
 from nst_jax.runs.manifest import in_start_directory
 
 
+def folder_to_resume(arguments: Sequence[str]) -> Path | None:
+    """DIR of `--resume DIR`, `--resume=DIR` or `run.resume=DIR`, if the command line is one of these."""
+    asked = re.search(r"(?<!\S)(--resume|run\.resume=)", line := " ".join(arguments))
+    if not asked:
+        return None
+    joined = arguments if len(arguments) == 2 else arguments[0].split("=", 1) if len(arguments) == 1 else []
+    if len(joined) < 2 or joined[0] not in ("--resume", "run.resume") or not joined[1]:
+        raise InputError(
+            f"--resume must stand alone with the folder of a run, got {line!r}; the settings are those in its config.yaml"
+        )
+    return Path(os.path.expanduser(joined[1]))
+
+
 def resume(path: Path) -> tuple[RunFolder, job.Result | None]:
-    """Goes on with the run in the folder `path`; None if it has finished already.
+    """Continues the run in the folder `path`; None if it has finished already.
 
     Raises:
-        InputError: no run is there, another process is at it, its inputs have changed since, or anything else to mend.
+        InputError: no run is there, another process is writing it, its settings or inputs have changed, or anything else
+            the user can fix.
     """
     folder = RunFolder(path)
-    config = _recorded_config(folder)
-    initialize(config.scale.hosts, needed=False)
-    if not is_coordinator():
-        return folder, _accompany(config, folder)
+    config = config_in(folder)
+    initialize(kind_of(config).hosts(config), needed=False)
     if folder.manifest.exists() and folder.read_manifest()["status"] == "finished":
-        discard(folder.checkpoints)
+        if is_coordinator():
+            discard(folder.checkpoints)
+        return folder, None
+    if not is_coordinator():
+        prepared = prepare(silenced(config))
+        run_worker(prepared, _broadcast_position(prepared, None))
         return folder, None
     with run_lock(path):
         folder.reopen()
@@ -43,24 +62,11 @@ def resume(path: Path) -> tuple[RunFolder, job.Result | None]:
         if before:
             prepared = _same_run(prepared, before)
         with record_failure(prepared, folder):
-            return folder, run_job(prepared, folder, _shared_place(prepared, _place(prepared, folder)))
-
-
-def _accompany(config: Config, folder: RunFolder) -> None:
-    """What all processes but the first do, unless there is nothing to do."""
-    if folder.manifest.exists() and folder.read_manifest()["status"] == "finished":
-        return
-    prepared = prepare(silenced(config))
-    run_worker(prepared, _shared_place(prepared, None))
-
-
-def _recorded_config(folder: RunFolder) -> Config:
-    config = from_yaml(folder.read_config(), f"config.yaml in {folder.path}")
-    return replace(config, run=replace(config.run, dir=str(folder.path)))
+            return folder, run_job(prepared, folder, _broadcast_position(prepared, _position(prepared, folder)))
 
 
 def _same_run(prepared: Prepared, before: dict[str, Any]) -> Prepared:
-    """The run as it began `before`: with its inputs, or not at all; with other versions, if it must be."""
+    """The run with the start time of its manifest `before`; other versions are a notice, other settings or inputs an error."""
     now, settings = prepared.begun, before.get("settings", prepared.begun["settings"])
     if what := describe_changes(changes(settings, now["settings"])):
         raise InputError(
@@ -84,23 +90,24 @@ def _check_unchanged(what: str, now: dict[str, Any], before: dict[str, Any]) -> 
         )
 
 
-def _shared_place(prepared: Prepared, place: job.JobState | None) -> job.JobState | None:
-    """Where the first of several processes goes on, on all of them."""
-    stage, left, step = broadcast(np.array(place[:3] if place else (-1, 0, 0)))
+def _broadcast_position(prepared: Prepared, position: job.JobState | None) -> job.JobState | None:
+    """Gives every process the position of the first one."""
+    if jax.process_count() == 1:
+        return position
+    stage, left, step = broadcast(np.array(position[:3] if position else (-1, 0, 0)))
     if stage < 0:
         return None
-    blank = job.state_shapes(job.plan(prepared.inputs, prepared.spec)[int(stage)], prepared.spec)
-    state = place.state if place else jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), blank)
-    seconds, recoveries = (place.seconds, place.recoveries) if place else ({"steps": 0.0, "total": 0.0}, ())
+    blank = prepared.state_shapes(int(stage))
+    state = position.state if position else jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), blank)
+    seconds, recoveries = (position.seconds, position.recoveries) if position else ({"steps": 0.0, "total": 0.0}, ())
     return job.JobState(int(stage), int(left), int(step), seconds, recoveries, broadcast(state))
 
 
-def _place(prepared: Prepared, folder: RunFolder) -> job.JobState | None:
-    """Where to go on; the metrics are cut to what they were there."""
+def _position(prepared: Prepared, folder: RunFolder) -> job.JobState | None:
+    """Where to continue; the metrics are cut to what they were there."""
     tell = reporter(prepared.config)
-    stages = job.plan(prepared.inputs, prepared.spec)
-    shapes = lambda number: job.state_shapes(stages[number], prepared.spec)  # noqa: E731
-    found = latest(folder.checkpoints, shapes, folder.metrics_bytes(), prepared.begun["settings_sha256"], tell)
+    settings = prepared.begun["settings_sha256"]
+    found = latest(folder.checkpoints, prepared.state_shapes, folder.metrics_bytes(), settings, tell)
     position, length = found or (None, 0)
     folder.cut_metrics(length)
     tell(f"going on from step {position.step}" if position else "no checkpoint: beginning again")

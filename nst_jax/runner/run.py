@@ -1,4 +1,4 @@
-"""One recorded run: a config in, a run folder out. What comes before the job, and what is kept after it."""
+"""One recorded run of any kind: from a config to a run folder."""
 
 import itertools
 import os
@@ -6,16 +6,18 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from nst_jax import job
 from nst_jax.config.compose import to_yaml
-from nst_jax.config.schema import Config
+from nst_jax.distributed import is_coordinator
 from nst_jax.errors import InputError
-from nst_jax.images.files import MIN_SIDE, fit_long_side
+from nst_jax.images.files import MIN_SIDE, fit_long_side, write_image
 from nst_jax.report.plots import plot_losses
 from nst_jax.report.run_page import write_report
 from nst_jax.report.video import frame_steps, write_video
-from nst_jax.runner.prepare import Prepared, _preview, prepare, reporter
+from nst_jax.runner.kinds import prepare
+from nst_jax.runner.prepare import Made, Prepared, reporter
 from nst_jax.runner.worker import coordinator_callback, ignore_interrupts, worker_callback
 from nst_jax.runs.callback import Recorder, interruptible
 from nst_jax.runs.checkpoint import Checkpoints, discard
@@ -24,18 +26,21 @@ from nst_jax.runs.lock import run_lock
 from nst_jax.runs.manifest import end_manifest, provenance
 from nst_jax.runs.progress import Progress, format_number, progress
 from nst_jax.system.atomic_write import os_errors_as_input
+from nst_jax.system.cli import INTERRUPTED
 
 
-def run(config: Config) -> tuple[RunFolder, job.Result]:
+def run(config: Any) -> tuple[RunFolder, job.Result]:
     """Runs one job and leaves its record in `config.run.dir`.
 
+    Args:
+        config: of a kind in `nst_jax.runner.kinds.KINDS`.
+
     Raises:
-        InputError: anything a user can mend; nothing is compiled before the config is known to be sound.
+        InputError: anything the user can fix; nothing is compiled before the config is known to be sound.
     """
     prepared = prepare(config)
     with new_run(prepared) as folder:
-        if config.preview:
-            reporter(config)(f"preview: {folder.write_preview(_preview(config, prepared.spec, prepared.pictures))}")
+        prepared.kind.begin(prepared, folder)
         return folder, run_job(prepared, folder)
 
 
@@ -96,39 +101,48 @@ def record_failure(prepared: Prepared, folder: RunFolder) -> Iterator[None]:
 
 
 def run_job(prepared: Prepared, folder: RunFolder, position: job.JobState | None = None) -> job.Result:
-    """The job with its record, from the beginning or from a position."""
-    with progress(
-        sum(scale.steps for scale in prepared.spec.scales), quiet=prepared.config.run.quiet, scales=prepared.spec.scales
-    ) as bar:
+    """Runs the job and writes its record, from the beginning or from a position."""
+    with progress(prepared.steps, quiet=prepared.config.run.quiet, scales=prepared.spec.scales * prepared.jobs) as bar:
         recorder = recorder_of(prepared, folder, bar)
         with interruptible(recorder):
-            outcome = job.transfer(
-                *(prepared.network.params, prepared.inputs, prepared.spec),
-                observe=coordinator_callback(recorder), chunk_at=recorder.snapshot_at, resume=position,
-            )  # fmt: skip
-    write_record(prepared, recorder, outcome)
-    return outcome
+            made = prepared.kind.execute(prepared, coordinator_callback(recorder), recorder.snapshot_at, position)
+    write_record(prepared, recorder, made)
+    return made.result
 
 
 def run_worker(prepared: Prepared, position: job.JobState | None = None) -> None:
-    """The part of every process but the first in a job: no record, and what the first one tells."""
+    """The part of every process but the first: it keeps no record and does what the first one broadcasts."""
     ignore_interrupts()
-    job.transfer(prepared.network.params, prepared.inputs, prepared.spec, observe=worker_callback, resume=position)
+    prepared.kind.execute(prepared, worker_callback, (), position)
 
 
 def recorder_of(prepared: Prepared, folder: RunFolder, bar: Progress) -> Recorder:
-    """The one who keeps the record of the job."""
+    """The callback that keeps the record of a job."""
     settings = prepared.config.run
     checkpoints = Checkpoints(folder.checkpoints, settings.checkpoint_every_s, prepared.begun["settings_sha256"])
     return Recorder(folder, bar, settings.log_every, snapshot_steps(prepared), checkpoints)
 
 
-def print_summary(folder: RunFolder, outcome: job.Result, quiet: bool) -> None:
-    """Says where the picture is, if not `quiet`."""
-    if not quiet:
-        where = os.path.relpath(folder.result) if folder.result.is_relative_to(Path.cwd()) else folder.result
-        loss, steps = format_number(outcome.rows[-1]["loss"]), outcome.rows[-1]["step"]
-        print(f"{where}: loss {loss} after {steps} steps, {outcome.seconds['total']:.0f} s", flush=True)
+def print_summary(folder: RunFolder, result: job.Result, quiet: bool) -> None:
+    """Prints where the picture is, unless `quiet`."""
+    if quiet:
+        return
+    where = os.path.relpath(folder.result) if folder.result.is_relative_to(Path.cwd()) else folder.result
+    manifest = folder.read_manifest()
+    loss, steps = format_number(result.rows[-1]["loss"]), manifest["steps"]
+    error = manifest.get("normalized_error")  # of inversions
+    said = "" if error is None else f", error {100 * error:.1f} % of the mean distance between pictures"
+    print(f"{where}: loss {loss} after {steps} steps, {result.seconds['total']:.0f} s{said}", flush=True)
+
+
+def conclude(folder: RunFolder, result: job.Result | None, quiet: bool = False) -> int:
+    """Prints where the picture is; returns the exit code. A result of None had been there already."""
+    if result is not None:
+        print_summary(folder, result, quiet)
+        return INTERRUPTED if result.stopped else 0
+    if is_coordinator():
+        print(f"{folder.result}: the run has finished already; nothing to do")
+    return 0
 
 
 def snapshot_steps(prepared: Prepared) -> Sequence[int]:
@@ -138,20 +152,23 @@ def snapshot_steps(prepared: Prepared) -> Sequence[int]:
     return sorted({*regular, *(frame_steps(steps) if run.video else ())})
 
 
-def write_record(prepared: Prepared, recorder: Recorder, outcome: job.Result) -> None:
-    """Writes the picture, the loss curves, the making-of if one is wanted, the manifest and the report."""
-    folder, status = recorder.folder, "interrupted" if recorder.interrupted else "finished"
+def write_record(prepared: Prepared, recorder: Recorder, made: Made) -> None:
+    """Writes the pictures, the loss curves, the video if one is wanted, the manifest and the report."""
+    folder, result, status = recorder.folder, made.result, "interrupted" if recorder.interrupted else "finished"
     if recorder.checkpoints:
         recorder.checkpoints.wait()
     manifest = end_manifest(
         prepared.begun,
         status=status,
-        steps=outcome.rows[-1]["step"],
-        seconds=outcome.seconds | {"total": outcome.seconds["total"] + prepared.seconds},
-        recoveries=len(outcome.recoveries),
-        pixels=outcome.pixels.shape[1] * outcome.pixels.shape[2],
+        steps=result.rows[-1]["step"],
+        seconds=result.seconds | {"total": result.seconds["total"] + prepared.seconds},
+        recoveries=len(result.recoveries),
+        pixels=result.pixels.shape[1] * result.pixels.shape[2],
     )
-    folder.write_result(outcome.pixels, provenance(to_yaml(prepared.config, record=False), manifest))
+    manifest |= made.facts
+    for name, pixels in made.pictures.items():
+        write_image(folder.path / name, pixels)
+    folder.write_result(result.pixels, provenance(to_yaml(prepared.config, record=False), manifest))
     plot_losses(folder.losses, folder.read_metrics())
     for notice in write_video(folder) if prepared.config.run.video else []:
         reporter(prepared.config)(notice)

@@ -1,4 +1,4 @@
-"""What was run, on what and with what: the manifest of a run, and the part of it that travels inside the picture."""
+"""The manifest of a run (settings, inputs, versions, hardware, timing), and its part inside the picture, the provenance."""
 
 import hashlib
 import os
@@ -24,24 +24,26 @@ _CHECKOUT = Path(__file__).resolve().parents[2]
 def begin_manifest(
     *,
     command: Sequence[str],
+    kind: str,
     settings: Mapping[str, Any],
     seed: int,
     inputs: Mapping[str, Mapping[str, Any]],
     params: Mapping[str, Any],
     notices: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """What a run that begins says of itself, beside its config; the environment's part is found out here.
+    """The manifest of a run that begins, with the environment added here.
 
     Args:
         command: the command line, or () when called from Python.
+        kind: of the run: see `nst_jax.runner.prepare.Kind`.
         settings: the config without its `run` section.
         seed: the seed of the run's random key.
-        inputs: role ("content", "style") -> at least its "sha256", and what else tells the picture, such as "source".
-        params: the network's "name" and "sha256".
-        notices: what the user was told, such as a stand-in picture.
+        inputs: role ("content", "style") -> its "sha256", and optionally its "source".
+        params: "name" and "sha256" of the network's parameters.
+        notices: messages that the user was shown, such as one about a stand-in picture.
 
     Returns:
-        A mapping for `RunFolder.write_manifest`. What cannot be found out here is None.
+        A mapping for `RunFolder.write_manifest`; unknown values are None.
     """
     return {
         "format": FORMAT,
@@ -52,6 +54,7 @@ def begin_manifest(
         "versions": _versions(),
         "device": _device(),
         "git": _git_state(_CHECKOUT),
+        "kind": kind,
         "settings": dict(settings),
         "settings_sha256": sha256_of(settings),
         "seed": seed,
@@ -62,13 +65,13 @@ def begin_manifest(
 
 
 def sha256_of(settings: Mapping[str, Any]) -> str:
-    """The hash of settings, whatever the order of their keys."""
+    """A hash of settings that does not depend on the order of their keys."""
     return hashlib.sha256(strict_json(settings, indent=0).encode()).hexdigest()
 
 
 @contextmanager
 def in_start_directory(manifest: Mapping[str, Any] | None) -> Iterator[None]:
-    """While this lasts, paths are relative to the directory where the run began, if that is still there."""
+    """Changes to the directory where the run was started, if it still exists."""
     directory = (manifest or {}).get("directory")
     with chdir(directory) if directory and os.path.isdir(directory) else nullcontext():
         yield
@@ -81,11 +84,11 @@ def end_manifest(
 
     Args:
         begun: from `begin_manifest`.
-        status: "finished", or "interrupted".
-        steps: made, over all scales.
+        status: "finished" or "interrupted".
+        steps: the number of steps made, over all scales.
         seconds: wall-clock seconds by phase: "compile", "steps", "total".
-        recoveries: how often the optimizer had to undo a step and start again with fresh memory.
-        pixels: of the picture, for the peak bytes per pixel.
+        recoveries: how often the optimizer undid a step and restarted with empty memory.
+        pixels: the number of pixels of the picture, for the peak bytes per pixel.
     """
     peaks = {"host": _host_peak_bytes(), "device": _device_peak_bytes()}
     return {
@@ -100,12 +103,12 @@ def end_manifest(
 
 
 def provenance(config_yaml: str, manifest: Mapping[str, Any]) -> dict[str, str]:
-    """The text to put into result.png: what is needed to make the same picture again, and nothing else.
+    """The text inside result.png: everything needed to reproduce the picture, and nothing else.
 
-    Nothing in it differs between two equal runs on one machine, so that their pictures are the same bytes.
+    It is the same for two equal runs on one machine, so that their files have the same bytes.
 
     Args:
-        config_yaml: the resolved configuration without its `run` section, which says where the record goes.
+        config_yaml: the resolved configuration, without its `run` section and the folders of its files.
         manifest: from `end_manifest`.
     """
     device = {key: manifest["device"][key] for key in ("platform", "kind", "count", "cpu")}
@@ -158,7 +161,7 @@ def _proc_field(file: str, field: str) -> str | None:
 
 def _host_peak_bytes() -> int | None:
     resident = _proc_field("/proc/self/status", "VmHWM")
-    if resident:  # Linux's ru_maxrss survives exec: it may be the peak of the process that started this one
+    if resident:  # Linux keeps ru_maxrss over exec: it may be the peak of the parent process
         return int(resident.split()[0]) * 1024
     try:
         import resource  # Windows has none
@@ -174,10 +177,12 @@ def _device_peak_bytes() -> int | None:
 
 
 def _git_state(checkout: Path) -> dict[str, Any] | None:
-    if not (checkout / ".git").exists():  # an installed package may lie inside someone else's repository
+    if not (checkout / ".git").exists():  # an installed package may lie in another repository
         return None
     command = ["git", "--no-optional-locks", "status", "--porcelain=v2", "--branch", "--untracked-files=normal"]
-    own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}  # hooks point elsewhere
+    own = {
+        name: value for name, value in os.environ.items() if not name.startswith("GIT_")
+    }  # in a hook these point to another repository
     try:
         done = subprocess.run(command, cwd=checkout, env=own, capture_output=True, text=True, timeout=5, check=True)
     except (OSError, subprocess.SubprocessError):

@@ -1,6 +1,7 @@
 """What the command lines share: bad input is told in one line, and what their exit codes mean."""
 
 import argparse
+import io
 import os
 import signal
 import sys
@@ -37,6 +38,8 @@ def run_cli(act: Callable[[], int]) -> int:
     """What `act` gives; `BAD_INPUT` if it raises an InputError, whose line is printed; `INTERRUPTED` after Ctrl-C."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # file names that the terminal cannot show, as on standard error
     try:
         return act()
     except InputError as error:

@@ -28,7 +28,7 @@ def sample(feature_map):
 
 def main():
     """Writes the file beside this script."""
-    from experiments.torch_twin import features
+    from experiments.lib.torch_twin import features
     from nst_jax.networks.convnet import layer_names
     from nst_jax.networks.params.store import load_params
 

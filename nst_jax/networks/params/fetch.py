@@ -17,14 +17,14 @@ class Known:
 
     Attributes:
         network: what it holds.
-        reader: the module that reads its format.
+        reader: the module that reads its format, if it is an extra.
         megabytes: its size.
         digest: what it must hash to: sha256, or md5 where its publisher gives no more.
         urls: the official address, then mirrors.
     """
 
     network: str
-    reader: str
+    reader: str | None
     megabytes: int
     digest: str
     urls: tuple[str, ...]
@@ -33,7 +33,7 @@ class Known:
 KNOWN = {
     "vgg19-torchvision": Known(
         "vgg19",
-        "torch",
+        None,
         575,
         "sha256:dcbb9e9dad569fff7a846263a77324fc34978fea2bfb039c012d710e1776ae44",
         (
@@ -43,7 +43,7 @@ KNOWN = {
     ),
     "vgg16-torchvision": Known(
         "vgg16",
-        "torch",
+        None,
         553,
         "sha256:397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
         (
@@ -53,7 +53,7 @@ KNOWN = {
     ),
     "alexnet-torchvision": Known(
         "alexnet",
-        "torch",
+        None,
         244,
         "sha256:7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02",
         (
@@ -102,7 +102,8 @@ def fetch(name: str, say: Callable[[str], None] = lambda line: None) -> Entry:
         read_verified(entry, path)
         say(f"{name} is here already, verified")
         return entry
-    library(known.reader, name)  # before half a gigabyte is on its way
+    if known.reader:
+        library(known.reader, name)  # before half a gigabyte is on its way
     path = cache_folder() / known.urls[0].rpartition("/")[2]
     download(known.urls, path, known.digest)
     entry = convert_file(path, known.network, name, url=known.urls[0], say=say)

@@ -25,7 +25,8 @@ def library(module: str, what: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         package = module.partition(".")[0].replace("google", "protobuf")
-        raise InputError(f'{what} must be read by {package}, got no {package}; pip install "nst_jax[convert]"') from error
+        message = f'{what} must be read by {package}, got no {package}; pip install "nst_jax[convert]"'
+        raise InputError(message.strip()) from error
 
 
 def kernel_shapes(network: str) -> dict[str, tuple[int, int, int, int]]:

@@ -13,6 +13,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -131,9 +132,12 @@ def load_params(name: str) -> StoredParams:
     if path.suffix == ".ckpt":
         return read_backbone(data, entry["network"])
     params: StoredParams = {}
-    for key, array in sorted(safetensors.numpy.load(data).items()):
-        layer, leaf = key.split(".")
-        params.setdefault(layer, {})[leaf] = array.astype(np.float32)
+    try:
+        for key, array in sorted(safetensors.numpy.load(data).items()):
+            layer, leaf = key.split(".")
+            params.setdefault(layer, {})[leaf] = array.astype(np.float32)
+    except (safetensors.SafetensorError, ValueError, KeyError) as error:
+        raise InputError(f"{path} must hold network parameters, got another file ({error}); convert it again") from error
     return params
 
 
@@ -168,10 +172,18 @@ def file_sha256(name: str) -> str:
 
 
 def _cached_entry(path: Path) -> Entry:
+    """The entry beside a cached file: untrusted, since anything may have written it."""
     try:
         entry = json.loads(path.read_text("utf-8"))
-        if not {"network", "file", "sha256"} <= entry.keys():
-            raise KeyError
-    except (ValueError, LookupError, AttributeError) as error:
-        raise InputError(f"{path} must be a manifest entry, got another text; delete it and get it again") from error
+    except (OSError, ValueError, RecursionError):
+        entry = None
+    texts = {"network", "file", "sha256", *(["license"] if isinstance(entry, dict) and "license" in entry else [])}
+    if (
+        not isinstance(entry, dict)
+        or not all(isinstance(entry.get(key), str) for key in texts)
+        or "package" in entry
+        or not re.fullmatch(r"[0-9a-f]{64}", entry["sha256"])
+        or not re.fullmatch(r"[\w.-]+\.safetensors", entry["file"])
+    ):
+        raise InputError(f"{path} must be a manifest entry, got another text; delete it and get it again")
     return {**entry, "folder": str(path.parent)}

@@ -13,7 +13,7 @@ from nst_jax.job.batched import JobSteps, run_batched
 from nst_jax.job.compile import compile_in_background
 from nst_jax.job.memory_plan import most_jobs
 from nst_jax.job.pyramid import Stage
-from nst_jax.runner.prepare import Prepared, prepare
+from nst_jax.runner.prepare import Made, Prepared, prepare
 from nst_jax.runner.run import new_run, recorder_of, write_record
 from nst_jax.runs.callback import Recorder, interruptible
 from nst_jax.runs.progress import Progress, progress
@@ -49,7 +49,7 @@ def _program_key(member: Member) -> tuple[Any, ...]:
     The pictures are read for their sizes, and again when the batch runs: all members' together may not fit in memory.
     """
     prepared = prepare(member.config)
-    spec, params = prepared.spec, prepared.network.params
+    spec, params = prepared.spec, prepared.params
     stages = plan(prepared.inputs, spec)
     pixels = max(stage.content.shape[1] * stage.content.shape[2] for stage in stages)
     return pixels, member.config.network.name, spec.scales, *(needs(params, stage, spec).key for stage in stages)
@@ -103,7 +103,7 @@ def _run_batch(sweep: SweepFolder, batch: Sequence[Member], size: int) -> None:
     if not ready:
         return
     first = ready[0].prepared
-    keys = [needs(first.network.params, stage, first.spec, size) for stage in ready[0].stages]
+    keys = [needs(first.params, stage, first.spec, size) for stage in ready[0].stages]
     numbers, several = ", ".join(str(one.member.number) for one in ready), len(ready) > 1
     steps = sum(scale.steps for scale in first.spec.scales)
     with progress(steps, quiet=first.config.run.quiet) as bar, compile_in_background(keys) as programs:
@@ -148,8 +148,7 @@ def _begin_all(sweep: SweepFolder, batch: Sequence[_Ready], bar: Progress) -> li
             failed(sweep, member.number, error)
             continue
         recorder = recorder_of(prepared, folder, _MemberBar(bar, member.number, not runs))
-        params, init, spec = prepared.network.params, prepared.inputs.init, prepared.spec
-        prepared = replace(prepared, pictures={})  # of full size, and not needed any more
+        params, init, spec = prepared.params, prepared.inputs.init, prepared.spec
         steps = job_steps(params, stages, spec, init=init, observe=recorder, chunk_at=recorder.snapshot_at)
         runs.append(_Run(member, prepared, held, recorder, steps))
     return runs
@@ -165,7 +164,7 @@ def _end(sweep: SweepFolder, run: _Run, end: Result | BaseException, compiling: 
             end = replace(end, seconds=end.seconds | {"compile": compiling})
             if others:
                 prepared.begun["notices"].append(f"ran in one program with {others} other members: seconds are those of all")
-            write_record(prepared, run.recorder, end)
+            write_record(prepared, run.recorder, Made(end))
     except Exception as error:
         failed(sweep, member.number, error)
     except KeyboardInterrupt:

@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from nst_jax.errors import InputError, check_one_of
+from nst_jax.images.signatures import identify
 from nst_jax.networks.architectures import ARCHITECTURES, Norm
 from nst_jax.networks.params.convert.caffe import HEADS, read_caffe
-from nst_jax.networks.params.convert.keras import read_keras
+from nst_jax.networks.params.convert.containers import read_state
+from nst_jax.networks.params.convert.recognize import PREPROCESSINGS, read_network
 from nst_jax.networks.params.convert.rescale import mean_activations, normalize
-from nst_jax.networks.params.convert.torch import read_state, read_torch, recognize
 from nst_jax.networks.params.convert.vlfeat import read_vlfeat
 from nst_jax.networks.params.layout import StoredParams
 from nst_jax.networks.params.save import check_free, save_cached
@@ -28,7 +29,7 @@ _TORCHVISION = "RGB in [0, 1], less (0.485, 0.456, 0.406), over (0.229, 0.224, 0
 # Form: its preprocessing in words, and license and credit of the files known in it.
 FORMS = {
     "torchvision": (_TORCHVISION, "BSD 3-Clause", "parameters trained by torchvision"),
-    "jcjohnson": (_CAFFE, *_OXFORD),
+    "torchvision's names, Caffe's scale": (_CAFFE, *_OXFORD),
     "gatys": (_CAFFE, *_OXFORD),
     "adain": ("the file's own first convolution, on RGB in [0, 1]", *_OXFORD),
     "keras": (_CAFFE, *_OXFORD),
@@ -36,6 +37,9 @@ FORMS = {
     "caffe, Oxford's": (_CAFFE, *_OXFORD),
     "vlfeat": ("RGB in [0, 1] to [0, 255], less the file's own mean", *_OXFORD),
 }
+# Forms that are told by the scale of the parameters alone.
+_GUESSED = ("torchvision", "torchvision's names, Caffe's scale")
+_ASSUMED = " (assumed from their scale; --preprocessing says another)"
 _VGG = "K. Simonyan and A. Zisserman, Very Deep Convolutional Networks for Large-Scale Image Recognition, ICLR 2015"
 _ALEXNET = (
     "A. Krizhevsky, I. Sutskever and G. Hinton, ImageNet Classification with Deep Convolutional Neural Networks, NIPS 2012"
@@ -56,24 +60,25 @@ def read_foreign(path: Path, network: str, sha256: str) -> tuple[StoredParams, s
     Args:
         path: the file.
         network: a key of `ARCHITECTURES`.
-        sha256: of the file; it tells apart two forms that have the same keys.
+        sha256: of the file; it tells some files of the same names apart.
 
     Raises:
         InputError: it is of no known form, is damaged, or is not that network.
     """
     with path.open("rb") as file:
-        head = file.read(8)
-    if head == b"\x89HDF\r\n\x1a\n":
-        return read_keras(path, network), "keras"
+        head = file.read(4096)
+    if (found := read_state(path, path.name)) is not None:
+        return read_network(*found, network, sha256, path.name)
     if head.startswith(b"MATLAB"):
         return read_vlfeat(path, network), "vlfeat"
-    if head.startswith((b"PK\x03\x04", b"\x80\x02")):
-        state = read_state(path, path.name)
-        form = recognize(state, sha256, path.name)
-        return read_torch(state, form, network, path.name), form
+    if kind := identify(head):
+        raise InputError(f"{path} must be a file of parameters, got {kind.name}; download the file itself")
     if head.startswith(HEADS):
         return read_caffe(path, network), "caffe, Oxford's" if network.startswith("vgg") else "caffe"
-    raise InputError(f"{path} must be a file of PyTorch, Keras (HDF5), MATLAB or Caffe, got one that begins with {head!r}")
+    raise InputError(
+        f"{path} must be a file of PyTorch, safetensors, NumPy, Keras (HDF5), MATLAB or Caffe, "
+        f"got one that begins with {head[:8]!r}"
+    )
 
 
 def convert_file(
@@ -82,6 +87,7 @@ def convert_file(
     name: str,
     images: Sequence[np.ndarray] = (),
     *,
+    preprocessing: str | None = None,
     url: str | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Entry:
@@ -92,6 +98,7 @@ def convert_file(
         network: a key of `ARCHITECTURES`.
         name: what to call it.
         images: if any, rescale the network so that each filter's mean activation over them is 1: sRGB in [0, 1].
+        preprocessing: a key of `PREPROCESSINGS`, in place of the one that the file seems to have.
         url: where the file came from.
         say: told, in one line, what the file was recognized as.
 
@@ -109,8 +116,11 @@ def convert_file(
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     params, form = read_foreign(path, network, digest)
-    preprocessing, terms, credit = FORMS[form]
-    say(f"{path.name} is {network} in the form of {form}: {preprocessing}")
+    if preprocessing is not None:
+        form = {"torchvision": "torchvision", "caffe": "torchvision's names, Caffe's scale"}[preprocessing]
+        params["preprocess"] = PREPROCESSINGS[preprocessing]()
+    words, terms, credit = FORMS[form]
+    say(f"{path.name} is {network} in the form of {form}: {words}{_ASSUMED if form in _GUESSED and not preprocessing else ''}")
     if images:
         params = normalize(params, mean_activations(params, network, images))
         credit += f"; rescaled so that the mean activation of each filter over {len(images)} images is 1"
@@ -118,7 +128,7 @@ def convert_file(
     description = {
         "network": network,
         "source": source,
-        "preprocessing": preprocessing,
+        "preprocessing": words,
         "license": terms,
         "credit": credit,
         "citation": _CITATIONS[network],

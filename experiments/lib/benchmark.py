@@ -1,4 +1,4 @@
-"""`python -m experiments.benchmark`: speed and memory beside PyTorch, in alternation on the same machine.
+"""`python -m experiments.lib.benchmark`: speed and memory beside PyTorch, in alternation on the same machine.
 
 Prints a table and writes JSON (`--json FILE`) with the keys
 
@@ -89,7 +89,7 @@ def theirs(size: int, compiled: bool, channels_last: bool) -> Callable[[], np.nd
     """PyTorch's gradient as a function of nothing."""
     import torch  # here, as its memory is not ours
 
-    from experiments import torch_twin
+    from experiments.lib import torch_twin
 
     torch.set_num_threads(os.cpu_count() or 1)
     layout = torch.channels_last if channels_last else torch.contiguous_format
@@ -187,7 +187,7 @@ import numpy
 def kilobytes(field):
     return int([l for l in open('/proc/self/status') if l.startswith(field)][0].split()[1])
 before = kilobytes('VmRSS')
-from experiments.benchmark import ours, theirs
+from experiments.lib.benchmark import ours, theirs
 imports = kilobytes('VmRSS') - before
 {call}
 print(kilobytes('VmHWM') - (imports if '{who}' == 'torch' else 0))

@@ -1,11 +1,11 @@
-"""Experiment 005-alexnet: AlexNet's recipe of training, scaled down, with each of its ingredients left out in turn.
+"""Experiment 016: AlexNet's recipe of training, scaled down, with each of its ingredients left out in turn.
 
     pip install -e ".[training]"
-    python -m experiments.alexnet            # all of it; goes on where it was stopped
-    python -m experiments.alexnet tanh       # one of them
-    python -m experiments.alexnet draw       # the pictures of the lab book
+    python -m experiments.lib.alexnet            # all of it; goes on where it was stopped
+    python -m experiments.lib.alexnet tanh       # one of them
+    python -m experiments.lib.alexnet draw       # the pictures of the lab book
 
-Results grow in experiments/005-alexnet/results.jsonl; checkpoints and metrics of each training are in runs/alexnet/NAME-SEED.
+Results grow in experiments/016-alexnet/results.jsonl; checkpoints and metrics of each training are in runs/alexnet/NAME-SEED.
 """
 
 import argparse
@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments.alexnet_pictures import CLASSES, SIDE, Data, make
-from experiments.alexnet_training import Colors, Model, Recipe, test_errors, train
+from experiments.lib.alexnet_pictures import CLASSES, SIDE, Data, make
+from experiments.lib.alexnet_training import Colors, Model, Recipe, test_errors, train
 from nst_jax.images.files import write_image
 
-FOLDER = Path(__file__).parent / "005-alexnet"
+FOLDER = Path(__file__).parents[1] / "016-alexnet"
 RUNS = Path("runs") / "alexnet"
 SEEDS = (0, 1)
 LONG = 2400  # four times the steps

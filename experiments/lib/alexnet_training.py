@@ -17,7 +17,7 @@ import optax
 import orbax.checkpoint as ocp
 from flax import linen as nn
 
-from experiments.alexnet_pictures import CLASSES, SIDE, Data
+from experiments.lib.alexnet_pictures import CLASSES, SIDE, Data
 from nst_jax.networks.architectures import ARCHITECTURES, Conv, Layer, Norm, Pool
 from nst_jax.networks.convnet import ConvNet, NetworkSpec
 

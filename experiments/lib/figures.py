@@ -1,6 +1,6 @@
 """Tables and sheets for lab books. As a command: columns of a sweep's table, and its contact sheet as a small JPEG.
 
-python -m experiments.figures sweeps/FOLDER --columns style_w2_vgg16 lpips_alex --sheet experiments/013-layers/style.jpg
+python -m experiments.lib.figures sweeps/FOLDER --columns style_w2_vgg16 lpips_alex --sheet experiments/013-layers/style.jpg
 """
 
 import argparse

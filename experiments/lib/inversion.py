@@ -1,8 +1,8 @@
 """Experiment 005: the tables and figures of the inversion paper, on pictures of Python packages.
 
     pip install -e ".[inversion,lpips]"
-    python -m experiments.inversion scales     # writes nst_jax/invert/scales.json
-    python -m experiments.inversion ours momentum lbfgs table3 restarts fields layers
+    python -m experiments.lib.inversion scales     # writes nst_jax/invert/scales.json
+    python -m experiments.lib.inversion ours momentum lbfgs table3 restarts fields layers
 
 Results grow in experiments/005-inversion/results.jsonl, a line for each layer, λ_V and solver; what is there is not done again.
 """
@@ -19,16 +19,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.inversion_pictures import INVERTED, REFERENCE, gray, picture
+from experiments.lib.inversion_pictures import INVERTED, REFERENCE, gray, picture
 from nst_jax.images.files import write_image
 from nst_jax.invert.config import InvertConfig, to_job, usual_tv_weight
-from nst_jax.invert.draw import field_of, outline, row
-from nst_jax.invert.error import mean_pairwise_distance, scale_of
 from nst_jax.invert.neurons import Neurons, choose
 from nst_jax.invert.objective import PriorWeights
 from nst_jax.invert.representation import DESCRIPTORS, code, mean_color
 from nst_jax.invert.restarts import noise
-from nst_jax.invert.run import Pixels
+from nst_jax.invert.run import Pixels, beside, field_of, mean_pairwise_distance, outline, scale_of
 from nst_jax.networks import load
 from nst_jax.networks.convnet import NetworkSpec, features, layer_names
 from nst_jax.networks.params import store as weights
@@ -37,8 +35,8 @@ from nst_jax.optimize.solver import State
 from nst_jax.system.compilation_cache import use_compilation_cache
 from nst_jax.types import Params
 
-FOLDER = Path(__file__).parent / "005-inversion"
-SCALES = Path(__file__).parents[1] / "nst_jax" / "invert" / "scales.json"
+FOLDER = Path(__file__).parents[1] / "005-inversion"
+SCALES = Path(__file__).parents[2] / "nst_jax" / "invert" / "scales.json"
 LAYERS = ("relu1", "relu2", "relu3", "relu4", "relu5")
 # Of L-BFGS, for networks and for descriptors.
 LBFGS_STEPS, LBFGS_DESCRIPTOR_STEPS = 200, 400
@@ -100,7 +98,7 @@ def restarts() -> None:
     """Six starts of one picture at three depths, as in Fig. 7."""
     for layer, tv in (("relu2", 0.5), ("relu4", 5.0), ("relu5", 50.0)):
         found = _invert("alexnet", layer, tv, "adam", [picture("astronaut")] * 6, Neurons())
-        write_image(FOLDER / f"restarts-{layer}.jpg", row([picture("astronaut"), *found["pictures"]]))
+        write_image(FOLDER / f"restarts-{layer}.jpg", beside([picture("astronaut"), *found["pictures"]]))
 
 
 def fields() -> None:
@@ -111,11 +109,11 @@ def fields() -> None:
         center = choose(shape, 5, None, None)
         found = _invert("alexnet", layer, tv, "adam", [content], center)
         drawn = outline(content, field_of(layer, "alexnet"), center)
-        write_image(FOLDER / f"field-{layer}.jpg", row([drawn, *found["pictures"]]))
+        write_image(FOLDER / f"field-{layer}.jpg", beside([drawn, *found["pictures"]]))
     for layer, tv in (("relu1", 0.5), ("relu2", 0.5)):
         halves = [choose(_shape("alexnet", layer), None, None, half) for half in ("first_half", "last_half")]
         shown = [_invert("alexnet", layer, tv, "adam", [content], half)["pictures"][0] for half in halves]
-        write_image(FOLDER / f"channels-{layer}.jpg", row([content, *shown]))
+        write_image(FOLDER / f"channels-{layer}.jpg", beside([content, *shown]))
 
 
 def seconds() -> None:
@@ -156,7 +154,7 @@ def _errors(name: str, layer: str, tv: float, solver: str) -> None:
         return
     contents = [_content(name, one) for one in INVERTED]
     found = _invert(name, layer, tv, solver, contents, Neurons())
-    write_image(FOLDER / f"{layer}-{tv:g}-{solver}.jpg", row([found["pictures"][i] for i in (0, 1, 2, 8, 9)]))
+    write_image(FOLDER / f"{layer}-{tv:g}-{solver}.jpg", beside([found["pictures"][i] for i in (0, 1, 2, 8, 9)]))
     line = key | {name: found[name] for name in ("errors", "losses", "steps", "seconds")}
     with file.open("a") as stream:
         stream.write(json.dumps(line) + "\n")

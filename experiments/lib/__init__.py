@@ -1,0 +1,1 @@
+"""Scripts and models that several experiments share, or that are run as modules."""
