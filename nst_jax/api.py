@@ -115,7 +115,7 @@ def transfer(
     spec, config = prepared.spec, prepared.config
     use_compilation_cache()
     shown = progress if progress is not None else sys.stderr.isatty() or _in_notebook()
-    with show_progress(sum(scale.steps for scale in spec.scales), quiet=not shown) as bar:
+    with show_progress(sum(scale.steps for scale in spec.scales), quiet=not shown, scales=spec.scales) as bar:
         observer = _Observer(bar, callback)
         with interruptible(observer):
             found = job.transfer(prepared.params, prepared.inputs, spec, observe=observer)

@@ -139,7 +139,9 @@ def test_progress_is_shown_if_asked_for_or_where_somebody_looks(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
     shown: list[bool] = []
-    monkeypatch.setattr(api, "show_progress", lambda total, quiet: shown.append(not quiet) or progress(total, quiet))
+    monkeypatch.setattr(
+        api, "show_progress", lambda total, quiet, scales: shown.append(not quiet) or progress(total, quiet, scales)
+    )
     transfer(steps=1)
     assert capsys.readouterr().err == ""
     transfer(steps=1, progress=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 from nst_jax import job
 from nst_jax.config.compose import to_yaml
-from nst_jax.distributed import is_coordinator
+from nst_jax.distributed import is_coordinator, same_everywhere
 from nst_jax.errors import InputError
 from nst_jax.images.files import MIN_SIDE, fit_long_side, write_image
 from nst_jax.report.plots import plot_losses
@@ -102,6 +102,7 @@ def record_failure(prepared: Prepared, folder: RunFolder) -> Iterator[None]:
 
 def run_job(prepared: Prepared, folder: RunFolder, position: job.JobState | None = None) -> job.Result:
     """Runs the job and writes its record, from the beginning or from a position."""
+    check_processes(prepared)
     with progress(prepared.steps, quiet=prepared.config.run.quiet, scales=prepared.spec.scales * prepared.jobs) as bar:
         recorder = recorder_of(prepared, folder, bar)
         with interruptible(recorder):
@@ -113,7 +114,19 @@ def run_job(prepared: Prepared, folder: RunFolder, position: job.JobState | None
 def run_worker(prepared: Prepared, position: job.JobState | None = None) -> None:
     """The part of every process but the first: it keeps no record and does what the first one broadcasts."""
     ignore_interrupts()
+    check_processes(prepared)
     prepared.kind.execute(prepared, worker_callback, (), position)
+
+
+def check_processes(prepared: Prepared) -> None:
+    """Raises InputError, on every process, unless all have the same settings, inputs and parameters."""
+    begun = prepared.begun
+    hashes = [begun["params"]["sha256"], *(facts["sha256"] for facts in begun["inputs"].values())]
+    if not same_everywhere(f"{to_yaml(prepared.config, record=False)} {hashes}"):
+        raise InputError(
+            "all processes must have the same settings, input pictures and network parameters, got others on some;"
+            " start each with the same command, and check its files"
+        )
 
 
 def recorder_of(prepared: Prepared, folder: RunFolder, bar: Progress) -> Recorder:
