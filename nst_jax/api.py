@@ -115,7 +115,7 @@ def transfer(
     spec, config = prepared.spec, prepared.config
     use_compilation_cache()
     shown = progress if progress is not None else sys.stderr.isatty() or _in_notebook()
-    with show_progress(sum(scale.steps for scale in spec.scales), quiet=not shown) as bar:
+    with show_progress(sum(scale.steps for scale in spec.scales), quiet=not shown, scales=spec.scales) as bar:
         observer = _Observer(bar, callback)
         with interruptible(observer):
             found = job.transfer(prepared.params, prepared.inputs, spec, observe=observer)
@@ -146,10 +146,9 @@ class Loss:
         """The weighted sum of all terms."""
         return self._evaluate(image)[0]
 
-    def terms(self, image: Image) -> dict[str, Scalar]:
+    def terms(self, image: Image) -> Terms:
         """The weighted terms, "content", "style" and "tv", which add up to the loss."""
-        terms: Any = self._evaluate(image)[1]
-        return getattr(terms, "_asdict", lambda: terms)()
+        return self._evaluate(image)[1]
 
     def _evaluate(self, image: Image) -> tuple[Scalar, Terms]:
         return loss(self.params, image, self.targets, self.weights, spec=self.spec)

@@ -1,6 +1,7 @@
 """Several processes and devices of one job: joining, broadcasting, and where arrays lie."""
 
 import functools
+import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,6 +24,14 @@ def broadcast_int(value: int) -> int:
 def broadcast(tree: Any) -> Any:
     """The first process's arrays, on all of them; each has to give a tree of such arrays."""
     return tree if jax.process_count() == 1 else multihost_utils.broadcast_one_to_all(tree)
+
+
+def same_everywhere(text: str) -> bool:
+    """Whether all processes give the same text."""
+    if jax.process_count() == 1:
+        return True
+    digest = np.frombuffer(hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest(), np.uint8)
+    return bool((multihost_utils.process_allgather(digest) == digest).all())
 
 
 def place(tree: Any, places: Any) -> Any:

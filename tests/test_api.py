@@ -19,6 +19,7 @@ from PIL import Image
 
 import nst_jax
 from nst_jax import api
+from nst_jax.config.compose import as_config, load, make_config
 from nst_jax.config.schema import Config
 from nst_jax.errors import InputError
 from nst_jax.images.files import MIN_SIDE, write_image
@@ -138,7 +139,9 @@ def test_progress_is_shown_if_asked_for_or_where_somebody_looks(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
     shown: list[bool] = []
-    monkeypatch.setattr(api, "show_progress", lambda total, quiet: shown.append(not quiet) or progress(total, quiet))
+    monkeypatch.setattr(
+        api, "show_progress", lambda total, quiet, scales: shown.append(not quiet) or progress(total, quiet, scales)
+    )
     transfer(steps=1)
     assert capsys.readouterr().err == ""
     transfer(steps=1, progress=True)
@@ -212,9 +215,17 @@ def test_a_setting_that_would_have_no_effect_is_refused(options: dict[str, Any],
         nst_jax.transfer(PICTURE, STYLE, **options)
 
 
+@pytest.mark.parametrize(
+    "presets", [{}, {"experiment": "fast"}, {"loss": "gatys", "optimizer": "adam"}, {"experiment": "photo", "network": "vgg16"}]
+)
+def test_settings_mean_what_they_mean_on_the_command_line(presets: dict[str, str]):
+    composed = as_config(load([f"{group}={name}" for group, name in presets.items()]))
+    assert dataclasses.replace(composed, size=64) == make_config({**presets, "size": 64})
+
+
 def test_the_typed_settings_are_those_of_the_config():
     fields = {field.name for field in dataclasses.fields(Config)} | {"experiment"}
-    assert {*Options.__annotations__} == fields - {"content", "init", "run", "preview"}
+    assert {*Options.__annotations__} == fields - {"content", "init", "run", "preview", "imports"}
 
 
 def test_the_loss_is_the_one_that_transfer_minimizes():

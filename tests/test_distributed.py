@@ -38,8 +38,9 @@ def _no_process_is_left() -> Iterator[None]:
     BEGUN.clear()
 
 
-def start(arguments: list[str], number: int) -> list[subprocess.Popen[str]]:
-    """The same command in so many processes, of two devices each, as torchrun would start them."""
+def start(*commands: list[str]) -> list[subprocess.Popen[str]]:
+    """Each command in a process with two devices, as torchrun would start them."""
+    number = len(commands)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -50,7 +51,7 @@ def start(arguments: list[str], number: int) -> list[subprocess.Popen[str]]:
             env=os.environ | shared | {"RANK": str(rank), "JAX_ENABLE_COMPILATION_CACHE": "0"},
             cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )
-        for rank in range(number)
+        for rank, arguments in enumerate(commands)
     )  # fmt: skip
     return BEGUN[-number:]
 
@@ -70,7 +71,7 @@ def test_two_processes_paint_the_picture_of_one_and_the_first_keeps_the_record(t
         env=os.environ | {"JAX_NUM_CPU_DEVICES": "4"}, cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert alone.returncode == 0, alone.stderr
-    both = start(command(tmp_path / "both", *job, "scale.hosts=auto"), 2)
+    both = start(*[command(tmp_path / "both", *job, "scale.hosts=auto")] * 2)
     ends = [process.communicate() for process in both]
     assert [process.returncode for process in both] == [0, 0], ends
     assert "loss" in ends[0][0]
@@ -81,19 +82,28 @@ def test_two_processes_paint_the_picture_of_one_and_the_first_keeps_the_record(t
     assert len(RunFolder(tmp_path / "both").read_metrics()) == 7
 
 
+def test_processes_with_other_settings_end_before_a_step(tmp_path: Path):
+    job = command(tmp_path / "run", "size=24", "steps=1", "scale.hosts=auto")
+    both = start(job, [*job, "loss.style_weight=50"])
+    ends = [process.communicate() for process in both]
+    assert [process.returncode for process in both] == [2, 2], ends
+    assert all("error: all processes must have the same settings" in err for _, err in ends)
+    assert not RunFolder(tmp_path / "run").result.exists()
+
+
 @pytest.mark.parametrize("victim", [0, 1])
 def test_when_one_dies_the_others_end_and_the_run_goes_on_from_its_checkpoint(tmp_path: Path, victim: int):
     folder = RunFolder(tmp_path / "run")
     job = ["scales=[48,64]", "steps=[2,100000]", "scale.devices=4"]
-    both = start(command(folder.path, *job, "run.checkpoint_every_s=0.5", "scale.hosts=auto"), 2)
-    wait_for(lambda: [path for path in folder.checkpoints.glob("0*") if path.name.isdigit()], both)
+    both = start(*[command(folder.path, *job, "run.checkpoint_every_s=0.5", "scale.hosts=auto")] * 2)
+    wait_for(lambda: [path for path in folder.checkpoints.glob("nst_jax-*") if path.name[8:].isdigit()], both)
     both[victim].send_signal(signal.SIGKILL)
     _, said = both[1 - victim].communicate(timeout=60)
     assert both[1 - victim].returncode in (1, -signal.SIGABRT)
     # Without the first process, at whose address all have met, JAX may end the others by itself.
     assert "another process of the job has ended" in said or (victim == 0 and "another task died" in said)
     before = len(folder.read_metrics())
-    going_on = start([sys.executable, "-m", "nst_jax.run", f"--resume={folder.path}"], 2)
+    going_on = start(*[[sys.executable, "-m", "nst_jax.run", f"--resume={folder.path}"]] * 2)
     wait_for(lambda: len(folder.read_metrics()) > before + 5, going_on)
     for process in going_on:
         process.send_signal(signal.SIGINT)  # as a terminal does

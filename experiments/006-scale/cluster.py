@@ -54,7 +54,7 @@ def kill_one(folder: Path, after: int) -> str:
     while True:
         done = [*folder.glob("*/report.html")]
         for lock in sorted(folder.glob("*/.lock")) if len(done) >= after else []:
-            kept = sorted(path.name for path in lock.with_name("checkpoints").glob("[0-9]" * 8))
+            kept = sorted(path.name for path in lock.with_name("checkpoints").glob("nst_jax-" + "[0-9]" * 8))
             if kept and not lock.with_name("result.png").exists() and (found := holders(lock)):
                 os.kill(found[0], signal.SIGKILL)
                 return f"killed the process of member {lock.parent.name}, {len(done)} being done; it left checkpoints {kept}"

@@ -58,8 +58,9 @@ def main() -> None:
     scales = [args.size // 2, args.size]
     pictures = {}
     for name, (which, options) in controls(sky_of(content)).items():
+        settings: Any = {"init": "content"} | options
         painted = nst_jax.transfer(
-            content, [styles[i] for i in which], size=args.size, scales=scales, steps=[60, 40], **{"init": "content"} | options
+            content, [styles[i] for i in which], size=args.size, scales=scales, steps=[60, 40], **settings
         )
         path = args.out / f"{len(pictures):02d}.png"
         painted.save(path)

@@ -13,8 +13,8 @@ import jax.numpy as jnp
 from nst_jax.distributed import place, sharding_for, with_sharding
 from nst_jax.job.export_cache import lower_cached
 from nst_jax.objective.loss import Objective
-from nst_jax.optimize.loop import init_state, run_chunk, run_chunks, upsample_state
-from nst_jax.optimize.solver import SolverSpec, State
+from nst_jax.optimize.loop import State, init_state, run_chunk, run_chunks, upsample_state
+from nst_jax.optimize.solver import SolverSpec
 from nst_jax.system.memory import trim_heap
 from nst_jax.types import Params
 

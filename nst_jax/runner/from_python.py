@@ -1,8 +1,11 @@
 """A job prepared from the arguments of `nst_jax.transfer`: the counterpart of `nst_jax.runner.prepare` without a run folder."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
+
+import optax
 
 from nst_jax import job
 from nst_jax.config.compose import make_config
@@ -13,6 +16,7 @@ from nst_jax.images.arrays import as_picture, as_region
 from nst_jax.images.named import NAMED
 from nst_jax.networks import load
 from nst_jax.networks.params import store
+from nst_jax.optimize.solver import SolverSpec
 from nst_jax.runner.preview import preview
 from nst_jax.types import Params
 
@@ -20,7 +24,7 @@ from nst_jax.types import Params
 # uint8, uint16, or floats in [0, 1].
 PictureLike = Any
 # Settings of the command line that are arguments here, or belong to the run folder, which is not written here.
-_UNUSED = ("content", "style.name", "style.path", "mask.regions", "mask.styles", "run", "preview", "scale.hosts")
+_UNUSED = ("content", "style.name", "style.path", "mask.regions", "mask.styles", "run", "preview", "imports", "scale.hosts")
 
 
 class Options(TypedDict, total=False):
@@ -58,7 +62,10 @@ def prepare_arguments(
 ) -> PythonJob:
     """Checks the settings, reads the pictures and the network's parameters."""
     _refuse_unused(options)
-    config = make_config({**options, **({} if init is None else {"init": init if isinstance(init, str) else "file"})})
+    settings, solver = dict(options), None
+    if isinstance(options.get("optimizer"), optax.GradientTransformation):
+        solver = settings.pop("optimizer")
+    config = make_config({**settings, **({} if init is None else {"init": init if isinstance(init, str) else "file"})})
     inputs, notices = _read(content, style, config.init if init is None else init, masks, style_masks)
     spec = to_spec(
         config,
@@ -66,6 +73,9 @@ def prepare_arguments(
         num_styles=len(inputs.styles),
         num_regions=len(masks),
     )
+    if solver is not None:
+        spec = dataclasses.replace(spec, solver=SolverSpec(solver))
+        notices.append("optimizer: a transformation given from Python, which the config does not hold")
     if spec.init == "adain":
         start = preview(inputs.content, inputs.styles[0], size=spec.scales[-1].size, color=spec.color)
         inputs = inputs._replace(init=start)

@@ -10,7 +10,7 @@ from typing import Any
 
 from nst_jax import job
 from nst_jax.config.compose import to_yaml
-from nst_jax.distributed import is_coordinator
+from nst_jax.distributed import is_coordinator, same_everywhere
 from nst_jax.errors import InputError
 from nst_jax.images.files import MIN_SIDE, fit_long_side, write_image
 from nst_jax.report.plots import plot_losses
@@ -45,8 +45,12 @@ def run(config: Any) -> tuple[RunFolder, job.Result]:
 
 
 @contextmanager
-def new_run(prepared: Prepared) -> Iterator[RunFolder]:
+def new_run(prepared: Prepared, lock_of: Path | None = None) -> Iterator[RunFolder]:
     """Creates the folder of the run, with this process as its only writer.
+
+    Args:
+        prepared: the run.
+        lock_of: see `nst_jax.runs.lock.run_lock`.
 
     Raises:
         InputError: the folder holds files of another run, or the result would be too small to be read again.
@@ -59,7 +63,7 @@ def new_run(prepared: Prepared) -> Iterator[RunFolder]:
             " use a larger size"
         )
     path = _folder(prepared.config.run.dir)
-    with run_lock(path):
+    with run_lock(path, lock_of):
         folder = create_run_folder(path, to_yaml(prepared.config))
         inputs = {role: picture.pixels for role, picture in prepared.pictures.items()}
         folder.write_inputs(inputs, prepared.spec.scales[-1].size)
@@ -98,6 +102,7 @@ def record_failure(prepared: Prepared, folder: RunFolder) -> Iterator[None]:
 
 def run_job(prepared: Prepared, folder: RunFolder, position: job.JobState | None = None) -> job.Result:
     """Runs the job and writes its record, from the beginning or from a position."""
+    check_processes(prepared)
     with progress(prepared.steps, quiet=prepared.config.run.quiet, scales=prepared.spec.scales * prepared.jobs) as bar:
         recorder = recorder_of(prepared, folder, bar)
         with interruptible(recorder):
@@ -109,7 +114,19 @@ def run_job(prepared: Prepared, folder: RunFolder, position: job.JobState | None
 def run_worker(prepared: Prepared, position: job.JobState | None = None) -> None:
     """The part of every process but the first: it keeps no record and does what the first one broadcasts."""
     ignore_interrupts()
+    check_processes(prepared)
     prepared.kind.execute(prepared, worker_callback, (), position)
+
+
+def check_processes(prepared: Prepared) -> None:
+    """Raises InputError, on every process, unless all have the same settings, inputs and parameters."""
+    begun = prepared.begun
+    hashes = [begun["params"]["sha256"], *(facts["sha256"] for facts in begun["inputs"].values())]
+    if not same_everywhere(f"{to_yaml(prepared.config, record=False)} {hashes}"):
+        raise InputError(
+            "all processes must have the same settings, input pictures and network parameters, got others on some;"
+            " start each with the same command, and check its files"
+        )
 
 
 def recorder_of(prepared: Prepared, folder: RunFolder, bar: Progress) -> Recorder:
