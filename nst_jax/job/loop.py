@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from nst_jax.distributed import broadcast_int
 from nst_jax.job.compile import CompileKey, Request, compile_in_background
 from nst_jax.job.history import Callback, History, JobState, Result, painted
-from nst_jax.job.memory_plan import check_memory, choose_plan
+from nst_jax.job.memory_plan import check_memory, choose_plan, planned
 from nst_jax.job.pyramid import Stage, check_pictures, initial_image, plan
 from nst_jax.job.spec import Inputs, JobSpec, Pixels
 from nst_jax.optimize.loop import init_state
@@ -66,7 +66,10 @@ def transfer(
 
 def needs(params: Params, stage: Stage, spec: JobSpec, jobs: int = 0) -> CompileKey:
     """What decides the programs of a stage, of one job alone or of several together."""
-    objective = choose_plan(spec.objective, (stage.content.shape[1], stage.content.shape[2]), jobs)
+    if spec.plan:
+        objective = planned(spec.objective, spec.plan[stage.number])
+    else:
+        objective = choose_plan(spec.objective, (stage.content.shape[1], stage.content.shape[2]), jobs)
     pictures = jax.tree.map(lambda array: jax.ShapeDtypeStruct(array.shape, jnp.float32), (stage.content, stage.styles))
     return CompileKey(objective, spec.solver, stage.before, (params, pictures, _weights(spec)), jobs)
 
