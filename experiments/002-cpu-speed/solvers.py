@@ -15,7 +15,7 @@ import optax
 
 from nst_jax.config.compose import make_config
 from nst_jax.config.to_spec import to_spec
-from nst_jax.images.files import fit_long_side, read_image, resize
+from nst_jax.images.files import fit_long_side, resize
 from nst_jax.images.named import find_image
 from nst_jax.job import Inputs, plan
 from nst_jax.job.memory_plan import choose_plan
@@ -69,7 +69,7 @@ def rosenbrock(x: jax.Array) -> jax.Array:
 def transfer_loss(size: int) -> tuple[Function, jax.Array]:
     """The default loss of the sample pictures, and the content as the initial image."""
     spec = to_spec(make_config({"size": size, "scales": 1, "steps": 1}), architecture="vgg19")
-    content, style = (read_image(find_image(name)).pixels for name in ("tubingen", "starry"))
+    content, style = (find_image(name, notify=print).pixels for name in ("tubingen", "starry"))
     (stage,) = plan(Inputs(resize(content, fit_long_side(*content.shape[1:3], size)), (style,)), spec)
     objective = choose_plan(spec.objective, (stage.content.shape[1], stage.content.shape[2]))
     params = load("vgg19", convolution=objective.network.convolution, taps=objective.taps).params
@@ -90,12 +90,8 @@ def main() -> None:
     for name, (f, x, count) in problems.items():
         for solver in (ours, theirs):
             losses = solver(f, x, count)
-            print(
-                name,
-                solver.__name__,
-                *(f"{count * i // 4}: {losses[count * i // 4 - 1]:.4g}" for i in (1, 2, 3, 4)),
-                flush=True,
-            )
+            found = (f"{n}: {losses[n - 1]:.4g}" for n in (count // 4, count // 2, count))
+            print(name, solver.__name__, *found, flush=True)
 
 
 if __name__ == "__main__":
