@@ -68,7 +68,13 @@ GATES = {
     "PIL": ["nst_jax.images"],
     "tifffile": ["nst_jax.images.tiff", "nst_jax.images.files"],
     "waitress": ["nst_jax.report.server"],
-    "pydantic": ["nst_jax.config", "nst_jax.invert.config", "nst_jax.runs.schema", "nst_jax.system.records"],
+    "pydantic": [
+        "nst_jax.config",
+        "nst_jax.invert.config",
+        "nst_jax.runs.schema",
+        "nst_jax.sweeps.folder",
+        "nst_jax.system.records",
+    ],
     "argparse": [
         "nst_jax.system.cli",
         "nst_jax.weights",

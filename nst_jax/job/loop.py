@@ -68,7 +68,12 @@ def transfer(
 
 def needs(params: Params, stage: Stage, spec: JobSpec, jobs: int = 0) -> CompileKey:
     """What decides the programs of a stage, of one job alone or of several together."""
-    objective = choose_plan(spec.objective, (stage.content.shape[1], stage.content.shape[2]), jobs)
+    size, regions = (
+        (stage.content.shape[1], stage.content.shape[2]),
+        1 if stage.styles.regions is None else len(stage.styles.regions),
+    )
+    pairs = dict(spec.solver.options).get("memory", 10)
+    objective = choose_plan(spec.objective, size, jobs, regions=regions, pairs=pairs)
     pictures = jax.tree.map(lambda array: jax.ShapeDtypeStruct(array.shape, jnp.float32), (stage.content, stage.styles))
     return CompileKey(objective, spec.solver, stage.before, (params, pictures, _weights(spec)), jobs)
 
