@@ -102,9 +102,7 @@ def transfer(
         InputError: a picture that cannot be read, an unknown setting, or a value out of range.
 
     Example:
-        >>> import jax
-    import jax.numpy as jnp
-    import numpy as np
+        >>> import numpy as np
         >>> ramp = np.linspace(0, 1, 16 * 16 * 3, dtype=np.float32).reshape(16, 16, 3)
         >>> loss = {"content_layers": ["relu1_1"], "style_layers": ["relu1_1"]}
         >>> result = transfer(ramp, ramp, size=16, steps=2, loss=loss)
