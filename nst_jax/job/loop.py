@@ -21,6 +21,7 @@ from nst_jax.types import Params
 DIVERGENCE_FACTOR = 2
 
 
+@jax.transfer_guard("allow")  # whatever JAX_TRANSFER_GUARD says: these are meant
 def transfer(
     params: Params,
     inputs: Inputs,
