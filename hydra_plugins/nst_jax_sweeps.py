@@ -1,11 +1,12 @@
-"""What nst_jax adds to Hydra, which looks for plugins in `hydra_plugins`: a sweeper that keeps a record, and launchers.
+"""Plugins for Hydra, which looks for them in `hydra_plugins`: a sweeper that keeps a record, and launchers.
 
-Hydra imports this file at the start of every program that uses it: nothing else is imported before it is needed.
+Hydra imports this file at the start of every program that uses it, so that everything else is imported where it is needed.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
@@ -15,17 +16,22 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+if TYPE_CHECKING:
+    from nst_jax.sweeps.folder import SweepFolder
+    from nst_jax.sweeps.member import Member
+
 
 @dataclass
 class RecordedSweeperConf:
     """`hydra/sweeper=recorded`.
 
     Attributes:
-        params: settings of all members, as on a command line: `{loss.style_weight: "1,10"}`; the command line goes first.
-        grids: further settings, each item a grid of its own, one after the other.
-        trials: how many members a search makes; 0 is no search but every combination.
-        at_once: trials that are launched together, the next of which learn from them.
-        score: of `nst_jax.evaluate`, such as lpips_alex+0.25*style_w2_vgg16: the table gets it, and a search makes it small.
+        params: settings of all members, as on a command line: `{loss.style_weight: "1,10"}`; the command line takes precedence.
+        grids: further settings; each item is a grid of its own.
+        trials: the number of members of a search; 0 runs all combinations instead.
+        at_once: trials launched together; the next ones learn from them.
+        score: a sum of scores of `nst_jax.evaluate`, such as lpips_alex+0.25*style_w2_vgg16: a column of the table, and what a
+            search minimizes.
     """
 
     _target_: str = "hydra_plugins.nst_jax_sweeps.RecordedSweeper"
@@ -41,7 +47,7 @@ class BatchedLauncherConf:
     """`hydra/launcher=batched`.
 
     Attributes:
-        members: at most so many in one program; null is as many as memory holds.
+        members: the most members in one program; null for as many as fit in memory.
     """
 
     _target_: str = "hydra_plugins.nst_jax_sweeps.BatchedLauncher"
@@ -53,10 +59,10 @@ class RayLauncherConf:
     """`hydra/launcher=ray`.
 
     Attributes:
-        address: HOST:PORT of a cluster, or auto for the one that this machine belongs to; null begins one on this machine.
-        cpus: of a member, of those that the machines have: so many members run at once.
-        gpus: likewise; a member with 0 sees none.
-        retries: how often a member whose process was killed is taken up again.
+        address: HOST:PORT of a cluster, or auto for the one that this machine belongs to; null starts one on this machine.
+        cpus: processor cores per member; the cores of the cluster limit how many members run at once.
+        gpus: GPUs per member; with 0 it sees none.
+        retries: how often a member whose process was killed is resumed.
     """
 
     _target_: str = "hydra_plugins.nst_jax_sweeps.RayLauncher"
@@ -72,7 +78,7 @@ ConfigStore.instance().store(group="hydra/launcher", name="ray", node=RayLaunche
 
 
 class RecordedSweeper(Sweeper):
-    """Runs every combination of the listed values, or a search, and leaves the record of `nst_jax.sweeps.folder`."""
+    """Runs all combinations of the listed values, or a search, and keeps the record of `nst_jax.sweeps.folder`."""
 
     def __init__(self, **options: Any) -> None:
         self.options = options
@@ -84,42 +90,55 @@ class RecordedSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> None:
         """Runs the members that the command line asks for."""
-        from nst_jax.sweeps.sweep import Sweep, run_sweep
+        from nst_jax.sweeps.search import search
+        from nst_jax.sweeps.sweep import Sweep, sweep_grids
 
-        run_sweep(Sweep(self._context, self._master, self._launcher), arguments, **self.options)
-
-
-class BatchedLauncher(Launcher):
-    """Runs members that differ only in weights, seeds, initial images and pictures of one size in one program."""
-
-    def __init__(self, members: int | None) -> None:
-        self.members = members
-
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Called by Hydra before anything else."""
-        self._context, self._master = hydra_context, config
-
-    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Runs members, the first of which has the number `initial_job_idx`."""
-        from nst_jax.sweeps.launchers.batched import launch_batched
-
-        return launch_batched(self._context, self._master, job_overrides, initial_job_idx, self.members)
+        path = Path(self._master.hydra.sweep.dir).expanduser()
+        sweep = Sweep(self._context, self._master, self._launcher, path)
+        params, score = self.options["params"] or {}, self.options["score"]
+        if trials := self.options["trials"]:
+            search(sweep, arguments, params, trials=trials, at_once=self.options["at_once"], score=score)
+        else:
+            sweep_grids(sweep, arguments, params, self.options["grids"] or [], score=score)
 
 
-class RayLauncher(Launcher):
-    """Runs each member as a task of Ray, on this machine or on a cluster."""
+class _MemberLauncher(Launcher):
+    """A launcher that runs members which `RecordedSweeper` has composed."""
 
     def __init__(self, **options: Any) -> None:
         self.options = options
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Called by Hydra before anything else."""
-        from nst_jax.sweeps.launchers.ray import Cluster
-
-        self._context, self._master, self._cluster = hydra_context, config, Cluster(**self.options)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Runs members, the first of which has the number `initial_job_idx`."""
-        from nst_jax.sweeps.launchers.ray import launch_on_ray
+        """Called by other sweepers than `RecordedSweeper`."""
+        from nst_jax.errors import InputError
 
-        return launch_on_ray(self._cluster, self._context, self._master, job_overrides, initial_job_idx)
+        raise InputError("hydra/sweeper must be recorded for this hydra/launcher, got another; leave hydra/sweeper out")
+
+
+class BatchedLauncher(_MemberLauncher):
+    """Runs members that differ only in weights, seeds, initial images and pictures of one size in one program."""
+
+    def run_members(self, sweep: "SweepFolder", members: "Sequence[Member]") -> None:
+        """Runs the members."""
+        from nst_jax.sweeps.launchers.batched import run_members
+
+        run_members(sweep, members, self.options["members"])
+
+
+class RayLauncher(_MemberLauncher):
+    """Runs each member as a task of Ray, on this machine or on a cluster."""
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Called by Hydra before anything else."""
+        from nst_jax.sweeps.launchers.ray import Cluster
+
+        self._cluster = Cluster(**self.options)
+
+    def run_members(self, sweep: "SweepFolder", members: "Sequence[Member]") -> None:
+        """Runs the members."""
+        from nst_jax.sweeps.launchers.ray import run_members
+
+        run_members(self._cluster, sweep, members)

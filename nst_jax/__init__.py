@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from nst_jax.errors import InputError
+from nst_jax.system import IMPORTED_AT  # noqa: F401 (notes the time)
 
 if TYPE_CHECKING:
     from nst_jax import networks, objective, optimize

@@ -77,6 +77,8 @@ def _act() -> int:
     sys.argv[1:] = sorted(quote_paths(sys.argv[1:]), key=lambda argument: argument not in ("-m", "--multirun"))
     plan_only = "--plan" in sys.argv[1:]
     sys.argv = [argument for argument in sys.argv if argument != "--plan"]
+    if plan_only and {"-m", "--multirun"} & {*sys.argv}:
+        raise InputError("--plan must be without -m, which runs a sweep; plan one of its members at a time")
     try:
         if path := folder_to_resume(sys.argv[1:]):
             use_compilation_cache()

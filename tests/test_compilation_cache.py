@@ -1,5 +1,7 @@
 """Compiled programs are kept in the user's cache folder, unless the user says otherwise."""
 
+import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,7 +52,33 @@ def test_the_users_own_folder_is_kept(tmp_path: Path):
     assert not (tmp_path / "nst_jax").exists()
 
 
-def test_a_home_that_cannot_be_written_goes_without(tmp_path: Path):
+def test_a_home_that_cannot_be_written_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     (tmp_path / "nst_jax").write_text("a file where the folder would be")
+    for _ in range(2):
+        cache.use_compilation_cache()
+    assert folder_in_use() is None
+    assert ["JAX_COMPILATION_CACHE_DIR" in record.message for record in caplog.records] == [True]
+
+
+def test_a_folder_that_others_can_write_is_not_used(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    (tmp_path / "nst_jax").mkdir()
+    (tmp_path / "nst_jax").chmod(0o777)
     cache.use_compilation_cache()
     assert folder_in_use() is None
+    assert str(tmp_path / "nst_jax") in caplog.text
+
+
+def test_folders_are_made_for_the_user_alone(tmp_path: Path):
+    before = os.umask(0)
+    try:
+        cache.use_compilation_cache()
+    finally:
+        os.umask(before)
+    assert {stat.S_IMODE(folder.stat().st_mode) for folder in (tmp_path / "nst_jax").rglob("*")} == {0o700}
+
+
+def test_a_remote_folder_is_left_to_jax(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    jax.config.update("jax_compilation_cache_dir", "gs://bucket/cache")
+    cache.use_compilation_cache()
+    assert not list(tmp_path.iterdir())

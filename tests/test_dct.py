@@ -7,19 +7,22 @@ import pytest
 
 from nst_jax.objective.natural_image import total_variation_power
 from nst_jax.optimize.dct import dct, idct
-from nst_jax.optimize.solver import SOLVERS, SolverSpec, adam
+from nst_jax.optimize.loop import init_state, make_step, upsample_state
+from nst_jax.optimize.solver import solver_spec
 
 SHAPE = (1, 9, 14, 3)
 RNG = np.random.default_rng(0)
 GOAL = jnp.asarray(RNG.uniform(0.3, 0.7, SHAPE), jnp.float32)
 
 
-def evaluate(image):
-    def value(x):
-        loss = jnp.sum((x - GOAL) ** 2)
-        return loss, {}
+def loss(image):
+    return jnp.sum((image - GOAL) ** 2), {}
 
-    return jax.value_and_grad(value, has_aux=True)(image)
+
+def steps_of(function, **options):
+    """The initial state, and a step."""
+    solver = solver_spec("adam", learning_rate=0.05, dct_floor=0.01, **options)
+    return init_state(jnp.full(SHAPE, 0.5), solver=solver, terms=()), jax.jit(make_step(function, solver))
 
 
 @pytest.mark.parametrize("floor", [0.0, 0.01, 1.0])
@@ -48,35 +51,30 @@ def test_the_total_variation_is_diagonal_and_no_longer_curves_with_the_frequency
     assert pixels.max() / pixels.min() > 50  # unstretched, the fastest wave curves as much more as its eigenvalue is larger
 
 
-def test_adam_in_waves_finds_the_minimum_and_rests_when_its_rate_has_fallen():
-    solver = adam(SolverSpec("adam", 0.05, waves=0.01, falling=150))
-    step = jax.jit(lambda state: solver.step(evaluate, state))
-    state = solver.init(jnp.full(SHAPE, 0.5))
-    for _ in range(150):
+def test_adam_on_coefficients_finds_the_minimum_and_rests_when_its_rate_has_fallen():
+    state, step = steps_of(loss, decay_steps=150)
+    for _ in range(151):
         state = step(state)
     np.testing.assert_allclose(state.image, GOAL, atol=2e-3)
     np.testing.assert_array_equal(step(state).image, state.image)
 
 
 def test_the_rate_goes_on_falling_after_a_step_back():
-    """Two steps to where the loss is not a number: half and half again of the rate, and no second beginning of its fall."""
-    solver = adam(SolverSpec("adam", 0.05, waves=0.01, falling=20))
-    bad = jax.jit(lambda state: solver.step(lambda x: evaluate(x * jnp.nan), state))
-    step = jax.jit(lambda state: solver.step(evaluate, state))
-    state = step(solver.init(jnp.full(SHAPE, 0.5)))
-    state = bad(bad(state))
-    assert float(state.inner.rate) == pytest.approx(0.05 / 4)
-    for _ in range(17):
+    """Two steps to where the loss is not a number: a quarter of the rate, and no second beginning of its fall."""
+    state, step = steps_of(loss, decay_steps=20)
+    _, bad = steps_of(lambda x: loss(x * jnp.nan), decay_steps=20)
+    state = bad(bad(step(state)))
+    assert float(state.solver.factor) == 1 / 4
+    for _ in range(18):
         state = step(state)
     np.testing.assert_array_equal(step(state).image, state.image)
 
 
-def test_waves_of_one_size_are_not_carried_to_another():
-    spec = SolverSpec("adam", waves=0.01)
-    solver = SOLVERS["adam"](spec)
-    with jax.numpy_dtype_promotion("standard"):  # Optax takes powers of floats to integer counts
-        state = solver.step(evaluate, solver.init(jnp.full(SHAPE, 0.5)))
-    assert float(jnp.abs(state.inner.moments.mu).max()) > 0
-    carried = solver.carry(state, jnp.full((1, 18, 28, 3), 0.5))
-    assert carried.inner.moments.mu.shape == (1, 18, 28, 3)
-    assert float(jnp.abs(carried.inner.moments.mu).max()) == 0
+def test_coefficients_of_one_size_are_not_carried_to_another():
+    state, step = steps_of(loss)
+    state = step(state)
+    assert float(jnp.abs(state.solver.inner.mu).max()) > 0
+    solver = solver_spec("adam", dct_floor=0.01)
+    larger = upsample_state(state, jnp.zeros((1, 18, 28, 3)), solver=solver).solver.inner
+    assert larger.mu.shape == (1, 18, 28, 3)
+    assert float(jnp.abs(larger.mu).max()) == 0

@@ -1,11 +1,16 @@
 """A bounded part of `python -m tests.fuzz`: a few damaged files of every kind."""
 
+import jax
 import numpy as np
 import pytest
+from jax.experimental.compilation_cache.compilation_cache import reset_cache
 
 from nst_jax.errors import InputError
 from nst_jax.networks.architectures import ARCHITECTURES
-from tests.fuzz import harness, pictures, weights
+from tests.fuzz import harness, weights
+from tests.fuzz.__main__ import KINDS
+
+COUNTS = {"pictures": 100, "runs": 6, "records": 30, "checkpoints": 10, "cache": 20, "weights": 60}
 
 
 @pytest.fixture
@@ -17,21 +22,28 @@ def outside(tmp_path):
     return folder
 
 
-def test_damaged_pictures(outside):
-    tally = harness.run_cases("pictures", pictures.damaged_picture, 120, seconds=15, outside=outside)
-    assert tally.failures == []
-    assert tally.outcomes["read"] > 0
-    assert tally.outcomes["refused"] > 0
-
-
-def test_damaged_parameters(outside, tmp_path, monkeypatch):
+@pytest.fixture
+def kept(monkeypatch):
+    """The networks and the cache of the other tests, given back afterwards."""
     for name, layers in ARCHITECTURES.items():
         monkeypatch.setitem(ARCHITECTURES, name, layers)
-    weights.make_networks_narrow()
-    tally = harness.run_cases("weights", lambda rng: weights.damaged_weights(tmp_path, rng), 80, seconds=15, outside=outside)
+    before = {name: jax.config.values[name] for name in ("jax_compilation_cache_dir", "jax_enable_compilation_cache")}
+    yield
+    for name, value in before.items():
+        jax.config.update(name, value)
+    reset_cache()
+
+
+@pytest.mark.usefixtures("kept")
+@pytest.mark.parametrize("kind", COUNTS)
+def test_damaged_files_are_read_rightly_or_refused_in_one_line(kind, tmp_path, outside):
+    if kind == "weights":
+        weights.make_networks_narrow()
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    tally = harness.run_cases(kind, lambda rng: KINDS[kind][1](inside, rng), COUNTS[kind], seconds=15, outside=outside)
     assert tally.failures == []
-    assert tally.outcomes["read"] > 0
-    assert tally.outcomes["refused"] > 0
+    assert kind == "cache" or len(tally.outcomes) > 1  # damage shows, and not always
 
 
 def test_the_harness_sees_what_must_not_happen(outside):

@@ -1,10 +1,13 @@
 """The job on tiny pictures: the same bytes again, chunks that do not matter, coarse to fine, and every start."""
 
+from collections.abc import Generator
+from concurrent.futures import Future
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from nst_jax import job
@@ -14,9 +17,13 @@ from nst_jax.errors import InputError
 from nst_jax.images.color import match_covariance, to_oklab, transport
 from nst_jax.images.files import resize
 from nst_jax.job import history as course
+from nst_jax.job.batched import run_batched
+from nst_jax.job.compile import Compiled, Programs, Request
 from nst_jax.job.pyramid import initial_image, plan
 from nst_jax.networks import Network, load
-from nst_jax.optimize.solver import SOLVERS, Solver, SolverSpec, State, lbfgs, upsample
+from nst_jax.optimize.lbfgs import lbfgs
+from nst_jax.optimize.loop import upsample
+from nst_jax.optimize.solver import SOLVERS
 
 SHALLOW = {"content_layers": ["relu2_1"], "style_layers": ["relu1_1", "relu2_1"]}
 
@@ -187,13 +194,30 @@ def test_a_style_picture_is_never_enlarged_and_its_scale_matters(vgg):
     assert beyond.rows[0]["style"] == far_beyond.rows[0]["style"]
 
 
-def stalling_at_step_2(spec: SolverSpec) -> Solver:
-    real = lbfgs(spec)
+def stalling_at_step_2(**options: Any) -> optax.GradientTransformationExtraArgs:
+    real = lbfgs()
 
-    def step(evaluate: Any, state: State) -> State:
-        return real.step(evaluate, state)._replace(stalled=jnp.isfinite(state.loss))
+    def update(grads: Any, state: Any, params: Any, **extra: Any) -> tuple[Any, Any]:
+        moves, after = real.update(grads, state, params, **extra)
+        return moves, after._replace(stalled=state.accepted)
 
-    return real._replace(step=step)
+    return optax.GradientTransformationExtraArgs(real.init, update)
+
+
+def test_a_chunk_that_fails_ends_the_jobs_that_shared_it_alone():
+    def steps(stage: int) -> Generator[Request, Any, job.Result]:
+        yield Request("chunk", stage, ({}, jnp.zeros(1), (), (), jnp.int32(1)))
+        return job.Result(np.zeros((1, 1, 1, 3), np.float32), [], {}, [], False)
+
+    def exhausted(*arguments: Any) -> None:
+        raise MemoryError
+
+    programs: list[Future[Compiled]] = [Future(), Future()]
+    for program, chunk in zip(programs, (exhausted, lambda params, states, *rest: states), strict=True):
+        program.set_result(Compiled(Programs(exhausted, exhausted, chunk, 0), 0.0))
+    failed, done = run_batched([steps(0), steps(1)], programs, 2)
+    assert isinstance(failed, MemoryError)
+    assert isinstance(done, job.Result)
 
 
 def test_a_stalled_scale_is_said_and_left(vgg, monkeypatch):

@@ -76,10 +76,10 @@ def test_the_gradient_under_masks_and_several_styles(distance):
     parts = STYLE_DISTANCES[distance]
     maps = jax.random.normal(jax.random.key(0), (3, 1, 6, 8, 4))
     guide = jax.random.uniform(jax.random.key(1), (1, 6, 8))
-    target = parts.blend([parts.describe(maps[0], guide), parts.describe(maps[1], None)], [0.4, 0.6])
+    target = parts.barycenter([parts.target_stats(maps[0], guide), parts.target_stats(maps[1], None)], [0.4, 0.6])
 
     def distance_of(f):
-        return parts.between(parts.measure(jnp.asarray(f), guide, target), target)
+        return parts.distance(parts.stats(jnp.asarray(f), guide, target), target)
 
     check_grads(distance_of, (maps[2],), 1, ["rev"], eps=1e-3, rtol=2e-2)
 
@@ -87,9 +87,9 @@ def test_the_gradient_under_masks_and_several_styles(distance):
 def test_a_guide_counts_like_repeated_positions():
     for parts in STYLE_DISTANCES.values():
         f, style = (jax.random.normal(jax.random.key(i), (1, 4, 5, 3)) for i in (0, 1))
-        target = parts.blend([parts.describe(style, None)], [1.0])
+        target = parts.barycenter([parts.target_stats(style, None)], [1.0])
         guide = jnp.zeros((1, 4, 5)).at[:, :2].set(1.0)
-        cut, guided = (parts.between(parts.measure(*of, target), target) for of in ((f[:, :2], None), (f, guide)))
+        cut, guided = (parts.distance(parts.stats(*of, target), target) for of in ((f[:, :2], None), (f, guide)))
         assert float(guided) == pytest.approx(float(cut), rel=1e-4)
 
 

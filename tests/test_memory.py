@@ -86,6 +86,16 @@ def test_auto_takes_the_devices_that_a_picture_keeps_busy(monkeypatch, height, p
     assert memory.choose_plan(objective, (height, 400), jobs=3).devices == 1
 
 
+def test_regions_the_sliced_distance_and_the_solvers_pairs_are_counted(monkeypatch):
+    monkeypatch.setattr(memory, "available_bytes", lambda devices: 6.3 * 2**30)
+    objective, size = spec_with("none", "auto"), (1086, 1448)
+    assert memory.choose_plan(objective, size).tile == 0
+    assert memory.choose_plan(objective, size, regions=4).tile != 0
+    assert memory.choose_plan(objective, size, pairs=100).tile != 0
+    sliced = dataclasses.replace(objective, network=NetworkSpec(remat="none"), style_distance="sliced_wasserstein")
+    assert memory.choose_plan(sliced, size).tile != 0
+
+
 def test_a_state_that_cannot_be_cut_counts_whole(monkeypatch):
     monkeypatch.setattr(memory, "available_bytes", lambda devices: 4 * 2**30)
     objective = dataclasses.replace(spec_with("none", "auto"), devices=8)

@@ -8,11 +8,13 @@ import pytest
 from jax.test_util import check_grads
 
 from nst_jax import networks
+from nst_jax.errors import InputError
 from nst_jax.networks.convnet import NetworkSpec
 from nst_jax.objective.conventions import CONVENTIONS
 from nst_jax.objective.loss import LossWeights, ObjectiveSpec, Styles, Targets, loss, make_targets
 from nst_jax.objective.priors import total_variation
 from nst_jax.objective.statistics import moments
+from nst_jax.objective.style import STYLE_DISTANCES
 from tests.reference import gatys, network
 
 STYLE = tuple(f"conv{i}_1" for i in range(1, 6))
@@ -167,3 +169,78 @@ def test_layers_are_measured_once_when_content_and_style_share_one(params):
     (_, terms), _ = loss_and_grad(params, image, targets, weights_for(spec, 1.0, 1.0), spec=spec)
     assert float(terms["content"]) > 0
     assert float(terms["style"]) > 0
+
+
+def small_case(params, side=16):
+    spec = ObjectiveSpec(NetworkSpec(), ("relu2_1",), ("relu1_1",))
+    targets = make_targets(params, jnp.asarray(picture(0, side, side)), Styles((jnp.asarray(picture(1, 16, 16)),)), spec=spec)
+    return spec, targets, weights_for(spec, 1.0, 1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("image", "word"),
+    [
+        (np.zeros((2, 16, 16, 3), np.float32), r"\[1, h, w, 3\].*2, 16"),
+        (np.zeros((16, 16, 3), np.float32), r"\[1, h, w, 3\]"),
+        (np.zeros((1, 16, 16, 3), np.uint8), "uint8"),
+        (np.zeros((1, 1, 16, 3), np.float32), "at least 2"),
+        (np.zeros((1, 16, 2, 3), np.float32), "relu2_1.*1x8.*8x8"),
+    ],
+    ids=["batch", "no batch axis", "uint8", "too small", "broadcasts"],
+)
+def test_an_image_that_would_give_a_number_without_meaning_is_refused(params, image, word):
+    spec, targets, weights = small_case(params)
+    with pytest.raises(InputError, match=word):
+        loss(params, jnp.asarray(image), targets, weights, spec=spec)
+
+
+@pytest.mark.parametrize("distance", sorted(STYLE_DISTANCES))
+def test_a_region_of_nothing_gives_a_finite_gradient(params, distance):
+    spec = ObjectiveSpec(NetworkSpec(), (), ("relu1_1",), style_distance=distance)
+    regions = jnp.stack([jnp.ones((16, 16, 1)), jnp.zeros((16, 16, 1))])
+    targets = make_targets(
+        params, jnp.asarray(picture(0, 16, 16)), Styles((jnp.asarray(picture(1)),), regions=regions), spec=spec
+    )
+    weights = LossWeights({}, {"relu1_1": jnp.float32(1e3)}, jnp.float32(0), (1.0, 1.0))
+    (value, _), gradient = loss_and_grad(params, jnp.asarray(picture(2, 16, 16)), targets, weights, spec=spec)
+    assert np.isfinite(float(value))
+    assert np.isfinite(np.asarray(gradient)).all()
+
+
+@pytest.mark.parametrize("distance", ["wasserstein", "gram", "mean_std"])
+def test_no_distance_is_negative(params, distance):
+    grey = jnp.full((1, 16, 16, 3), 0.5)
+    spec = ObjectiveSpec(NetworkSpec(), (), ("relu1_1", "relu2_1"), style_distance=distance)
+    targets = make_targets(params, grey, Styles((grey,)), spec=spec)
+    weights = LossWeights({}, {name: jnp.float32(1) for name in spec.style_layers}, jnp.float32(0))
+    assert float(loss(params, grey, targets, weights, spec=spec)[0]) >= 0
+
+
+def test_float16_does_not_overflow(params):
+    half = jax.tree.map(lambda a: jnp.asarray(a, jnp.float16), params)
+    spec = ObjectiveSpec(NetworkSpec(), (), ("relu1_1",))
+    found = []
+    for leaves, dtype in ((params, jnp.float32), (half, jnp.float16)):
+        image, style = (jnp.asarray(picture(seed, 264, 260), dtype) for seed in (0, 1))  # more positions than float16 can count
+        targets = targets_of(leaves, image, Styles((style,)), spec=spec)
+        weights = LossWeights({}, {"relu1_1": jnp.float32(1)}, jnp.float32(1))
+        found.append(float(loss_and_grad(leaves, image, targets, weights, spec=spec)[0][0]))
+    assert found[1] == pytest.approx(found[0], rel=0.02)
+
+
+def test_with_x64_the_loss_has_the_type_of_the_image(params):
+    with jax.enable_x64(True):
+        for distance in STYLE_DISTANCES:
+            spec = ObjectiveSpec(NetworkSpec(), ("relu1_1",), ("relu1_1",), style_distance=distance)
+            image = jnp.asarray(picture(0, 16, 16))
+            targets = make_targets(params, image, Styles((image[:, ::-1],)), spec=spec)
+            (value, _), gradient = loss_and_grad(params, image, targets, weights_for(spec, 1.0, 1.0), spec=spec)
+            assert {value.dtype, gradient.dtype, *(leaf.dtype for leaf in jax.tree.leaves(targets))} == {jnp.dtype("float32")}
+
+
+def test_the_gradient_by_a_mask_is_finite_where_the_mask_is_zero():
+    maps = jnp.asarray(np.random.default_rng(0).random((1, 4, 4, 3), np.float32))
+    guide = jnp.zeros((1, 4, 4)).at[0, 1:3].set(0.5)
+    gradient = jax.grad(lambda guide: moments(maps, guide).product.sum() + moments(maps, guide).sum.sum())(guide)
+    expected = maps.sum(-1) ** 2 + maps.sum(-1)
+    np.testing.assert_allclose(gradient, expected, rtol=1e-5)

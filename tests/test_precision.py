@@ -14,7 +14,7 @@ from nst_jax.networks.layers import PRECISIONS
 from nst_jax.objective.loss import LossWeights, ObjectiveSpec, Styles, loss, make_targets
 from nst_jax.objective.statistics import moments, squared_error
 from nst_jax.optimize.loop import init_state, run_chunk
-from nst_jax.optimize.solver import SolverSpec
+from nst_jax.optimize.solver import solver_spec
 
 TAPS = ("relu1_1", "relu2_1", "relu3_1")
 SPEC = ObjectiveSpec(NetworkSpec(convolution="xla"), ("relu2_1",), TAPS, "gram", "mean")
@@ -38,7 +38,7 @@ def pictures():
 def final_loss(params, precision, steps=80):
     """The loss, in float32, of the picture that a run with this precision ends with."""
     content, style = pictures()
-    spec, solver = with_precision(precision), SolverSpec("lbfgs", memory=5)
+    spec, solver = with_precision(precision), solver_spec("lbfgs", memory=5)
     targets = jax.jit(make_targets, static_argnames="spec")(params, content, Styles((style,)), spec=spec)
     state = init_state(content, solver=solver, terms=spec.terms)
     state, metrics, count = run_chunk(

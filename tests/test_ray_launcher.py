@@ -13,15 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from nst_jax.sweeps.folder import SweepFolder
-from nst_jax.sweeps.table import rows_of
-from tests.test_sweep_resume import bytes_of, killed
-from tests.test_sweeps import TINY, here, statuses, table
-
-__all__ = ["here"]  # a fixture
+from tests.sweeping import TINY, pictures, statuses, table, write_pictures
 
 LONG = ["init=noise", "optimizer=adam", "steps=3000", "run.log_every=100", "run.checkpoint_every_s=0.01"]
 LOOPBACK = {"0100007F", "00000000000000000000000001000000", "0000000000000000FFFF00000100007F"}  # as /proc/net writes it
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_pictures(tmp_path)
 
 
 def skip_without(module: str) -> None:
@@ -44,9 +45,9 @@ def sweep(*arguments: str) -> Iterator["subprocess.Popen[str]"]:
 
 def worker_of(member: int, process: "subprocess.Popen[str]") -> int:
     """The process that runs a member, once there is a checkpoint of it."""
-    lock, checkpoints = Path(f"all/{member}/.nst_jax.lock"), Path(f"all/{member}/checkpoints")
-    wait_for(lambda: any(checkpoints.glob("nst_jax-" + "[0-9]" * 8)), process)
-    return next(pid for pid in processes() if str(lock.absolute()) in opened(pid))
+    wait_for(lambda: any(Path("all").glob(f"{member}*/checkpoints/nst_jax-" + "[0-9]" * 8)), process)
+    lock = next(Path("all").glob(f"{member}*")).absolute() / ".nst_jax.lock"
+    return next(pid for pid in processes() if str(lock) in opened(pid))
 
 
 def wait_for(condition: Callable[[], bool], process: "subprocess.Popen[str] | None" = None) -> None:
@@ -86,7 +87,8 @@ def family(pid: int) -> set[int]:
 
 def test_on_ray_a_killed_worker_changes_nothing(main):
     skip_without("ray")
-    arguments = [*LONG, "content.path=content.png,missing.png", "seed=1,2"]
+    Path("broken.png").write_text("no picture")
+    arguments = [*LONG, "content.path=content.png,broken.png", "seed=1,2"]
     with sweep(*arguments, "hydra/launcher=ray") as process:
         worker = worker_of(1, process)
         assert listening(family(process.pid)) <= LOOPBACK
@@ -95,12 +97,12 @@ def test_on_ray_a_killed_worker_changes_nothing(main):
         out, err = process.communicate()
     assert process.returncode == 1, err
     assert out.splitlines()[-1].startswith("all: 2 done, 2 failed; see report.html")
-    assert "error: member 2 of the sweep failed: image missing.png must be a file" in err
+    assert "error: member 2 of the sweep failed: " in err
     assert "member 1: done, " in err
     assert statuses() == ["done"] * 2 + ["failed"] * 2
     assert [row["seed"] for row in table()] == ["1", "2", "1", "2"]
     assert main("-m", *TINY, *arguments, "hydra.sweep.dir=alone")[0] == 1
-    assert bytes_of("all") == bytes_of("alone")
+    assert pictures("all") == pictures("alone")
 
 
 def test_on_ray_a_member_that_is_lost_for_good_has_failed_and_ctrl_c_leaves_pictures(main):
@@ -113,7 +115,8 @@ def test_on_ray_a_member_that_is_lost_for_good_has_failed_and_ctrl_c_leaves_pict
         out, err = process.communicate()
     assert process.returncode == 130, err
     assert statuses() == ["failed", "interrupted", "interrupted"]
-    assert "error: member 0 of the sweep failed: process of a member must live until its end, got WorkerCrashedError" in err
+    assert "member 0 of the sweep failed" in err
+    assert "WorkerCrashedError" in err
     assert Path("all/1/result.png").exists()
     assert out.splitlines()[-1].startswith("all: 1 failed, 2 interrupted; ")
 
@@ -125,15 +128,16 @@ def test_without_ray_or_a_cluster_is_one_line(main, monkeypatch: pytest.MonkeyPa
         patch.setitem(sys.modules, "ray", None)
         code, out, err = main("-m", *TINY, "seed=1,2", "hydra/launcher=ray")
     assert (code, out) == (2, "")
-    assert err == 'error: hydra/launcher=ray must have Ray installed, got no such package; pip install -e ".[cluster]"\n'
+    assert 'pip install "nst_jax[cluster]"' in err
+    assert err.count("\n") == 1
     skip_without("ray")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{taken.getsockname()[1]}"  # where nobody listens
         code, out, err = main("-m", *TINY, "seed=1,2", "hydra/launcher=ray", f"hydra.launcher.address={address}")
     assert (code, out, err.count("\n")) == (2, "", 1)
-    assert err.startswith("error: hydra.launcher.address must be HOST:PORT of a Ray cluster, or null for one on this machine")
-    assert f"got {address} ([errno 111] connection refused)" in err
+    assert err.startswith("error: hydra.launcher.address")
+    assert address in err
     assert not Path("all").exists()
 
 
@@ -146,43 +150,8 @@ def test_a_job_that_slurm_runs_again_goes_on_and_a_lost_one_is_one_line(main):
         os.kill(job, signal.SIGKILL)
         _, err = process.communicate()
     assert process.returncode == 2
-    assert err.splitlines()[-1].startswith("error: hydra/launcher=submitit_local must bring every job to its end, got Uncomp")
+    assert err.splitlines()[-1].startswith("error: hydra/launcher=submitit_local must run every job to its end, got Uncomp")
     assert subprocess.run(again, env=environment, capture_output=True, check=False).returncode == 0
     wait_for(lambda: statuses() == ["done"] * 2)
     assert main("-m", *TINY, *LONG, "seed=1,2", "hydra.sweep.dir=alone")[0] == 0
-    assert bytes_of("all") == bytes_of("alone")
-
-
-def test_a_member_whose_process_was_killed_is_taken_up_by_the_next(main):
-    arguments = ("-m", *TINY, "seed=1,2", "init=noise")
-    assert main(*arguments)[0] == 0
-    expected = bytes_of("all")
-    killed(1)
-    folder = SweepFolder(Path("all"))
-    cut_off = folder.member(1)
-    cut_off.write_manifest({key: value for key, value in cut_off.read_manifest().items() if key != "seconds"})
-    folder.close()
-    assert [(row["status"], row["seconds"] is None) for row in rows_of(folder)] == [("done", False), ("interrupted", True)]
-    Path("all/sweep.json").unlink()  # as if the launcher were still at it
-    code, _, err = main(*arguments)
-    assert code == 0, err
-    assert "no checkpoint: beginning again" in err
-    assert bytes_of("all") == expected
-
-
-def test_the_run_of_someone_else_is_left_alone(main):
-    assert main("-m", *TINY, "seed=1,2")[0] == 0
-    Path("all/sweep.json").unlink()
-    before = bytes_of("all")
-    code, _, err = main("-m", *TINY, "seed=3,2")
-    assert code == 1
-    assert "error: member 0 of the sweep failed: run.dir must be a folder without a run" in err
-    assert statuses() == ["failed", "done"]
-    assert bytes_of("all") == before
-
-
-def test_members_that_need_each_other_are_not_handed_out(main):
-    code, out, err = main("-m", *TINY, "init=previous", "seed=1,2", "hydra/launcher=batched")
-    assert (code, out, err.count("\n")) == (2, "", 1)
-    assert err.startswith("error: init=previous must be in a sweep that runs its members one by one, got hydra/launcher=ba")
-    assert not Path("all").exists()
+    assert pictures("all") == pictures("alone")

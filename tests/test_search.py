@@ -1,6 +1,7 @@
 """experiment=search: settings that Optuna proposes, learning from scores by networks that were not optimized."""
 
 import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +10,21 @@ import pytest
 from nst_jax.sweeps import scoring, search
 from nst_jax.sweeps.folder import SweepFolder
 from nst_jax.sweeps.grid import value_of
+from nst_jax.sweeps.member import Member
 from nst_jax.sweeps.resume import resume_sweep
 from nst_jax.sweeps.sweep import Sweep
-from tests.test_sweeps import TINY, Main, here, table
+from tests.sweeping import TINY, table, write_pictures
 
-__all__ = ["here"]  # a fixture
+Main = Callable[..., tuple[int, str, str]]
 pytest.importorskip("optuna")
 SEARCH = ["-m", "experiment=search", *TINY, "size=32", "steps=2", "hydra.sweeper.trials=5", "hydra.sweeper.at_once=2"]
 WEIGHT = "loss.content_weight=tag(log,interval(0.01,100.0))"
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_pictures(tmp_path)
 
 
 @pytest.fixture
@@ -53,7 +61,7 @@ def test_trials_learn_from_those_before(main: Main, scores: list[float], monkeyp
     def weights(folder: SweepFolder) -> list[float]:
         return [float(value_of(member["overrides"], "loss.content_weight") or 0) for member in folder.read()["members"]]
 
-    monkeypatch.setattr(Sweep, "launch", lambda self, overrides, first: None)
+    monkeypatch.setattr(Sweep, "launch", lambda self, members: None)
     far = lambda folder: {number: abs(math.log(weight / 30)) for number, weight in enumerate(weights(folder))}  # noqa: E731
     monkeypatch.setattr(search, "score_members", far)
     arguments = ("hydra.sweeper.trials=40", "hydra.sweeper.at_once=5", "hydra.sweeper.score=apart")
@@ -67,9 +75,9 @@ def test_a_search_goes_on_to_the_trials_of_an_unbroken_one(main: Main, scores: l
     assert main(*arguments)[0] == 0
     launch = Sweep.launch
 
-    def stopped(self: Sweep, overrides: list[list[str]], first: int = 0) -> None:
-        launch(self, overrides[: 1 if first else None], first)
-        if first:
+    def stopped(self: Sweep, members: Sequence[Member]) -> None:
+        launch(self, members[: 1 if members[0].number else None])
+        if members[0].number:
             raise KeyboardInterrupt
 
     monkeypatch.setattr(Sweep, "launch", stopped)
@@ -111,7 +119,7 @@ def test_the_score_of_the_config_is_one_of_the_evaluation(main: Main):
         (["loss.content_weight=1"], "error: search must have a setting to choose, got none; give one as"),
         ([WEIGHT, "hydra.sweeper.score=apart+beauty"], "error: hydra.sweeper.score must be one of apart, other; got"),
         ([WEIGHT, "hydra.sweeper.score=much*apart"], "error: hydra.sweeper.score must be a sum such as lpips_alex+0.25*style"),
-        ([WEIGHT, "hydra.sweeper.score=''"], "error: hydra.sweeper.score must name what the search makes small, got nothing"),
+        ([WEIGHT, "hydra.sweeper.score=''"], "error: hydra.sweeper.score must name the score to minimize"),
         ([WEIGHT, "hydra.sweeper.score=apart", "loss.wait=1,2"], "error: key must be one that the config has, got"),
         ([WEIGHT, "hydra.sweeper.score=apart", "size=int(interval(2,3))"], "error: size must be at least 16, got"),
     ],

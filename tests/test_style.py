@@ -26,8 +26,8 @@ def activations(seed, positions, channels, decades=1.0):
 
 def distance(name, f, s):
     parts = STYLE_DISTANCES[name]
-    target = parts.blend([parts.describe(s, None)], [1.0])
-    return parts.between(parts.measure(f, None, target), target)
+    target = parts.barycenter([parts.target_stats(s, None)], [1.0])
+    return parts.distance(parts.stats(f, None, target), target)
 
 
 value_and_grad = jax.jit(jax.value_and_grad(distance, argnums=1), static_argnums=0)
@@ -68,10 +68,10 @@ def test_the_gradient_stays_exact_where_a_picture_of_few_positions_nearly_fits()
 def test_epsilon_is_on_the_diagonals_of_both(epsilon):
     f, s = activations(1, 300, 24), activations(2, 200, 24)
     parts = STYLE_DISTANCES["wasserstein"]
-    target = parts.blend([parts.describe(jnp.asarray(s), None)], [1.0], epsilon)
+    target = parts.barycenter([parts.target_stats(jnp.asarray(s), None)], [1.0], epsilon)
     wide_f, wide_s = (x.reshape(-1, 24).astype(np.float64) for x in (f, s))
     expected, _ = reference.of_features(wide_f, wide_s, epsilon)
-    assert float(parts.between(parts.measure(jnp.asarray(f), None, target), target)) == pytest.approx(expected, rel=1e-4)
+    assert float(parts.distance(parts.stats(jnp.asarray(f), None, target), target)) == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.parametrize("decades", [0.0, 2.0, 6.0])
@@ -163,8 +163,8 @@ def test_sliced_sees_more_than_gaussians_do():
 def test_a_guide_of_zeros_and_ones_leaves_the_ones():
     f, s = jnp.asarray(activations(1, 60, 5)), jnp.asarray(activations(2, 50, 5))
     parts, guide = STYLE_DISTANCES["sliced_wasserstein"], jnp.arange(60).reshape(1, 60, 1) < 25
-    target = parts.describe(s, None)
-    guided = parts.between(parts.measure(f, guide.astype(jnp.float32), target), target)
+    target = parts.target_stats(s, None)
+    guided = parts.distance(parts.stats(f, guide.astype(jnp.float32), target), target)
     assert float(guided) == pytest.approx(float(value_of("sliced_wasserstein", f[:, :25], s)), rel=1e-4)
 
 
@@ -196,11 +196,11 @@ def test_jit_agrees_with_eager_also_inside_a_loop(name):
 
 def test_the_sums_of_parts_serve_every_distance_of_moments():
     f, s = jnp.asarray(activations(1, 64, 8)), jnp.asarray(activations(2, 50, 8))
-    for describe, blend, measure, between, _ in (parts for parts in STYLE_DISTANCES.values() if parts.additive):
-        target = blend([describe(s, None)], [1.0])
-        whole, *parts = (measure(part, None, target) for part in (f, f[:, :20], f[:, 20:]))
+    for target_stats, barycenter, stats, distance, _ in (parts for parts in STYLE_DISTANCES.values() if parts.additive):
+        target = barycenter([target_stats(s, None)], [1.0])
+        whole, *parts = (stats(part, None, target) for part in (f, f[:, :20], f[:, 20:]))
         added = jax.tree.map(jnp.add, *parts)
-        assert float(between(added, target)) == pytest.approx(float(between(whole, target)), rel=1e-4)
+        assert float(distance(added, target)) == pytest.approx(float(distance(whole, target)), rel=1e-4)
 
 
 def test_the_type_of_the_moments_is_kept():

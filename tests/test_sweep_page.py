@@ -1,4 +1,4 @@
-"""report.html of a sweep: pictures along the settings, content against style, a table that sorts, links to the members."""
+"""report.html of a sweep: pictures along the settings, the Pareto front, a table that sorts, links to the members."""
 
 import re
 from collections.abc import Iterator
@@ -9,26 +9,31 @@ import pytest
 import yaml
 
 from nst_jax import watch
+from nst_jax.images.files import read_image
 from nst_jax.report import __main__ as report
 from nst_jax.report.run_page import write_report
 from nst_jax.runs.folder import FORMAT, create_run_folder
 from nst_jax.sweeps.figures.page import write_sweep_report
+from nst_jax.sweeps.figures.pareto import draw_pareto
 from nst_jax.sweeps.folder import SweepFolder, create_sweep
 from nst_jax.sweeps.grid import product
+from nst_jax.sweeps.table import read_table
 from tests.browser import chromium, complaints, deep_text, drawn, look, wait_for
 from tests.test_browser import point
 from tests.test_report import pixels, rows
 from tests.test_watch import served
 
+FOLDERS = ["0", "1-a #1?", "2", "3"]
 
-@pytest.fixture
-def sweep(tmp_path: Path) -> SweepFolder:
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory: pytest.TempPathFactory) -> SweepFolder:
     """Four members of a grid, of which one has failed."""
-    sweep = create_sweep(tmp_path / "sweep")
-    sweep.add(product([("loss.style_weight", ["1", "10"]), ("network.pooling", ["max", "average"])]), ["0", "1", "2", "3"])
+    sweep = create_sweep(tmp_path_factory.mktemp("page") / "sweep")
+    sweep.add(product([("loss.style_weight", ["1", "10"]), ("network.pooling", ["max", "average"])]), FOLDERS)
     for number, (content, style) in enumerate([(1.0, 30.0), (3.0, 20.0), (2.0, 100.0)]):
         config = {"loss": {"content_weight": 1.0, "style_weight": 10.0 if number == 2 else 1.0, "tv_weight": 0.0}, "size": 32}
-        folder = create_run_folder(sweep.path / str(number), yaml.safe_dump(config))
+        folder = create_run_folder(sweep.path / FOLDERS[number], yaml.safe_dump(config))
         folder.append_metrics(rows(6, content=content, style=style, loss=content + style))
         folder.write_result(pixels(24, 32), {})
         folder.write_manifest({"format": FORMAT, "status": "finished", "seconds": {"total": 5.0 + number}})
@@ -38,30 +43,40 @@ def sweep(tmp_path: Path) -> SweepFolder:
     return sweep
 
 
-def test_the_page_shows_every_member_and_what_became_of_it(sweep: SweepFolder):
-    text = write_sweep_report(sweep.path).read_text("utf-8")
+def test_the_page_shows_every_member_and_its_status(sweep: SweepFolder):
+    text = write_sweep_report(sweep).read_text("utf-8")
     assert "4 members: 3 done, 1 failed" in text
     assert "no &lt;memory&gt;" in text
-    assert {f'href="{number}/report.html"' for number in range(4)} <= {*re.findall(r'href="[^"]*"', text)}
+    links = {f'href="./{name}/report.html"' for name in ("0", "1-a%20%231%3F", "2", "3")}
+    assert links <= {*re.findall(r'href="[^"]*"', text)}
     assert len(re.findall(r'<img src="data:image/jpeg', text)) == 3
     assert len(text) < 600_000
 
 
+def test_the_front_is_drawn_unless_the_pictures_vary(sweep: SweepFolder, tmp_path: Path):
+    assert draw_pareto(sweep, read_table(sweep))
+    assert read_image(sweep.path / "pareto.png").pixels.shape[1] > 300
+    table = read_table(sweep)
+    table.record["keys"]["content.path"] = ["a.png", "b.png"]
+    assert table.fronts() == []
+    assert not draw_pareto(SweepFolder(tmp_path), table)
+
+
 def test_a_sweep_without_members_or_runs_has_a_page(tmp_path: Path):
     sweep = create_sweep(tmp_path / "sweep")
-    assert "0 members" in write_sweep_report(sweep.path).read_text("utf-8")
+    assert "0 members" in write_sweep_report(sweep).read_text("utf-8")
     sweep.add(product([("seed", ["1", "2"])]), ["0", "1"])
-    text = write_sweep_report(sweep.path).read_text("utf-8")
+    text = write_sweep_report(sweep).read_text("utf-8")
     assert "2 waiting" in text
     assert 'http-equiv="refresh"' not in text
-    assert 'http-equiv="refresh"' in watch.page(sweep.path)  # which shows it while it goes on
+    assert 'http-equiv="refresh"' in watch.page(sweep.path)  # which shows it while it runs
 
 
-def test_the_command_knows_a_sweep_from_a_run(sweep: SweepFolder, capsys: Any):
+def test_the_command_knows_a_sweep_from_a_run(sweep: SweepFolder, capsys: Any, tmp_path: Path):
     assert report.main([str(sweep.path)]) == 0
     assert capsys.readouterr().out == f"{sweep.path / 'report.html'}\n"
-    (sweep.path / "sweep.json").write_text("{")
-    assert report.main([str(sweep.path)]) == 2
+    (tmp_path / "sweep.json").write_text("{")
+    assert report.main([str(tmp_path)]) == 2
     assert capsys.readouterr().err.count("\n") == 1
 
 
@@ -74,7 +89,7 @@ def browser() -> Iterator[Any]:
 @pytest.fixture
 def page(browser: Any, sweep: SweepFolder) -> Any:
     look(browser)
-    browser.get(write_sweep_report(sweep.path).as_uri())
+    browser.get(write_sweep_report(sweep).as_uri())
     assert drawn(browser)
     return browser
 
@@ -118,15 +133,19 @@ def test_a_point_shows_its_member_and_opens_its_page(page: Any):
     actions = ActionChains(page)
     actions.w3c_actions.pointer_action.move_to_location(round(place[0]), round(place[1]))
     actions.perform()
-    assert wait_for(lambda: "style_weight 10, pooling max" in deep_text(page).split("Content and style loss")[1])
+    assert wait_for(lambda: "style_weight 10, pooling max" in deep_text(page).split("Pareto front")[1])
     actions.click().perform()
     assert wait_for(lambda: page.current_url.endswith("/2/report.html"))
 
 
-@pytest.mark.parametrize(("width", "dark"), [(1200, True), (390, False), (390, True)])
+@pytest.mark.parametrize(("width", "dark"), [(1200, True), (450, False), (390, True)])
 def test_every_screen(page: Any, width: int, dark: bool):
     look(page, width=width, dark=dark)
     assert page.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+    boxes = "[...document.querySelectorAll('.grid .cell, .grid .caption')].map((e) => e.getBoundingClientRect())"
+    assert page.execute_script(f"return {boxes}.every((box) => box.right <= innerWidth && box.width > 0)")
+    overlap = "(a, b) => a !== b && a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom"
+    assert not page.execute_script(f"const all = {boxes}; return all.some((a) => all.some((b) => ({overlap})(a, b)))")
     assert complaints(page) == []
 
 

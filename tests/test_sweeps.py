@@ -1,192 +1,290 @@
-"""Sweeps: the record they leave, whichever launcher runs them; members together give what they give alone."""
+"""Sweeps: the record they leave, whichever launcher runs them; members of a batch give what they give alone."""
 
-import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from unittest import mock
 
 import jax
-import numpy as np
 import pytest
 
-from nst_jax import run
 from nst_jax.errors import InputError
-from nst_jax.images.files import read_image, write_image
+from nst_jax.images.files import read_image
 from nst_jax.job import compile as programs
-from nst_jax.objective import loss as objective
+from nst_jax.objective.priors import TOTAL_VARIATIONS
 from nst_jax.runs.callback import Recorder
-from nst_jax.runs.folder import RunFolder
-from nst_jax.sweeps import member, sweep
+from nst_jax.runs.lock import is_being_written
 from nst_jax.sweeps.figures.contact_sheet import layout
 from nst_jax.sweeps.folder import SweepFolder, create_sweep
 from nst_jax.sweeps.grid import Grid, product
-from nst_jax.sweeps.table import rows_of
+from nst_jax.sweeps.launchers import batched
+from nst_jax.sweeps.table import read_table
+from tests.sweeping import TINY, call, interrupt, last_rows, pictures, statuses, table, write_pictures
 
-TINY = [
-    *("content.path=content.png", "style.path=style.png", "size=24", "steps=4", "hydra.sweep.dir=all"),
-    *("loss.content_layers=[relu1_1]", "loss.style_layers=[relu1_1]"),
-]
-GO_ON = "; to go on: python -m nst_jax.run --resume all"
 Main = Callable[..., tuple[int, str, str]]
+SWEPT = ["init=noise", "scales=[16,24]", "loss.style_weight=1e0,1e2", "content.path=choice(content.png, other.png)"]
 
 
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+class Swept(NamedTuple):
+    """One sweep, run one member after another in `alone` and in batches in `batched`, and what that printed."""
+
+    folder: Path
+    out: str
+    err: str
+    descriptors: list[int]
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Swept:
+    folder = tmp_path_factory.mktemp("sweeps")
+    write_pictures(folder)
+    descriptors: list[int] = []
+    run_batched = batched.run_batched
+
+    def counted(*arguments: Any) -> Any:
+        descriptors.append(len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0)
+        assert all(is_being_written(path) for path in Path("batched").iterdir() if path.is_dir())
+        return run_batched(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        code, out, err = call("-m", *TINY, *SWEPT, "hydra.sweep.dir=alone")
+        assert code == 0, err
+        patch.setattr(batched, "run_batched", counted)
+        before = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0
+        code, _, err = call("-m", *TINY, *SWEPT, "hydra.sweep.dir=batched", "hydra/launcher=batched")
+        assert code == 0, err
+    return Swept(folder, out, err, [before, *descriptors])
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
-    for module in (run, member, sweep):
-        monkeypatch.setattr(module, "use_compilation_cache", lambda: None)
-    generator = np.random.default_rng(0)
-    for name in ("content", "style", "other"):
-        write_image(f"{name}.png", generator.random((1, 24, 24, 3), np.float32))
+    write_pictures(tmp_path)
+    return tmp_path
 
 
-def table(folder: str = "all") -> list[dict[str, str]]:
-    return list(csv.DictReader(Path(folder, "table.csv").read_text().splitlines()))
+@pytest.fixture
+def copied(swept: Swept, here: Path) -> Path:
+    """A copy of the finished sweep that ran one member after another."""
+    return shutil.copytree(swept.folder / "alone", here / "all")
 
 
-def statuses() -> list[str]:
-    return [member["status"] for member in SweepFolder(Path("all")).read()["members"]]
-
-
-def final(folder: str) -> dict[str, Any]:
-    return RunFolder(Path(folder)).read_metrics()[-1]
-
-
-def test_a_sweep_leaves_its_record(main: Main):
-    code, out, _ = main("-m", *TINY, "loss.style_weight=1e0,1e2", "network.pooling=max,average")
-    assert code == 0
-    assert out.splitlines()[-1] == "all: 4 done; see report.html, contact_sheet.png and table.csv"
-    assert {path.name for path in Path("all").iterdir()} == {
-        *("0", "1", "2", "3", "sweep.json", "table.csv", "contact_sheet.png", "pareto.png", "report.html"),
+def test_a_sweep_leaves_its_record(swept: Swept):
+    folder = swept.folder / "alone"
+    assert swept.out.splitlines()[-1].startswith("alone: 4 done; ")
+    names = ["0-content", "1-content", "2-other", "3-other"]
+    assert {path.name for path in folder.iterdir()} == {
+        *(*names, "sweep.json", "table.csv", "contact_sheet.png", "report.html"),  # no front: the pictures differ
     }
-    record = json.loads(Path("all/sweep.json").read_text())
-    assert record["keys"] == {"loss.style_weight": ["1.0", "100.0"], "network.pooling": ["max", "average"]}
-    assert [m["folder"] for m in record["members"]] == ["0", "1", "2", "3"]
-    assert {"loss.style_weight=100.0", "network.pooling=max", "size=24"} < {*record["members"][2]["overrides"]}
-    rows = table()
-    assert [row["network.pooling"] for row in rows] == ["max", "average"] * 2
-    assert float(rows[2]["style"]) == pytest.approx(100 * float(rows[2]["style_loss"]))
-    assert float(rows[2]["loss"]) == pytest.approx(final("all/2")["loss"])
-    assert min(read_image("all/contact_sheet.png").pixels.shape[1:3]) > 300
+    record = json.loads((folder / "sweep.json").read_text())
+    assert record["keys"] == {"content.path": ["'content.png'", "'other.png'"], "loss.style_weight": ["1.0", "100.0"]}
+    assert [member["folder"] for member in record["members"]] == names
+    assert {"loss.style_weight=100.0", "size=24"} < {*record["members"][1]["overrides"]}
+    rows, last = table(folder), last_rows(folder)
+    assert [row["content.path"] for row in rows] == ["content.png"] * 2 + ["other.png"] * 2
+    assert float(rows[1]["style"]) == pytest.approx(100 * float(rows[1]["style_loss"]))
+    assert [float(row["loss"]) for row in rows] == [row["loss"] for row in last]
+    assert [float(row["seconds"]) for row in rows] == [row["seconds"] for row in last]
+    assert min(read_image(folder / "contact_sheet.png").pixels.shape[1:3]) > 300
 
 
-def test_a_member_that_fails_is_told_and_the_others_go_on(main: Main):
-    code, out, err = main("-m", *TINY, "content.path=content.png,missing.png,other.png")
+def test_members_of_a_batch_give_what_they_give_alone(swept: Swept):
+    assert "running members 0, 1, 2, 3 together" in swept.err
+    for alone, together in zip(last_rows(swept.folder / "alone"), last_rows(swept.folder / "batched"), strict=True):
+        assert together.keys() == alone.keys()
+        assert together["loss"] == pytest.approx(alone["loss"], rel=1e-4)
+    for path in (swept.folder / "alone").glob("*/*"):
+        assert (swept.folder / "batched" / path.relative_to(swept.folder / "alone")).exists()
+    assert not [*(swept.folder / "batched").rglob(".*")]
+
+
+def test_a_batch_takes_no_descriptor_per_member(swept: Swept):
+    before, during = swept.descriptors
+    assert during - before <= 3
+
+
+def test_batches_hold_members_of_one_structure(here: Path, monkeypatch: pytest.MonkeyPatch):
+    batches: list[list[int]] = []
+    monkeypatch.setattr(batched, "_run_batch", lambda sweep, batch, size: batches.append([one.number for one in batch]))
+    assert call("-m", *TINY, "network.pooling=max,average", "seed=1,2,3", "hydra/launcher=batched", "hydra.launcher.members=2")
+    assert sorted(batches) == [[0, 1], [2], [3, 4], [5]]
+
+
+def test_a_batch_that_fails_is_recorded_and_the_others_run(here: Path, monkeypatch: pytest.MonkeyPatch):
+    run_batched, failures = batched.run_batched, iter([RuntimeError("RESOURCE_EXHAUSTED: out of memory")])
+
+    def fail_once(*arguments: Any) -> Any:
+        for error in failures:
+            raise error
+        return run_batched(*arguments)
+
+    monkeypatch.setattr(batched, "run_batched", fail_once)
+    code, _, err = call("-m", *TINY, "seed=1,2,3", "hydra/launcher=batched", "hydra.launcher.members=2")
+    assert (code, statuses()) == (1, ["failed", "failed", "done"])
+    assert "running member 2\n" in err
+    assert "RESOURCE_EXHAUSTED" in table()[1]["error"]
+
+
+def test_a_member_that_fails_is_told_and_the_others_run(here: Path):
+    Path("broken.png").write_text("no picture")
+    arguments = ("-m", *TINY, "content.path=content.png,broken.png,other.png")
+    code, out, err = call(*arguments)
     assert code == 1
-    assert "error: member 1 of the sweep failed: image missing.png must be a file, got no such file; check the path" in err
-    assert out.splitlines()[-1] == "all: 2 done, 1 failed; see report.html, contact_sheet.png and table.csv" + GO_ON
-    assert statuses() == ["done", "failed", "done"]
-    assert "missing.png" in table()[1]["error"]
-    code, *_ = main(
-        "-m", *TINY, "content.path=content.png,missing.png,other.png", "hydra/launcher=batched", "hydra.sweep.dir=b"
-    )
-    assert code == 1
-    assert [row["status"] for row in table("b")] == ["done", "failed", "done"]
+    assert "member 1 of the sweep failed" in err
+    assert "2 done, 1 failed" in out
+    assert "--resume all" in out
+    assert "broken.png" in table()[1]["error"]
+    code, *_ = call(*arguments, "hydra/launcher=batched", "hydra.sweep.dir=b")
+    assert (code, statuses("b")) == (1, ["done", "failed", "done"])
+    shutil.copy("other.png", "broken.png")
+    code, out, err = call("--resume", "all")
+    assert (code, statuses()) == (0, ["done"] * 3), err
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "parts"),
     [
-        (["loss.style_wait=1,2"], "error: key must be one that the config has, got 'loss.style_wait'"),
-        (["size=24,8"], "error: size must be at least 16, got 8"),
-        (["loss.style_weight=interval(1,10)"], "error: loss.style_weight must list its values, got an interval"),
-        (["seed=1,2", "hydra.sweep.subdir=x"], "error: hydra.sweep.subdir must give each member a folder of its own"),
-        (["seed=1,2", "hydra.sweep.dir=taken"], "error: hydra.sweep.dir must be a folder without a sweep, got taken"),
+        (["loss.style_wait=1,2"], ["loss.style_wait"]),
+        (["size=24,8"], ["size", "8"]),
+        (["loss.style_weight=interval(1,10)"], ["loss.style_weight", "interval"]),
+        (["seed=range(1,1)"], ["at least one member"]),
+        (["seed=1,2", "hydra.sweep.subdir=x"], ["hydra.sweep.subdir"]),
+        (["seed=1,2", "hydra.sweep.dir=taken"], ["hydra.sweep.dir", "report.html"]),
+        (["seed=1,2", "hydra.sweep.dir=member"], ["hydra.sweep.dir", "1"]),
+        (["seed=1,2", "hydra.job.chdir=true"], ["hydra.job.chdir"]),
+        (["seed=1,2", "init=previous", "hydra/launcher=batched"], ["init=previous", "hydra/launcher=batched"]),
+        (["content.path=content.png, missing, 1.png"], ["content of member 1", "'missing'", "quotes"]),
+        (["style.path=[style.png],[style.png,missing.png]"], ["style2 of member 1", "missing.png"]),
+        (["init=content,missing.png"], ["init of member 1", "missing.png"]),
+        (["--plan", "seed=1,2"], ["--plan", "-m"]),
     ],
 )  # fmt: skip
-def test_a_mistake_is_one_line_before_anything_runs(main: Main, arguments: list[str], message: str):
-    create_sweep(Path("taken"))
-    before = Path("taken/sweep.json").read_bytes()
-    code, out, err = main("-m", *TINY, *arguments)
-    assert (code, out, err.count("\n")) == (2, "", 1)
-    assert err.startswith(message)
-    assert not Path("all").exists()
-    assert Path("taken/sweep.json").read_bytes() == before
+def test_a_mistake_is_one_line_before_anything_runs(here: Path, arguments: list[str], parts: list[str]):
+    for name in ("taken/report.html", "member/1/thesis.txt"):
+        Path(name).parent.mkdir(parents=True)
+        Path(name).write_text("mine")
+    before = sorted(here.rglob("*"))
+    code, out, err = call("-m", *TINY, *arguments)
+    assert (code, out, err.count("\n")) == (2, "", 1), err
+    assert all(part in err for part in parts), err
+    assert sorted(here.rglob("*")) == before
 
 
-@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
-def test_members_together_give_what_they_give_alone(main: Main, optimizer: str):
-    swept = ["loss.style_weight=1,100", "seed=1,2", "content.path=content.png,other.png", f"optimizer={optimizer}"]
-    arguments = ["-m", *TINY, "scales=[16,24]", "init=noise", *swept]
-    code, _, err = main(*arguments)
-    assert code == 0, err
-    code, _, err = main(*arguments, "hydra.sweep.dir=together", "hydra/launcher=batched", "hydra.launcher.members=5")
+def test_a_sweep_of_one_member_is_said(here: Path):
+    code, _, err = call("-m", *TINY, "steps=1", "hydra.sweep.subdir='${content.path}/../x'", "hydra.sweep.dir=öl (1)")
     assert code == 0
-    assert "members 0, 1, 2, 3 together" in err
-    for number in range(8):
-        alone, together = (final(f"{folder}/{number}") for folder in ("all", "together"))
-        assert together.keys() == alone.keys()
-        assert together["loss"] == pytest.approx(alone["loss"], rel=1e-4)
-        assert {path.name for path in Path(f"together/{number}").iterdir()} == {
-            path.name for path in Path(f"all/{number}").iterdir()
-        }
-
-
-def test_members_of_different_structure_are_not_put_together(main: Main):
-    code, _, err = main("-m", *TINY, "network.pooling=max,average", "seed=1,2,3", "hydra/launcher=batched")
-    assert (code, statuses()) == (0, ["done"] * 6)
-    assert "members 0, 1, 2 together" in err
-    assert "members 3, 4, 5 together" in err
+    assert "one member" in err
+    assert Path("öl (1)/content.png_.._x/result.png").exists()
 
 
 @pytest.mark.parametrize("launcher", ["basic", "batched"])
-def test_another_weight_is_never_compiled_anew(main: Main, launcher: str, monkeypatch: pytest.MonkeyPatch):
-    traces = []
-    of_image = objective.TOTAL_VARIATIONS["l2"]
-    monkeypatch.setitem(objective.TOTAL_VARIATIONS, "l2", lambda image: traces.append(1) or of_image(image))
-    compiled = []
+def test_another_weight_is_never_compiled_again(here: Path, launcher: str, monkeypatch: pytest.MonkeyPatch):
+    traces, compiled, counts = [], [], []
+    of_image = TOTAL_VARIATIONS["l2"]
+    monkeypatch.setitem(TOTAL_VARIATIONS, "l2", lambda image: traces.append(1) or of_image(image))
     compile_it = jax.stages.Lowered.compile
     monkeypatch.setattr(jax.stages.Lowered, "compile", lambda self: compiled.append(1) or compile_it(self))
-    counts = []
-    for weights in ("1", "1,10,100"):
-        jax.clear_caches()
-        programs._compile.cache_clear()
-        traces.clear()
-        compiled.clear()
-        arguments = (f"loss.style_weight={weights}", f"hydra/launcher={launcher}", f"hydra.sweep.dir={len(weights)}")
-        assert main("-m", *TINY, *arguments)[0] == 0
-        counts.append((len(traces), len(compiled)))
+    jax.config.update("jax_enable_compilation_cache", False)
+    try:
+        for weights in ("1", "1,10,100"):
+            jax.clear_caches()
+            programs._compile.cache_clear()
+            traces.clear()
+            compiled.clear()
+            arguments = (f"loss.style_weight={weights}", f"hydra/launcher={launcher}", f"hydra.sweep.dir={len(weights)}")
+            assert call("-m", *TINY, *arguments)[0] == 0
+            counts.append((len(traces), len(compiled)))
+    finally:
+        jax.config.update("jax_enable_compilation_cache", True)
     assert counts[0] == counts[1] > (0, 0)
 
 
 @pytest.mark.parametrize("launcher", ["basic", "batched"])
-def test_an_interruption_ends_the_sweep_with_the_pictures_so_far(main: Main, launcher: str, monkeypatch: pytest.MonkeyPatch):
+def test_ctrl_c_leaves_the_pictures_so_far_and_resume_continues_to_the_same(here: Path, launcher: str, swept: Swept):
     record = Recorder.__call__
-    monkeypatch.setattr(Recorder, "__call__", lambda self, report: record(self, report) or True)
-    code, out, _ = main("-m", *TINY, "seed=1,2", f"hydra/launcher={launcher}")
-    assert code == 130
-    assert statuses() == ["interrupted"] * 2
-    assert out.splitlines()[-1].startswith("all: 2 interrupted")
+    arguments = ("-m", *TINY, *SWEPT[:2], "loss.style_weight=1,100", f"hydra/launcher={launcher}")
+    stopped = lambda self, report: setattr(self, "stop", True) or record(self, report)  # noqa: E731
+    with mock.patch.object(Recorder, "__call__", stopped):
+        code, out, _ = call(*arguments)
+    assert (code, statuses()) == (130, ["interrupted"] * 2)
+    assert "--resume all" in out
     assert Path("all/0/result.png").exists()
+    code, _, err = call("--resume", "all")
+    assert (code, statuses()) == (0, ["done"] * 2), err
+    for resumed, unbroken in zip(last_rows(), last_rows(swept.folder / "alone")[:2], strict=True):
+        assert resumed["step"] == unbroken["step"]
+        assert resumed["loss"] == pytest.approx(unbroken["loss"], rel=1e-4)
 
 
-def test_processes_run_the_same_members(main: Main, tmp_path: Path):
+def test_a_sweep_is_resumed_from_anywhere_with_what_is_not_done(copied: Path, monkeypatch: pytest.MonkeyPatch):
+    expected = pictures()
+    interrupt("all", 1)
+    shutil.rmtree("all/2-other")
+    SweepFolder(Path("all")).note(2, "interrupted")
+    before = (copied / "0-content/result.png").stat().st_mtime_ns
+    (copied.parent / "elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    code, out, err = call("--resume", "../all")
+    assert code == 0, err
+    assert "all: 4 done" in out
+    assert pictures(copied) == expected
+    assert (copied / "0-content/result.png").stat().st_mtime_ns == before
+
+
+def test_a_resumed_sweep_is_composed_as_it_began(here: Path):
+    (here / "own/experiment").mkdir(parents=True)
+    preset = here / "own/experiment/mine.yaml"
+    preset.write_text("# @package _global_\nloss:\n  style_weight: 7\n")
+    shutil.copy("content.png", "gone.png")
+    arguments = ("--config-dir", "own", "-m", *TINY, "steps=1", "experiment=mine", "content.path=content.png,gone.png")
+    assert call(*arguments)[0] == 0
+    shutil.rmtree("all/1-gone")
+    SweepFolder(Path("all")).note(1, "interrupted")
+    text = preset.read_text()
+    preset.write_text(text.replace("7", "8"))
+    code, _, err = call("--resume", "all")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "member 1" in err
+    preset.write_text(text)
+    shutil.move("own", "away")
+    code, _, err = call("--resume", "all")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "own" in err
+    shutil.move("away", "own")
+    code, _, err = call("--resume", "all")
+    assert code == 0, err
+    assert "style_weight: 7" in Path("all/1-gone/config.yaml").read_text()
+
+
+def test_only_one_process_runs_a_sweep(copied: Path):
+    with SweepFolder(copied).running():
+        code, _, err = call("--resume", "all")
+    assert (code, err.count("\n")) == (2, 1)
+
+
+def test_processes_run_the_same_members(here: Path, swept: Swept):
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
-    environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "cache")}
-    command = [sys.executable, "-m", "nst_jax.run", "-m", *TINY, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
-    swept = ["loss.style_weight=1,100", "content.path=content.png,missing.png"]
-    done = subprocess.run([*command, *swept], env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 1, done.stderr
-    assert statuses() == ["done"] * 2 + ["failed"] * 2
-    assert done.stdout.splitlines()[-1] == "all: 2 done, 2 failed; see report.html, contact_sheet.png and table.csv" + GO_ON
-    assert main("-m", *TINY, "loss.style_weight=1,100", "hydra.sweep.dir=here")[0] == 0
-    assert final("all/1")["loss"] == final("here/1")["loss"]
+    command = [sys.executable, "-m", "nst_jax.run", "-m", *TINY, *SWEPT, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert statuses() == ["done"] * 4
+    assert [row["loss"] for row in last_rows()] == [row["loss"] for row in last_rows(swept.folder / "alone")]
 
 
-def test_each_member_may_start_from_the_picture_of_the_one_before(main: Main):
-    code, _, err = main("-m", *TINY, "init=previous", "style.path=[style.png,other.png]", "style.blend=[1,0],[0,1]")
+def test_each_member_may_start_from_the_result_of_the_one_before(here: Path):
+    code, _, err = call("-m", *TINY, "steps=1", "init=previous", "style.path=[style.png,other.png]", "style.blend=[1,0],[0,1]")
     assert code == 0, err
     first, second = (SweepFolder(Path("all")).member(number) for number in (0, 1))
-    assert "init: recolored" in (first.path / "config.yaml").read_text()
-    assert f"init: {first.result}" in (second.path / "config.yaml").read_text()
-    code, _, err = main(*TINY[:2], "init=previous")
-    assert code == 2
-    assert "one by one" in err
+    assert "init: recolored" in first.read_config()
+    assert f"init: {first.result}" in second.read_config()
+    code, _, err = call(*TINY[:2], "init=previous")
+    assert (code, err.count("\n")) == (2, 1)
 
 
 def test_the_axes_of_the_sheet_are_the_swept_settings():
@@ -204,25 +302,60 @@ def test_the_axes_of_the_sheet_are_the_swept_settings():
     assert block.captions[0] == "0: score 2\nk 0"
 
 
-def test_the_folder_keeps_the_order_of_the_settings_and_the_table_what_is_swept(monkeypatch: pytest.MonkeyPatch):
+def test_a_swept_group_goes_before_the_term_of_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("nst_jax.sweeps.table._results", lambda *_: {"content": 1.0, "style": 2.0})
-    folder, grid = create_sweep(Path("s")), product([("style", ["a", "b"]), ("content", ["c", "d"])])
+    folder, grid = create_sweep(tmp_path / "s"), product([("style", ["a", "b"]), ("content", ["c", "d"])])
     folder.add(grid, ["0", "1", "2", "3"])
     assert list(folder.read()["grids"][0]["keys"]) == list(folder.read()["keys"]) == ["style", "content"]
-    assert [(row["style"], row["content"]) for row in rows_of(folder)] == [("a", "c"), ("a", "d"), ("b", "c"), ("b", "d")]
+    rows = read_table(folder).rows
+    assert [(row["style"], row["content"]) for row in rows] == [("a", "c"), ("a", "d"), ("b", "c"), ("b", "d")]
 
 
-def test_the_folder_keeps_what_each_member_says():
-    folder = create_sweep(Path("s"))
+def test_the_folder_keeps_the_status_of_each_member(tmp_path: Path):
+    folder = create_sweep(tmp_path / "s")
     folder.add(Grid({"seed": ["1", "2"]}, [["seed=1"], ["seed=2"]]), ["0", "1"])
     folder.note(0, "failed", "why")
-    folder.add(Grid({"seed": ["3"]}, [["seed=3"]]), ["2"], go_on=True)
+    folder.add(Grid({"seed": ["3"]}, [["seed=3"]]), ["2"], same_grid=True)
     folder.close()
     record = folder.read()
     assert [(m["status"], m["error"]) for m in record["members"]] == [("failed", "why"), *[("interrupted", None)] * 2]
     assert record["grids"] == [{"keys": {"seed": ["1", "2", "3"]}, "members": [0, 1, 2]}]
-    with pytest.raises(InputError, match="must be a folder with a sweep"):
-        SweepFolder(Path("nowhere")).read()
-    Path("s/sweep.json").write_text('{"format": 99}')
-    with pytest.raises(InputError, match="must be of format 1, got 99"):
+    with pytest.raises(InputError, match=r"sweep\.json.*nowhere"):
+        SweepFolder(tmp_path / "nowhere").read()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"format": 2', '"format": 99'),
+        ('"folder": "1"', '"folder": "../1"'),
+        ('"folder": "1"', '"folder": ".."'),
+        ('"folder": "1"', '"folder": "/etc"'),
+        ('"folder": "1"', '"folder": "javascript:alert(1)"'),
+        ('"folder": "1"', '"folder": "table.csv"'),
+        ('"folder": "1"', '"folder": "0"'),
+        ('"folder": "1"', '"folder": "link"'),
+        ('"folder": "1"', '"folder": 5'),
+        ('"seed=2"', '"seed=${oc.env:HOME}"'),
+        ('"members": [0, 1]', '"members": [0, 7]'),
+        ('"grids": [', '"grids": 5, "x": ['),
+        ('"status": "waiting"', '"status": {}'),
+        ('"search": null', '"search": {"trials": "x"}'),
+        ('{"format"', "[" * 10_000),
+        ("}", ""),
+    ],
+)
+def test_a_damaged_or_hostile_record_is_one_line(tmp_path: Path, old: str, new: str):
+    folder = create_sweep(tmp_path / "s")
+    folder.add(Grid({"seed": ["1", "2"]}, [["seed=1"], ["seed=2"]]), ["0", "1"])
+    (folder.path / "link").symlink_to(tmp_path)
+    text = folder.record.read_text()
+    assert old in text
+    folder.record.write_text(text.replace(old, new))
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(InputError) as caught:
         folder.read()
+    assert "\n" not in str(caught.value)
+    code, out, err = call("--resume", str(folder.path))
+    assert (code, out, err.count("\n")) == (2, "", 1), err
+    assert sorted(tmp_path.rglob("*")) == before

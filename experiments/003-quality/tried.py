@@ -16,14 +16,16 @@ from nst_jax.config.compose import make_config
 from nst_jax.config.to_spec import to_spec
 from nst_jax.images.files import fit_long_side, read_image, resize
 from nst_jax.networks import load
-from nst_jax.optimize.loop import init_state
-from nst_jax.optimize.solver import SOLVERS, SolverSpec, picture, resized
+from nst_jax.optimize.adam import resized
+from nst_jax.optimize.loop import init_state, make_step, picture, upsample_state
+from nst_jax.optimize.solver import SolverSpec
 
 # The loss of configs/loss/gatys.yaml.
 GRAM = {
     "style_distance": "gram", "style_layer_weights": None, "content_layers": ["relu4_2"],
     "content_weight": 1, "style_weight": 5, "tv_weight": 40,
 }  # fmt: skip
+TERMS = ("content", "style", "tv")
 AT = (1, 2, 5, 10, 20, 40, 80)
 
 
@@ -45,8 +47,7 @@ class Problem:
 
     def course(self, state, solver: SolverSpec, steps: int, decode=lambda z: z):
         """The state after some steps from a state, and the losses of them."""
-        evaluate = jax.value_and_grad(lambda z: self.loss(decode(z)), has_aux=True)
-        step = jax.jit(lambda s: SOLVERS[solver.name](solver).step(evaluate, s))
+        step = jax.jit(make_step(lambda z: self.loss(decode(z)), solver))
         losses = []
         for _ in range(steps):
             state = step(state)
@@ -67,21 +68,21 @@ def carry(folder: Path) -> None:
     detail = large.content - resized(shrunk, hw, "lanczos3")
     for name in ("lbfgs", "adam"):
         solver = SolverSpec(name)
-        end, _ = small.course(init_state(small.content, solver=solver), solver, 80)
+        end, _ = small.course(init_state(small.content, solver=solver, terms=TERMS), solver, 80)
         starts = {method: resized(picture(end), hw, method) for method in ("linear", "cubic", "lanczos3")}
         for share in (0.5, 1.0):
             starts[f"lanczos3 + {share} detail"] = starts["lanczos3"] + share * detail
         for method, image in starts.items():
             image = jnp.clip(image, 0, 1)
-            carried = SOLVERS[name](solver).carry(end, image)
+            carried = upsample_state(end, image - starts["lanczos3"], solver=solver)
             show(f"{name} {method}", large.course(carried, solver, 80)[1])
         if name == "adam":
             image = jnp.clip(starts["lanczos3"], 0, 1)
-            show("adam fresh moments", large.course(init_state(image, solver=solver), solver, 80)[1])
-            kept = SOLVERS[name](solver).carry(end, image)
-            moments = kept.inner.moments
+            show("adam fresh moments", large.course(init_state(image, solver=solver, terms=TERMS), solver, 80)[1])
+            kept = upsample_state(end, image - starts["lanczos3"], solver=solver)
+            moments = kept.solver.inner
             raised = moments._replace(mu=moments.mu * 4, nu=moments.nu * 16)
-            kept = kept._replace(inner=kept.inner._replace(moments=raised))
+            kept = kept._replace(solver=kept.solver._replace(inner=raised))
             show("adam moments not scaled", large.course(kept, solver, 80)[1])
 
 
@@ -89,7 +90,7 @@ def parameters(folder: Path) -> None:
     """Other variables for the same picture: a Laplacian pyramid, and Fourier coefficients over their frequency."""
     problem, solver = Problem(folder, 128), SolverSpec("lbfgs")
     _, height, width, _ = problem.content.shape
-    show("pixels", problem.course(init_state(problem.content, solver=solver), solver, 80)[1])
+    show("pixels", problem.course(init_state(problem.content, solver=solver, terms=TERMS), solver, 80)[1])
     sizes = [(height >> i, width >> i) for i in range(5)]
     counts = np.cumsum([0] + [3 * h * w for h, w in sizes])
 
@@ -98,7 +99,7 @@ def parameters(folder: Path) -> None:
         return sum(resized(part, (height, width), "linear") for part in parts)
 
     z = jnp.zeros((1, 1, int(counts[-1]), 1)).at[0, 0, : counts[1], 0].set(problem.content.ravel())
-    show("pyramid of 5 levels", problem.course(init_state(z, solver=solver), solver, 80, pyramid)[1])
+    show("pyramid of 5 levels", problem.course(init_state(z, solver=solver, terms=TERMS), solver, 80, pyramid)[1])
     frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])
     for power in (0.5, 1.0):
         gain = jnp.asarray(np.maximum(frequency, 1 / max(height, width)) ** -power, jnp.float32)[None, :, :, None]
@@ -108,7 +109,7 @@ def parameters(folder: Path) -> None:
 
         spectrum = jnp.fft.rfft2(problem.content, axes=(1, 2), norm="ortho") / gain
         z = jnp.concatenate([spectrum.real, spectrum.imag], -1).astype(jnp.float32)
-        show(f"Fourier, gain f^-{power}", problem.course(init_state(z, solver=solver), solver, 80, fourier)[1])
+        show(f"Fourier, gain f^-{power}", problem.course(init_state(z, solver=solver, terms=TERMS), solver, 80, fourier)[1])
 
 
 def averaging(folder: Path) -> None:
@@ -119,9 +120,8 @@ def averaging(folder: Path) -> None:
 
     for name, decays in (("lbfgs", (0.5, 0.8)), ("adam", (0.8, 0.9, 0.95, 0.99))):
         solver = SolverSpec(name)
-        evaluate = jax.value_and_grad(problem.loss, has_aux=True)
-        step = jax.jit(lambda s, solver=solver, evaluate=evaluate: SOLVERS[solver.name](solver).step(evaluate, s))
-        state = init_state(problem.content, solver=solver)
+        step = jax.jit(make_step(problem.loss, solver))
+        state = init_state(problem.content, solver=solver, terms=TERMS)
         averages = {decay: no_average(problem.content) for decay in decays}
         rows = {decay: [] for decay in ("last", *decays)}
         for i in range(1, 161):

@@ -12,7 +12,7 @@ from experiments.lib.figures import markdown
 from nst_jax.evaluate.heldout import judge
 from nst_jax.images.files import read_image, resize
 from nst_jax.sweeps.folder import SweepFolder
-from nst_jax.sweeps.grid import shown, value_of
+from nst_jax.sweeps.grid import format_setting, value_of
 from nst_jax.system.compilation_cache import use_compilation_cache
 
 
@@ -22,7 +22,7 @@ def main() -> None:
     sweep = SweepFolder(Path(sys.argv[1]))
     record = sweep.read()
     settings = [[value_of(member["overrides"], key) for key in record["keys"]] for member in record["members"]]
-    names = [" ".join(shown(value) for value in values if value is not None) for values in settings]
+    names = [" ".join(format_setting(value) for value in values if value is not None) for values in settings]
     pictures = [read_image(sweep.member(number).result).pixels for number in range(len(names))]
     rows = [
         {"LPIPS": name} | {other: distance(x, y) if x is not y else None for other, y in zip(names, pictures, strict=True)}

@@ -12,8 +12,8 @@ from PIL import Image, ImageDraw
 
 from nst_jax.runs.progress import format_number
 from nst_jax.sweeps.folder import SweepFolder
-from nst_jax.sweeps.grid import short_names, shown
-from nst_jax.sweeps.table import rows_of
+from nst_jax.sweeps.grid import format_setting, short_names
+from nst_jax.sweeps.table import read_table
 
 WIDTH = 1100  # of a sheet, in pixels, at most
 GAP = 4  # between pictures, in pixels
@@ -34,7 +34,7 @@ def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _cell(value: Any) -> str:
-    return format_number(value) if isinstance(value, float) else shown(None if value is None else str(value))
+    return format_number(value) if isinstance(value, float) else format_setting(None if value is None else str(value))
 
 
 def mosaic(pictures: Sequence[Image.Image], columns: int, captions: Sequence[str] = ()) -> Image.Image:
@@ -65,7 +65,7 @@ def main() -> None:
     options = parser.parse_args()
     sweep = SweepFolder(options.sweep)
     names = short_names(list(sweep.read()["keys"])) | {column: column for column in options.columns}
-    print(markdown([{name: row[key] for key, name in names.items()} for row in rows_of(sweep)]))
+    print(markdown([{name: row[key] for key, name in names.items()} for row in read_table(sweep).rows]))
     if options.sheet:
         sheet = Image.open(options.sweep / "contact_sheet.png").convert("RGB")
         sheet.thumbnail((WIDTH, sheet.height))

@@ -30,8 +30,7 @@ from nst_jax.invert.run import Pixels, beside, field_of, mean_pairwise_distance,
 from nst_jax.networks import load
 from nst_jax.networks.convnet import NetworkSpec, features, layer_names
 from nst_jax.networks.params import store as weights
-from nst_jax.optimize.loop import Metrics, init_state, run_chunk
-from nst_jax.optimize.solver import State
+from nst_jax.optimize.loop import Metrics, State, init_state, run_chunk
 from nst_jax.system.compilation_cache import use_compilation_cache
 from nst_jax.types import Params
 

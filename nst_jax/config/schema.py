@@ -174,9 +174,9 @@ class OptimizerConfig:
 
     Attributes:
         name: adam, lbfgs, momentum, or `optax.NAME`, a factory of optax.
-        learning_rate: see `nst_jax.optimize.solver.SolverSpec`.
-        memory: likewise.
-        averaging: likewise.
+        learning_rate: of all but lbfgs.
+        memory: number of pairs that lbfgs keeps.
+        averaging: decay rate of the exponential average of the images that the result is; 0 is the last one alone.
         options: further arguments of the factory; on the command line `optimizer.weight_decay=0.1`.
     """
 

@@ -18,7 +18,7 @@ from nst_jax.objective.conventions import CONVENTIONS
 from nst_jax.objective.loss import LossWeights, ObjectiveSpec
 from nst_jax.objective.priors import TOTAL_VARIATIONS
 from nst_jax.objective.style import STYLE_DISTANCES
-from nst_jax.optimize.solver import SOLVERS, SolverSpec
+from nst_jax.optimize.solver import SolverSpec, solver_spec
 
 # `scales=auto` halves the size down to this many pixels.
 COARSEST = 96
@@ -126,12 +126,8 @@ def _layer_weights(term: str, layers: list[str], given: Any, total: float, archi
 
 
 def _solver(optimizer: OptimizerConfig) -> SolverSpec:
-    return SolverSpec(
-        name=check_one_of("optimizer.name", optimizer.name, tuple(SOLVERS)),
-        learning_rate=optimizer.learning_rate,
-        memory=optimizer.memory,
-        averaging=optimizer.averaging,
-    )
+    own = {"memory": optimizer.memory} if optimizer.name == "lbfgs" else {"learning_rate": optimizer.learning_rate}
+    return solver_spec(optimizer.name, averaging=optimizer.averaging, **own, **optimizer.options)
 
 
 def _scales(config: Config) -> tuple[Scale, ...]:

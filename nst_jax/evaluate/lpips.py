@@ -39,6 +39,7 @@ def lpips(maps: Features, other: Features, heads: Mapping[str, Float[Array, " _c
         CVPR 2018, arXiv:1801.03924, eq. 1 (with w in place of its w²: the released heads are non-negative).
     """
     parts = [
-        jnp.mean((unit_length(maps[name]) - unit_length(other[name])) ** 2 @ weights, (1, 2)) for name, weights in heads.items()
+        jnp.mean(jnp.matmul((unit_length(maps[name]) - unit_length(other[name])) ** 2, weights, precision="highest"), (1, 2))
+        for name, weights in heads.items()
     ]
     return jnp.sum(jnp.stack(parts), 0)

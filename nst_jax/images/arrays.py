@@ -17,12 +17,13 @@ from nst_jax.images.named import NAMED, find_image
 _PNG_MODES = ("1", "L", "LA", "I", "I;16", "P", "RGB", "RGBA")
 
 
-def as_picture(what: str, given: Any) -> Picture:
+def as_picture(what: str, given: Any, background: float = 1.0) -> Picture:
     """Reads a picture from a path, a name in `nst_jax.images.named.NAMED`, a PIL image, or an array (see `as_pixels`).
 
     Args:
         what: what messages call it.
         given: the picture.
+        background: the gray that alpha is composited on: 1 is white.
 
     Raises:
         InputError: it cannot be read as a picture.
@@ -30,9 +31,9 @@ def as_picture(what: str, given: Any) -> Picture:
     if isinstance(given, str) and given in NAMED:
         return find_image(given, notify=lambda line: None)
     if isinstance(given, str | os.PathLike):
-        return read_image(Path(given).expanduser())
+        return read_image(Path(given).expanduser(), background=background)
     if isinstance(given, Image.Image):
-        return _from_pillow(what, given)
+        return _from_pillow(what, given, background)
     return Picture(as_pixels(what, given), "", what)
 
 
@@ -44,7 +45,7 @@ def as_region(what: str, given: Any) -> Mask | None:
     if given is None or (isinstance(given, str) and given.lower() == "rest"):
         return None
     if isinstance(given, str | os.PathLike | Image.Image):
-        return as_mask(as_picture(what, given).pixels)
+        return as_mask(as_picture(what, given, background=0.0).pixels)  # transparent is outside
     array = np.asarray(given)
     if array.ndim != 2:
         raise InputError(f"{what} must have the shape [h, w], got {list(array.shape)}")
@@ -87,7 +88,7 @@ def as_pixels(what: str, given: Any) -> Float[np.ndarray, "1 h w 3"]:
     return array
 
 
-def _from_pillow(what: str, image: Image.Image) -> Picture:
+def _from_pillow(what: str, image: Image.Image, background: float) -> Picture:
     """Encodes the image, so that its palette, profile, orientation and transparency are read as a file's are."""
     encoded = io.BytesIO()
     form = "PNG" if image.mode in _PNG_MODES else "TIFF"
@@ -95,4 +96,4 @@ def _from_pillow(what: str, image: Image.Image) -> Picture:
         image.save(encoded, form, compress_level=0, icc_profile=image.info.get("icc_profile"), exif=image.getexif())
     except (OSError, ValueError) as error:
         raise InputError(f"{what} must be a picture that can be saved, got {error}; convert it to RGB") from error
-    return picture_from_bytes(encoded.getvalue(), what)
+    return picture_from_bytes(encoded.getvalue(), what, background=background)

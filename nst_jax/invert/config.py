@@ -14,14 +14,14 @@ from nst_jax.invert.representation import DESCRIPTORS
 from nst_jax.job import JobSpec, Scale
 from nst_jax.networks.convnet import NetworkSpec, check_taps, layer_names
 from nst_jax.objective.natural_image import RMS
-from nst_jax.optimize.solver import SOLVERS, SolverSpec
+from nst_jax.optimize.solver import SOLVERS, SolverSpec, solver_spec
 
 # The paper's rate, and its factors each with a number of steps: for networks and for descriptors.
 RATE = 0.004
 NETWORK_SCHEDULE = ((1.0, 100), (0.1, 200), (0.01, 100))
 DESCRIPTOR_SCHEDULE = ((1.0, 200), (0.1, 200), (0.01, 200), (0.001, 200))
-# Ours: Adam in waves (`nst_jax.optimize.dct`), its rate falling to 0; rate and steps for networks and for descriptors.
-WAVES = 0.01
+# Ours: Adam on cosine coefficients (`nst_jax.optimize.dct`) with a falling rate; rate and steps for networks and descriptors.
+DCT_FLOOR = 0.01
 NETWORK_RATE, NETWORK_STEPS = 0.05, 250
 DESCRIPTOR_RATE, DESCRIPTOR_STEPS = 0.01, 600
 # λ_V by depth: of descriptors and of the layers up to conv1 ... relu2, up to relu4, and beyond (the paper's λ1, λ2, λ3).
@@ -125,10 +125,11 @@ def _solver(config: InvertConfig, *, descriptor: bool, entries: int) -> tuple[So
     usual = sum(count for _, count in schedule) if name == "momentum" else DESCRIPTOR_STEPS if descriptor else NETWORK_STEPS
     steps = usual if config.steps is None else config.steps
     if name == "momentum":
-        return SolverSpec(name, RATE * entries * (RMS / 255) ** 2, schedule=schedule), steps
+        return solver_spec(name, learning_rate=RATE * entries * (RMS / 255) ** 2, schedule=schedule), steps
     if name == "adam":
-        return SolverSpec(name, DESCRIPTOR_RATE if descriptor else NETWORK_RATE, waves=WAVES, falling=steps), steps
-    return SolverSpec(name), steps
+        rate = DESCRIPTOR_RATE if descriptor else NETWORK_RATE
+        return solver_spec(name, learning_rate=rate, dct_floor=DCT_FLOOR, decay_steps=steps), steps
+    return solver_spec(name), steps
 
 
 def check_counts(config: InvertConfig) -> None:

@@ -1,4 +1,4 @@
-"""Several jobs of equal programs at once: their chunks of steps are one program, everything else is made one by one."""
+"""Several jobs with equal programs at once: their chunks of steps are one program, everything else runs one by one."""
 
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future
@@ -14,29 +14,33 @@ from nst_jax.job.history import Result
 JobSteps = Generator[Request, Any, Result]
 
 
+@jax.transfer_guard("allow")
 def run_batched(procedures: Sequence[JobSteps], programs: Sequence[Future[Compiled]], size: int) -> list[Result | Exception]:
-    """Makes the calls of several jobs: their chunks of steps in one program, everything else one by one.
+    """Serves the requests of several jobs: their chunks of steps in one program, everything else one by one.
 
-    A job that is ahead, since it has stalled at a scale, waits at the next one for the others; places that no job has are idle.
+    A job that is ahead, since it has stalled at a scale, waits at the next one for the others; unused slots are idle.
 
     Args:
         procedures: the jobs, at most `size`.
         programs: of each stage, compiled for `size` jobs.
-        size: how many places the programs have.
+        size: how many slots the programs have.
 
     Returns:
-        What each job gives back, or the exception that it ended with, which does not disturb the others.
+        The result of each job, or the exception that ended it; one of a program ends the jobs that shared that call.
     """
     ends: dict[int, Result | Exception] = {}
     waiting: dict[int, Request] = {}
     replies: dict[int, Any] = dict.fromkeys(range(len(procedures)))
-    while replies:
+    while replies or waiting:
         for i, reply in replies.items():
             end = _until_chunk(procedures[i], reply, programs)
             (waiting if isinstance(end, Request) else ends)[i] = end  # pyright: ignore[reportArgumentType]
         stage = min((call.stage for call in waiting.values()), default=0)
         calls = {i: waiting.pop(i) for i in list(waiting) if waiting[i].stage == stage}
-        replies = dict(zip(calls, _chunks(programs[stage], list(calls.values()), size), strict=True)) if calls else {}
+        try:
+            replies = dict(zip(calls, _chunks(programs[stage], list(calls.values()), size), strict=True)) if calls else {}
+        except Exception as error:  # such as memory that is exhausted
+            replies, ends = {}, ends | dict.fromkeys(calls, error)
     return [ends[i] for i in range(len(procedures))]
 
 

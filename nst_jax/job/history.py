@@ -13,8 +13,7 @@ from nst_jax.images.color import with_colors
 from nst_jax.job.compile import CAPACITY
 from nst_jax.job.pyramid import Stage
 from nst_jax.job.spec import Pixels
-from nst_jax.optimize.loop import Metrics
-from nst_jax.optimize.solver import State, picture
+from nst_jax.optimize.loop import Metrics, State, picture
 
 # A chunk holds as many steps as fill about so many seconds: the host wakes once a chunk.
 CHUNK_SECONDS = 1.0
@@ -112,7 +111,7 @@ class History:
     def note(self, stage: Stage, left: int, metrics: Metrics, made: int, messages: list[str], state: State) -> None:
         """Records the rows of a chunk that ended in `state`, `left` steps before the end of its stage; tells the observer."""
         seconds = time.perf_counter() - self.began
-        columns = {name: np.asarray(column).tolist() for name, column in metrics.items()}
+        columns = {name: _as_loss(np.asarray(column)).tolist() for name, column in metrics.items()}
         new: list[dict[str, Any]] = [
             {"step": self.step + i + 1, "scale": stage.number, "size": stage.scale.size}
             | {"loss": columns["loss"][i]}
@@ -130,6 +129,11 @@ class History:
 
         last = not left and stage.is_last
         self.stopped = bool(self.observe(StepInfo(self.step, new, messages, lambda: painted(state, stage), last, position)))
+
+
+def _as_loss(column: np.ndarray) -> np.ndarray:
+    """With infinity for the largest float, which is the loss before any image was accepted."""
+    return np.where(column == np.finfo(column.dtype).max, np.inf, column)
 
 
 def painted(state: State, stage: Stage) -> Pixels:

@@ -14,11 +14,15 @@ from nst_jax.job.history import Callback, History, JobState, Result, painted
 from nst_jax.job.memory_plan import check_memory, choose_plan, planned
 from nst_jax.job.pyramid import Stage, check_pictures, initial_image, plan
 from nst_jax.job.spec import Inputs, JobSpec, Pixels
-from nst_jax.optimize.loop import init_state
-from nst_jax.optimize.solver import State
+from nst_jax.objective.loss import Objective
+from nst_jax.optimize.loop import State, init_state
 from nst_jax.types import Params
 
+# A scale that ends at a loss so many times that of its first step has diverged.
+DIVERGENCE_FACTOR = 2
 
+
+@jax.transfer_guard("allow")  # whatever JAX_TRANSFER_GUARD says: these are meant
 def transfer(
     params: Params,
     inputs: Inputs,
@@ -64,12 +68,19 @@ def transfer(
     return replace(outcome, seconds={"compile": compile_seconds} | outcome.seconds)
 
 
+def choose_for(spec: JobSpec, height_width: tuple[int, int], regions: int, jobs: int = 0) -> Objective:
+    """The objective of a scale with each "auto" replaced: see `nst_jax.job.memory_plan.choose_plan`."""
+    pairs = dict(spec.solver.options).get("memory", 10)
+    return choose_plan(spec.objective, height_width, jobs, regions=regions, pairs=pairs)
+
+
 def needs(params: Params, stage: Stage, spec: JobSpec, jobs: int = 0) -> CompileKey:
     """What decides the programs of a stage, of one job alone or of several together."""
+    height_width, regions = (stage.content.shape[1], stage.content.shape[2]), stage.styles.regions
     if spec.plan:
         objective = planned(spec.objective, spec.plan[stage.number])
     else:
-        objective = choose_plan(spec.objective, (stage.content.shape[1], stage.content.shape[2]), jobs)
+        objective = choose_for(spec, height_width, 1 if regions is None else len(regions), jobs)
     pictures = jax.tree.map(lambda array: jax.ShapeDtypeStruct(array.shape, jnp.float32), (stage.content, stage.styles))
     return CompileKey(objective, spec.solver, stage.before, (params, pictures, _weights(spec)), jobs)
 
@@ -132,18 +143,21 @@ def _run_stage(params: Params, stage: Stage, before: Any, weights: Any, course: 
         seconds = time.perf_counter() - began
         seconds_per_step = seconds / max(made, 1)
         course.step_seconds += seconds
-        messages = _messages(state, recoveries, course.step + made)
-        recoveries = int(state.recoveries)
         left = 0 if bool(state.stalled) else left - made
+        messages = _messages(state, recoveries, course.step + made, ended=not left)
+        recoveries = int(state.recoveries)
         course.note(stage, left, metrics, made, messages, state)
     return state
 
 
-def _messages(state: State, recoveries: int, step: int) -> list[str]:
-    """What to say of a chunk that ends at `step`."""
+def _messages(state: State, recoveries: int, step: int, ended: bool) -> list[str]:
+    """What to say of a chunk that ends at `step`, and perhaps the scale with it."""
     said = []
     if int(state.recoveries) > recoveries:
         said.append(f"by step {step} a step had no descent: went on from the last good image with fresh memory")
     if bool(state.stalled):
         said.append(f"by step {step} no step lowers the loss any more: this scale ends here")
+    first, last = float(state.first_loss), float(state.loss)
+    if ended and last > DIVERGENCE_FACTOR * first:
+        said.append(f"by step {step} the loss was {last:.3g}, above the {first:.3g} of the first step: use a smaller rate")
     return said

@@ -17,8 +17,10 @@ from nst_jax.system.memory import available_bytes
 # Temporary bytes per pixel of one gradient in float32, and what a job holds beside it whatever its size.
 BYTES_PER_PIXEL = {"none": 2300, "blocks": 1800}
 FIXED_BYTES = 900 * 2**20
-# L-BFGS keeps two pictures for each pair, and each solver some more: 12 bytes each for a pixel.
-PICTURES = 40
+# What further regions and the sliced Wasserstein distance add to them, each.
+REGION_BYTES, SLICED_BYTES = 650, 3050
+# Images that every solver keeps, 12 bytes a pixel each; L-BFGS keeps two more for each pair.
+IMAGES = 20
 # The tiles to choose from, and how much larger than a tile its window is: see `nst_jax.partition.windows`.
 TILES = (0, 1024, 512, 256)
 MARGIN = 160
@@ -36,13 +38,17 @@ class Plan(NamedTuple):
     devices: int
 
 
-def choose_plan(objective: Objective, height_width: tuple[int, int], jobs: int = 0) -> Objective:
+def choose_plan(
+    objective: Objective, height_width: tuple[int, int], jobs: int = 0, *, regions: int = 1, pairs: int = 10
+) -> Objective:
     """The objective with each "auto" replaced: the first of all ways, from the fastest on, that fits into memory.
 
     Args:
         objective: whose network may say `remat="auto"`, and itself `tile="auto"` and `devices="auto"`; anything else is kept.
         height_width: of the image that is optimized, in pixels.
         jobs: how many jobs make their steps together, on one device; 0 for one alone.
+        regions: of the content picture.
+        pairs: that the solver keeps.
     """
     devices = 1 if jobs else _devices(objective, height_width[0])
     remats = ("none", "blocks") if objective.network.remat == "auto" else (objective.network.remat,)
@@ -50,7 +56,8 @@ def choose_plan(objective: Objective, height_width: tuple[int, int], jobs: int =
     ways = [(remat, tile) for tile in tiles for remat in remats if remat == remats[0] or not tile]
     free, pixels = available_bytes(devices), height_width[0] * height_width[1] * max(jobs, 1)
     shared = devices, distributed.num_shards(height_width, devices)
-    fitting = [way for way in ways if free is None or needed_bytes(*way, pixels, *shared) <= SHARE * free]
+    extra = extra_bytes(objective, regions)
+    fitting = [way for way in ways if free is None or needed_bytes(*way, pixels, *shared, extra, pairs) <= SHARE * free]
     remat, tile = (fitting or ways[-1:])[0]
     return planned(objective, Plan(remat, tile, devices))
 
@@ -73,7 +80,13 @@ def _devices(objective: Objective, height: int) -> int:
     return jax.device_count() if busy > 1 and jax.process_count() > 1 else busy
 
 
-def needed_bytes(remat: str, tile: int, pixels: int, devices: int = 1, parts: int = 1) -> int:
+def extra_bytes(objective: Objective, regions: int) -> int:
+    """Temporary bytes per pixel beyond those of one region and an additive style distance."""
+    sliced = getattr(objective, "style_distance", None) == "sliced_wasserstein"
+    return REGION_BYTES * (regions - 1) + SLICED_BYTES * sliced
+
+
+def needed_bytes(remat: str, tile: int, pixels: int, devices: int = 1, parts: int = 1, extra: int = 0, pairs: int = 10) -> int:
     """The memory that a job is expected to need at its peak, on each of its devices.
 
     Args:
@@ -82,6 +95,8 @@ def needed_bytes(remat: str, tile: int, pixels: int, devices: int = 1, parts: in
         pixels: of the image.
         devices: that share its maps.
         parts: that the solver's state is cut into: see `nst_jax.distributed.num_shards`.
+        extra: see `extra_bytes`.
+        pairs: that the solver keeps.
 
     Example:
         >>> [round(needed_bytes(*way, 4096 * 3072) / 2**30, 1) for way in (("none", 0), ("blocks", 0), ("none", 512))]
@@ -90,7 +105,7 @@ def needed_bytes(remat: str, tile: int, pixels: int, devices: int = 1, parts: in
         [5.0, 9.9]
     """
     maps = min(pixels, (tile + MARGIN) ** 2) if tile else pixels // devices
-    return FIXED_BYTES + maps * BYTES_PER_PIXEL[remat] + pixels * 12 * PICTURES // parts
+    return FIXED_BYTES + maps * (BYTES_PER_PIXEL[remat] + extra) + pixels * 12 * (IMAGES + 2 * pairs) // parts
 
 
 def check_memory(temporary: int, size: int, devices: int = 1) -> None:

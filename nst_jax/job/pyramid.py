@@ -89,7 +89,7 @@ def _check_masks(inputs: Inputs, spec: JobSpec) -> None:
 def initial_image(stage: Stage, spec: JobSpec, init: Pixels | None) -> Pixels:
     """What the job starts from, at the size of its first stage; `init` is the picture for "file" and "adain"."""
     if spec.init == "noise":
-        return np.asarray(jax.random.uniform(jax.random.key(spec.seed), stage.content.shape))
+        return np.asarray(jax.random.uniform(jax.random.key(spec.seed), stage.content.shape, np.float32))
     if spec.init == "recolored":
         return _recolored(stage, spec)
     style = np.asarray(next(iter(stage.styles.pictures), stage.content))

@@ -16,13 +16,14 @@ import jax.numpy as jnp
 
 from nst_jax.errors import InputError, check_one_of
 from nst_jax.networks import convnet, layers
+from nst_jax.networks.architectures import Conv, Norm, Pool, register_architecture
 from nst_jax.networks.convnet import NetworkSpec
 from nst_jax.networks.layers import PRECISIONS
 from nst_jax.types import Features, Images, Params
 
 _log = logging.getLogger(__name__)
 
-__all__ = ["Network", "NetworkSpec", "load"]
+__all__ = ["Conv", "Network", "NetworkSpec", "Norm", "Pool", "load", "register_architecture"]
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ def choose_convolution(wanted: str, precision: str = "float32") -> str:
     return wanted
 
 
+@jax.transfer_guard("allow")  # whatever JAX_TRANSFER_GUARD says: these are meant
 def load(name: str = "vgg19", *, convolution: str = "auto", taps: tuple[str, ...] = (), **options: str | float) -> Network:
     """The network stored under `name`, with its parameters as float32.
 

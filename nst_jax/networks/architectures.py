@@ -11,6 +11,8 @@ import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from nst_jax.errors import InputError
+
 
 class Conv(NamedTuple):
     """A convolution `conv<name>` followed by `relu<name>` or `tanh<name>`: kernel side, stride and margin in pixels.
@@ -48,7 +50,7 @@ class Pool(NamedTuple):
 
 
 class Norm(NamedTuple):
-    """Local response normalization `norm<name>` over neighboring channels: see `nst_jax.networks.normalization`."""
+    """Local response normalization `norm<name>` over neighboring channels: see `nst_jax.networks.layers.local_response`."""
 
     name: str
     offset: float = 2.0
@@ -96,6 +98,27 @@ ARCHITECTURES: dict[str, tuple[Layer, ...]] = {
     "bvlc_alexnet": _krizhevsky([(_caffe_norm("1"), Pool("1", window=3)), (_caffe_norm("2"), Pool("2", window=3))]),
     "caffenet": _krizhevsky([(Pool("1", window=3), _caffe_norm("1")), (Pool("2", window=3), _caffe_norm("2"))]),
 }
+
+
+def register_architecture(name: str, layers: Sequence[Layer]) -> None:
+    """Makes a table of layers available as `NetworkSpec(NAME)`; parameters are the caller's.
+
+    Args:
+        name: replaces what has this name already.
+        layers: from the first to the last.
+
+    Raises:
+        InputError: two layers of one name.
+
+    Example:
+        >>> register_architecture("tiny", [Conv("1", 8), Pool("1")])
+        >>> ARCHITECTURES.pop("tiny")[1]
+        Pool(name='1', window=2, stride=2)
+    """
+    names = [each for layer in layers for each in names_of(layer)]
+    if not names or len(set(names)) < len(names):
+        raise InputError(f"layers of {name} must have names of their own, got {', '.join(names) or 'none'}; rename them")
+    ARCHITECTURES[name] = tuple(layers)
 
 
 def names_of(layer: Layer) -> tuple[str, ...]:

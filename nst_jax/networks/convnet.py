@@ -2,13 +2,13 @@
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import flax.linen as nn
 import jax
 from jaxtyping import Array, Float
 
-from nst_jax.errors import InputError
+from nst_jax.errors import InputError, check_one_of
 from nst_jax.networks.architectures import ARCHITECTURES, Conv, Layer, Pool, extent, names_of
 from nst_jax.networks.layers import ACTIVATIONS, Convolution, Preprocessing, local_response, pool
 from nst_jax.networks.ops.halo import Rows, with_halo
@@ -45,6 +45,12 @@ class NetworkSpec:
     convolution: str = "xla"
     precision: str = "float32"
     remat: str = "none"
+    layers: tuple[Layer, ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Looks up the table of layers: a spec is equal to those of the same table only."""
+        check_one_of("network architecture", self.architecture, tuple(ARCHITECTURES))
+        object.__setattr__(self, "layers", ARCHITECTURES[self.architecture])
 
 
 class ConvNet(nn.Module):

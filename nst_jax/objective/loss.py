@@ -1,20 +1,22 @@
 """Weigh: the loss of Gatys et al. as one pure function of the image, features → measure → score → weigh."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from nst_jax.errors import InputError, check_one_of
 from nst_jax.networks.convnet import NetworkSpec, smallest_image
 from nst_jax.networks.guides import guides
-from nst_jax.objective.conventions import CONVENTIONS
+from nst_jax.objective.conventions import CONVENTIONS, Convention
 from nst_jax.objective.priors import TOTAL_VARIATIONS
-from nst_jax.objective.statistics import Statistics, content_distance, squared_error
-from nst_jax.objective.style import STYLE_DISTANCES
+from nst_jax.objective.statistics import Statistics, content_distance, squared_error, wide
+from nst_jax.objective.style import STYLE_DISTANCES, StyleDistance
 from nst_jax.objective.wasserstein import EPSILON
 from nst_jax.partition.tiles import feature_maps, sum_over_positions
+from nst_jax.partition.windows import lengths
 from nst_jax.types import Features, Image, Params
 
 Scalar = Float[Array, ""]
@@ -91,6 +93,13 @@ class ObjectiveSpec:
     epsilon: float = EPSILON
     tile: int | str = 0
     devices: int | str = 1
+    parts: tuple[StyleDistance, Convention, Callable[[Image], Scalar]] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Looks up what is chosen by name: specs are equal if that is, so another function of the same name recompiles."""
+        tables = (("style_distance", STYLE_DISTANCES), ("convention", CONVENTIONS), ("tv", TOTAL_VARIATIONS))
+        names = [check_one_of(f"loss.{name}", getattr(self, name), tuple(table)) for name, table in tables]
+        object.__setattr__(self, "parts", tuple(table[name] for name, (_, table) in zip(names, tables, strict=True)))
 
     @property
     def terms(self) -> tuple[str, ...]:
@@ -155,27 +164,36 @@ class Targets(NamedTuple):
     guides: "dict[str, tuple[Float[Array, '1 h w'] | None, ...]]"
 
 
-def make_targets(params: Params, content: Image, styles: Styles, *, spec: ObjectiveSpec) -> Targets:
-    """The targets of a content picture and styles."""
+def make_targets(params: Params, content: Array, styles: Styles, *, spec: ObjectiveSpec) -> Targets:
+    """The targets of a content picture, [1, h, w, 3] in [0, 1], and of styles.
+
+    Raises:
+        InputError: a picture of another shape or dtype, or too small for a layer.
+    """
+    _check_picture("content", content, spec.smallest)
+    for style in styles.pictures:
+        _check_picture("style", style, smallest_image(spec.network.architecture, spec.style_layers or spec.taps))
     content_maps = feature_maps(
         params, content, taps=spec.content_layers, spec=spec.network, tile=spec.tile, devices=spec.devices
     )
     if not spec.style_layers:
         return Targets(content_maps, {}, {})
-    distance = STYLE_DISTANCES[spec.style_distance]
+    distance = spec.parts[0]
     masks = styles.masks or (None,) * len(styles.pictures)
     described = [_describe(params, *pair, spec=spec) for pair in zip(styles.pictures, masks, strict=True)]
     equal = ((1 / len(described),) * len(described),)
     targets, guides_of = {}, _guides(styles.regions, spec)
     for name in spec.style_layers:
         shares = styles.shares[name] if styles.shares else equal * len(guides_of[name])
-        targets[name] = tuple(distance.blend([found[name] for found in described], region, spec.epsilon) for region in shares)
+        targets[name] = tuple(
+            distance.barycenter([found[name] for found in described], region, spec.epsilon) for region in shares
+        )
     return Targets(content_maps, targets, guides_of)
 
 
 def _describe(params: Params, style: Image, mask: Float[Array, "1 h w 1"] | None, *, spec: ObjectiveSpec) -> dict[str, Any]:
     """What the style distance keeps of one style picture, or of the part of it within a mask, by layer."""
-    describe = STYLE_DISTANCES[spec.style_distance].describe
+    describe = spec.parts[0].target_stats
 
     def sums(maps: Features, guides_of: Any, _: None) -> dict[str, Any]:
         return {name: describe(maps[name], *guides_of[name]) for name in spec.style_layers}
@@ -197,11 +215,11 @@ def _guides(regions: Float[Array, "r h w 1"] | None, spec: ObjectiveSpec) -> dic
 
 def measure(params: Params, image: Image, targets: Targets, *, spec: ObjectiveSpec) -> Statistics:
     """The statistics of an image, of style for each region."""
-    distance = STYLE_DISTANCES[spec.style_distance].measure
+    stats = spec.parts[0].stats
 
     def of(maps: Features, beside: Any, style_targets: Any) -> Statistics:
         style = {
-            name: tuple(distance(maps[name], *region) for region in zip(beside[name][1], style_targets[name], strict=True))
+            name: tuple(stats(maps[name], *region) for region in zip(beside[name][1], style_targets[name], strict=True))
             for name in spec.style_layers
         }
         return Statistics(style, {name: squared_error(maps[name], beside[name][0]) for name in spec.content_layers})
@@ -210,16 +228,15 @@ def measure(params: Params, image: Image, targets: Targets, *, spec: ObjectiveSp
     return _summed(of, params, image, beside, targets.style, taps=spec.taps, spec=spec)
 
 
-def score(statistics: Statistics, targets: Targets, weights: LossWeights, *, spec: ObjectiveSpec) -> tuple[Scalar, Scalar]:
+def score(statistics: Statistics, targets: Targets, weights: LossWeights, *, spec: ObjectiveSpec) -> tuple[Any, Any]:
     """The weighed content and style terms, from the statistics of an image alone.
 
     L_content = α Σ_l w_l ½ Σ (F − P)²,  L_style = β Σ_l w_l Σ_r λ_r a_r E_lr (Gatys et al. 2016, eqs. 1, 4, 5, 7), each times
     the factor of the convention. E_lr compares a region with its target; a_r is the share of the positions that it has, so
     that regions pull alike at each position, times the weight λ_r of the region.
     """
-    convention = CONVENTIONS[spec.convention]
-    distance = STYLE_DISTANCES[spec.style_distance].between
-    content, style = jnp.zeros(()), jnp.zeros(())
+    (_, _, _, distance, _), convention, _ = spec.parts
+    content, style = 0.0, 0.0
     for name, error in statistics.content.items():
         content += weights.content[name] * convention.content_factor(error) * content_distance(error)
     for name, regions in statistics.style.items():
@@ -231,17 +248,50 @@ def score(statistics: Statistics, targets: Targets, weights: LossWeights, *, spe
     return content, style
 
 
-def loss(params: Params, image: Image, targets: Targets, weights: LossWeights, *, spec: ObjectiveSpec) -> tuple[Scalar, Terms]:
+def loss(params: Params, image: Array, targets: Targets, weights: LossWeights, *, spec: ObjectiveSpec) -> tuple[Scalar, Terms]:
     """L_total = α L_content + β L_style + the weighted total variation (Gatys et al. 2016, eq. 7), and these terms by name.
 
     Args:
         params: of the network.
-        image: the picture being optimized; values outside of [0, 1] are allowed.
+        image: the picture being optimized, [1, h, w, 3]; values outside of [0, 1] are allowed.
         targets: from `make_targets`.
         weights: traced: one compiled program serves them all.
         spec: static.
+
+    Raises:
+        InputError: an image of another shape or dtype, too small for a layer, or of another size than the content.
     """
+    _check_picture("image", image, spec.smallest)
+    _check_targets(image, targets, spec)
     statistics = measure(params, image, targets, spec=spec)
     content, style = score(statistics, targets, weights, spec=spec)
-    tv = weights.tv * TOTAL_VARIATIONS[spec.tv](image)
+    tv = weights.tv * spec.parts[2](image.astype(wide(image)))
+    content, style, tv = (jnp.asarray(term, wide(image)) for term in (content, style, tv))
     return content + style + tv, {"content": content, "style": style, "tv": tv}
+
+
+def _check_picture(what: str, picture: Array, smallest: int) -> None:
+    """Raises InputError unless `picture` is one picture, of floating point, that reaches every layer."""
+    shape = jnp.shape(picture)
+    if len(shape) != 4 or (shape[0], shape[3]) != (1, 3):
+        raise InputError(f"{what} must have the shape [1, h, w, 3], got {list(shape)}; use jax.vmap for several")
+    if not jnp.issubdtype(picture.dtype, jnp.floating):
+        raise InputError(f"{what} must be floating point in [0, 1], got {picture.dtype}; divide by 255")
+    if min(shape[1:3]) < smallest:
+        size = f"{shape[2]}x{shape[1]}"
+        raise InputError(f"{what} must be at least {smallest} pixels on each side for these layers, got {size}; enlarge it")
+
+
+def _check_targets(image: Array, targets: Targets, spec: ObjectiveSpec) -> None:
+    """Raises InputError unless the targets are those of a content of the image's size; rows for several devices may follow."""
+    expected = [lengths(spec.network.architecture, spec.taps, side) for side in image.shape[1:3]] if spec.taps else []
+    given = [*targets.content.items(), *((name, guide) for name, guides in targets.guides.items() for guide in guides)]
+    for name, array in given:
+        if array is None:
+            continue
+        height, width = (side[name] for side in expected)
+        if array.shape[2] != width or (array.shape[1] < height if spec.devices != 1 else array.shape[1] != height):
+            raise InputError(
+                f"targets of {name} must have {width}x{height} positions as the image has,"
+                f" got {array.shape[2]}x{array.shape[1]}; make them of a content of the image's size"
+            )

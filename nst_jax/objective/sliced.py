@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from nst_jax.objective.statistics import total
+from nst_jax.objective.statistics import total, wide
 
 # The sorted values along a direction are kept as the means of so many parts of equal weight.
 PARTS = 256
@@ -36,8 +36,8 @@ class Projections(NamedTuple):
 
 
 def describe_projections(style: Float[Array, "n h w c"], guide: Float[Array, "n h w"] | None = None) -> Projections:
-    """Of a style's feature map, along directions that are always the same random ones, evenly drawn."""
-    return projections(style, guide, jax.random.orthogonal(jax.random.key(0), style.shape[-1]))
+    """The projections of a style's feature map along random directions, uniform and always the same."""
+    return projections(style, guide, jax.random.orthogonal(jax.random.key(0), style.shape[-1], dtype=wide(style)))
 
 
 def projections(
@@ -70,7 +70,9 @@ def _part_means(values: Float[Array, " m"], counts: Float[Array, " m"]) -> Float
     return middle + PARTS * jnp.diff(jnp.interp(levels, ends, integral))
 
 
-def blend_projections(styles: Sequence[Projections], shares: Sequence[Float[Array, ""] | float]) -> Projections:
+def blend_projections(
+    styles: Sequence[Projections], shares: Sequence[Float[Array, ""] | float], _epsilon: float = 0.0
+) -> Projections:
     """The barycenter along each direction, whose quantiles are the means of the styles' (Bonneel et al. 2015)."""
     parts = sum(share * style.parts for share, style in zip(shares, styles, strict=True))
     return styles[0]._replace(parts=jnp.asarray(parts))

@@ -4,10 +4,12 @@ Sums over positions add up: over the tiles of a large picture, the shards on sev
 losses (`style`, `content`) see these sums only, never pixels.
 """
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Float
 
 
@@ -41,30 +43,41 @@ class Statistics(NamedTuple):
     content: dict[str, SquaredError]
 
 
-@jax.custom_vjp
-def product_sum(f: Float[Array, "m c"]) -> Float[Array, "c c"]:
-    """Σ f fᵀ over the rows of `f`: M times the Gram matrix over M (Gatys et al. 2016, eq. 3).
+@jax.custom_jvp
+def product_sum(f: Float[Array, "m c"], guide: Float[Array, "m 1"] | None = None) -> Float[Array, "c c"]:
+    """Σ t f fᵀ over the rows of `f`, with t = 1 or a guide: M times the Gram matrix over M (Gatys et al. 2016, eq. 3).
 
-    Its derivative is one matrix product, f (D + Dᵀ), where the derivative of a general product would be two.
+    Its gradient by f is one matrix product, t f (D + Dᵀ), where that of a general product would be two.
 
     Example:
         >>> product_sum(jnp.array([[1.0, 2.0], [0.0, 1.0]])).tolist()
         [[1.0, 2.0], [2.0, 5.0]]
     """
+    f = f if guide is None else jnp.sqrt(guide) * f
     return _products(f.T, f)
 
 
-product_sum.defvjp(lambda f: (_products(f.T, f), f), lambda f, d: (_products(f, (d + d.T).astype(f.dtype)).astype(f.dtype),))
+@functools.partial(product_sum.defjvp, symbolic_zeros=True)
+def _product_sum_jvp(primals: tuple[Array, Array | None], tangents: tuple[Any, Any]) -> tuple[Array, Array]:
+    (f, guide), (df, dguide) = primals, tangents
+    root = 1 if guide is None else jnp.sqrt(guide)
+    parts = []
+    if not isinstance(df, SymbolicZero):
+        half = _products((root * f).T, root * df)
+        parts.append(half + half.T)
+    if guide is not None and not isinstance(dguide, SymbolicZero):
+        parts.append(_products(f.T, dguide * f))
+    return product_sum(f, guide), sum(parts[1:], parts[0])
 
 
 def _products(a: Float[Array, "m k"], b: Float[Array, "k n"]) -> Float[Array, "m n"]:
-    """`a @ b`, added up in float32 at least."""
-    return jnp.matmul(a, b, precision="highest", preferred_element_type=_wide(a))
+    """`a @ b`, summed in float32 at least."""
+    return jnp.matmul(a, b, precision="highest", preferred_element_type=wide(a))
 
 
-def _wide(a: Array) -> jnp.dtype:
-    """The type that sums over `a` are made in: its own, but float32 for bfloat16."""
-    return jnp.dtype("float32") if a.dtype == jnp.bfloat16 else a.dtype
+def wide(a: Array) -> jnp.dtype:
+    """The dtype of sums over `a`: its own, but at least float32."""
+    return a.dtype if a.dtype.itemsize >= 4 else jnp.dtype("float32")
 
 
 def moments(feature_map: Float[Array, "n h w c"], guide: Float[Array, "n h w"] | None = None) -> Moments:
@@ -79,24 +92,26 @@ def moments(feature_map: Float[Array, "n h w c"], guide: Float[Array, "n h w"] |
         (0.5, 0.5, 0.5)
     """
     f = feature_map.reshape(-1, feature_map.shape[-1])
-    wide = _wide(f)
     if guide is None:
-        return Moments(jnp.asarray(f.shape[0], wide), f.sum(0, dtype=wide), product_sum(f))
-    root = jnp.sqrt(guide.reshape(-1, 1)).astype(f.dtype)
-    guided = root * f  # √t f: its products are t f fᵀ
-    return Moments(total(guide), (root * guided).sum(0, dtype=wide), product_sum(guided))
+        return Moments(jnp.asarray(f.shape[0], wide(f)), f.sum(0, dtype=wide(f)), product_sum(f))
+    t = guide.reshape(-1, 1).astype(f.dtype)
+    return Moments(total(guide), (t * f).sum(0, dtype=wide(f)), product_sum(f, t))
+
+
+# The positions of a guide that has fewer: the mean of none is 0, and its gradient finite.
+FEWEST_POSITIONS = 1e-6
 
 
 def total(guide: Float[Array, "..."]) -> Float[Array, ""]:
-    """How many positions a guide makes; of none a little, so that their mean is 0."""
-    return jnp.maximum(guide.sum(), jnp.finfo(guide.dtype).tiny)
+    """The number of positions that a guide makes up, at least `FEWEST_POSITIONS`."""
+    return jnp.maximum(guide.sum(dtype=wide(guide)), FEWEST_POSITIONS)
 
 
 def squared_error(feature_map: Float[Array, "n h w c"], target: Float[Array, "n h w c"]) -> SquaredError:
     """The squared distance of a feature map from the content's, summed over positions and channels."""
-    wide = _wide(feature_map)
-    total = jnp.sum((feature_map.astype(wide) - target.astype(wide)) ** 2)
-    return SquaredError(jnp.asarray(feature_map.size, wide), total)
+    dtype = wide(feature_map)
+    total = jnp.sum((feature_map.astype(dtype) - target.astype(dtype)) ** 2)
+    return SquaredError(jnp.asarray(feature_map.size, dtype), total)
 
 
 def content_distance(e: SquaredError) -> Float[Array, ""]:

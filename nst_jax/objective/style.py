@@ -1,7 +1,4 @@
-"""Scores of style: distances between the feature statistics of an image and those of the style.
-
-All of them start from the same `Moments`, so that a layer is measured once, whatever is asked of it.
-"""
+"""Style distances: between the feature statistics of an image and those of the style."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -10,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from nst_jax.objective.sliced import blend_projections, describe_projections, projections, sliced_distance
+from nst_jax.objective.sliced import Projections, blend_projections, describe_projections, projections, sliced_distance
 from nst_jax.objective.statistics import Moments, moments
 from nst_jax.objective.wasserstein import EPSILON, Root, barycenter_root, squared_bures
 
@@ -122,7 +119,7 @@ def wasserstein_distance(m: Moments, target: Gaussian) -> Float[Array, ""]:
     return _mean_distance(m, target.mean) + squared_bures(covariance(m), target.root) / m.sum.shape[0]
 
 
-def blend_moments(styles: Sequence[Moments], shares: Sequence[Share]) -> Moments:
+def blend_moments(styles: Sequence[Moments], shares: Sequence[Share], _epsilon: float = EPSILON) -> Moments:
     """The moments of a mixture: Σ_i share_i (1, μ_i, Ĝ_i), as if each style had its share of the positions.
 
     Example:
@@ -148,42 +145,50 @@ def blend_gaussians(styles: Sequence[Moments], shares: Sequence[Share], epsilon:
 
 
 class StyleDistance(NamedTuple):
-    """The parts of a distance.
+    """The parts of a style distance.
 
     Attributes:
-        describe: what to keep of a style's feature map, under a guide or none.
-        blend: of such descriptions, their shares and ε, what an image is compared with; only `wasserstein` asks for ε.
-        measure: of an image's feature map, a guide or none and the latter: sums over positions, or projections.
-        between: the distance of these from it.
-        additive: what is measured of the parts of a map adds up to that of the whole.
+        target_stats: (feature map, guide or None) of a style -> its statistics.
+        barycenter: (statistics of each style, their shares, ε) -> the target of an image; `wasserstein` alone uses ε.
+        stats: (feature map, guide or None, target) of an image -> its statistics.
+        distance: (statistics, target) -> how far they are apart.
+        additive: the statistics of the parts of a map add up to those of the whole.
     """
 
-    describe: Callable[[Any, Any], Any]
-    blend: Callable[..., Any]
-    measure: Callable[[Any, Any, Any], Any]
-    between: Callable[[Any, Any], Float[Array, ""]]
+    target_stats: Callable[[Any, Any], Any]
+    barycenter: Callable[..., Any]
+    stats: Callable[[Any, Any, Any], Any]
+    distance: Callable[[Any, Any], Float[Array, ""]]
     additive: bool = True
 
 
-def _of_moments(blend: Callable[..., Any], between: Callable[..., Float[Array, ""]]) -> StyleDistance:
-    return StyleDistance(moments, blend, lambda feature_map, guide, _: moments(feature_map, guide), between)
+def _moments(feature_map: Float[Array, "n h w c"], guide: Float[Array, "n h w"] | None, _: Any) -> Moments:
+    return moments(feature_map, guide)
 
 
-def _without_epsilon(blend: Callable[[Sequence[Any], Sequence[Share]], Any]) -> Callable[..., Any]:
-    return lambda styles, shares, epsilon=EPSILON: blend(styles, shares)
+def _projections(feature_map: Float[Array, "n h w c"], guide: Float[Array, "n h w"] | None, target: Projections) -> Projections:
+    return projections(feature_map, guide, target.directions)
 
 
 # Name in the config -> distance.
 STYLE_DISTANCES = {
-    "gram": _of_moments(_without_epsilon(blend_moments), gram_distance),
-    "covariance": _of_moments(_without_epsilon(blend_moments), covariance_distance),
-    "mean_std": _of_moments(_without_epsilon(blend_moments), mean_std_distance),
-    "wasserstein": _of_moments(blend_gaussians, wasserstein_distance),
-    "sliced_wasserstein": StyleDistance(
-        describe_projections,
-        _without_epsilon(blend_projections),
-        lambda feature_map, guide, target: projections(feature_map, guide, target.directions),
-        sliced_distance,
-        additive=False,
-    ),
+    "gram": StyleDistance(moments, blend_moments, _moments, gram_distance),
+    "covariance": StyleDistance(moments, blend_moments, _moments, covariance_distance),
+    "mean_std": StyleDistance(moments, blend_moments, _moments, mean_std_distance),
+    "wasserstein": StyleDistance(moments, blend_gaussians, _moments, wasserstein_distance),
+    "sliced_wasserstein": StyleDistance(describe_projections, blend_projections, _projections, sliced_distance, additive=False),
 }
+
+
+def register_style_distance(name: str, distance: Callable[[Moments, Moments], Float[Array, ""]]) -> None:
+    """Makes `distance` available as `loss.style_distance=NAME`.
+
+    Args:
+        name: replaces what has this name already.
+        distance: of the moments of an image's feature map and of the target: a scalar, differentiable by `jax.grad`.
+
+    Example:
+        >>> register_style_distance("mean", lambda m, target: jnp.mean((mean(m) - mean(target)) ** 2))
+        >>> del STYLE_DISTANCES["mean"]
+    """
+    STYLE_DISTANCES[name] = StyleDistance(moments, blend_moments, _moments, distance)

@@ -7,13 +7,17 @@ them. In float32 the gradient is wrong by percents, and near the target, where t
 traces, the value too.
 """
 
+import functools
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Float
+
+from nst_jax.networks.ops.linear import linear_call
 
 # Added to the diagonal of every covariance. A flat picture, or fewer positions than channels, has covariances of deficient
 # rank, where the distance has no gradient. Feature maps of the normalized networks have variances of about 0.1 to 10.
@@ -61,13 +65,44 @@ def covariance_root(covariance: Float[Array, "c c"], epsilon: float = EPSILON) -
     return _covariance_root(covariance, jnp.asarray(epsilon, covariance.dtype))
 
 
-@_two_by_two
+@jax.custom_jvp
 def _covariance_root(covariance: Float[Array, "c c"], epsilon: Float[Array, ""]) -> Root:
+    return _root_in_float64(covariance, epsilon)
+
+
+@_two_by_two
+def _root_in_float64(covariance: Float[Array, "c c"], epsilon: Float[Array, ""]) -> Root:
     with jax.enable_x64(True):
-        wide = epsilon.astype(jnp.float64)
-        values, vectors = jnp.linalg.eigh(covariance.astype(jnp.float64))
-        root = (vectors * jnp.sqrt(jnp.maximum(values + wide, _FLOOR * wide))[None]) @ vectors.T
-        return _in_two(root, epsilon)
+        vectors, roots = _eigenroots(covariance, epsilon)
+        return _in_two((vectors * roots[None]) @ vectors.T, epsilon)
+
+
+def _eigenroots(covariance: Float[Array, "c c"], epsilon: Float[Array, ""]) -> tuple[Float[Array, "c c"], Float[Array, " c"]]:
+    """The eigenvectors of Σ + εI, and the roots of its eigenvalues."""
+    wide = epsilon.astype(jnp.float64)
+    values, vectors = jnp.linalg.eigh(covariance.astype(jnp.float64))
+    return vectors, jnp.sqrt(jnp.maximum(values + wide, _FLOOR * wide))
+
+
+@_covariance_root.defjvp
+def _covariance_root_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Root, Root]:
+    root = _covariance_root(*primals)
+    change = linear_call(_lyapunov, _lyapunov, primals, tangents[0], like=root.high)
+    return root, Root(change, jnp.zeros_like(change), tangents[1])
+
+
+@jax.custom_jvp
+def _lyapunov(at: tuple[Array, Array], move: Float[Array, "c c"]) -> Float[Array, "c c"]:
+    """X with R X + X R = `move`: how the root R changes with the covariance; its own transpose."""
+    return _lyapunov_in_float64(at, move)
+
+
+@_two_by_two
+def _lyapunov_in_float64(at: tuple[Array, Array], move: Float[Array, "c c"]) -> Float[Array, "c c"]:
+    with jax.enable_x64(True):
+        vectors, roots = _eigenroots(*at)
+        inner = vectors.T @ move.astype(jnp.float64) @ vectors
+        return (vectors @ (inner / (roots[:, None] + roots[None])) @ vectors.T).astype(move.dtype)
 
 
 def _in_two(root: Float[Array, "c c"], epsilon: Float[Array, ""]) -> Root:
@@ -109,8 +144,13 @@ def barycenter_root(
     return _barycenter(jnp.stack(covariances), weights, jnp.asarray(epsilon, dtype))
 
 
-@_two_by_two
+@jax.custom_jvp
 def _barycenter(covariances: Float[Array, "n c c"], shares: Float[Array, " n"], epsilon: Float[Array, ""]) -> Root:
+    return _barycenter_in_float64(covariances, shares, epsilon)
+
+
+@_two_by_two
+def _barycenter_in_float64(covariances: Float[Array, "n c c"], shares: Float[Array, " n"], epsilon: Float[Array, ""]) -> Root:
     with jax.enable_x64(True):
         identity = jnp.eye(covariances.shape[1], dtype=jnp.float64)
         padded = covariances.astype(jnp.float64) + epsilon.astype(jnp.float64) * identity[None]
@@ -140,24 +180,89 @@ def _roots(matrix: Float[Array, "c c"], epsilon: Float[Array, ""]) -> tuple[Floa
     return (vectors * roots) @ vectors.T, (vectors / roots) @ vectors.T
 
 
+class _Bures(NamedTuple):
+    """The squared Bures distance, and its gradients by Σ and by the target's root R."""
+
+    distance: Float[Array, ""]
+    by_covariance: Float[Array, "c c"]
+    by_root: Float[Array, "c c"]
+
+
+@jax.custom_jvp
+def _bures(covariance: Float[Array, "c c"], target: Root) -> _Bures:
+    return _bures_in_float64(covariance, target)
+
+
 @_two_by_two
-def _bures_and_gradient(covariance: Float[Array, "c c"], target: Root) -> tuple[Float[Array, ""], Float[Array, "c c"]]:
+def _bures_in_float64(covariance: Float[Array, "c c"], target: Root) -> _Bures:
     with jax.enable_x64(True):
-        root = target.high.astype(jnp.float64) + target.low.astype(jnp.float64)
-        identity = jnp.eye(root.shape[0], dtype=jnp.float64)
-        epsilon = target.epsilon.astype(jnp.float64)
-        padded = covariance.astype(jnp.float64) + epsilon * identity
-        values, vectors = jnp.linalg.eigh(root @ padded @ root)
-        singular = jnp.sqrt(jnp.maximum(values, (_FLOOR * epsilon) ** 2))
+        padded, root, vectors, singular = _decompose(covariance, target)
         distance = jnp.trace(padded) + jnp.sum(root**2) - 2 * jnp.sum(singular)
         half = root @ (vectors / jnp.sqrt(singular)[None])
-        gradient = identity - half @ half.T  # of near equal terms where the picture fits: in float32 wrong by 4e-3 there
-        return distance.astype(covariance.dtype), gradient.astype(covariance.dtype)
+        # Of near equal terms where the picture fits: in float32 wrong by 4e-3 there.
+        slope = jnp.eye(root.shape[0], dtype=root.dtype) - half @ half.T
+        by_root = 2 * root - _twice((vectors / singular[None]) @ vectors.T @ root @ padded)
+        return jax.tree.map(lambda a: a.astype(covariance.dtype), _Bures(jnp.maximum(distance, 0), slope, by_root))
 
 
-@jax.custom_vjp
+def _decompose(covariance: Float[Array, "c c"], target: Root) -> tuple[Array, Array, Array, Array]:
+    """P = Σ + εI, R, and the eigenvectors of R P R with the roots of its eigenvalues, in float64."""
+    root = target.high.astype(jnp.float64) + target.low.astype(jnp.float64)
+    epsilon = target.epsilon.astype(jnp.float64)
+    padded = covariance.astype(jnp.float64) + epsilon * jnp.eye(root.shape[0], dtype=jnp.float64)
+    values, vectors = jnp.linalg.eigh(root @ padded @ root)
+    return padded, root, vectors, jnp.sqrt(jnp.maximum(values, (_FLOOR * epsilon) ** 2))
+
+
+def _twice(matrix: Float[Array, "c c"]) -> Float[Array, "c c"]:
+    """Twice the symmetric part."""
+    return matrix + matrix.T
+
+
+@functools.partial(_bures.defjvp, symbolic_zeros=True)
+def _bures_jvp(primals: tuple[Array, Root], tangents: tuple[Any, Root]) -> tuple[_Bures, _Bures]:
+    found = _bures(*primals)
+    slopes = (found.by_covariance, found.by_root)
+    parts = zip(primals[:1] * 2, _moves(tangents), strict=True)
+    moves = tuple(sum(part[1:], part[0]) if part else jnp.zeros_like(like) for like, part in parts)
+    return found, _Bures(_change(found, tangents), *linear_call(_curvature, _curvature, primals, moves, like=slopes))
+
+
+def _moves(tangents: tuple[Any, Root]) -> list[list[Array]]:
+    """What moves Σ, and what moves R."""
+    return [[t for t in part if not isinstance(t, SymbolicZero)] for part in (tangents[:1], tangents[1][:2])]
+
+
+def _change(found: _Bures, tangents: tuple[Any, Root]) -> Array:
+    slopes = zip(found[1:], _moves(tangents), strict=True)
+    return jnp.asarray(sum(jnp.sum(slope * move) for slope, moves in slopes for move in moves), found.distance.dtype)
+
+
+@jax.custom_jvp
+def _curvature(at: tuple[Array, Root], moves: tuple[Array, Array]) -> tuple[Array, Array]:
+    """How the gradients change with Σ and R: the second derivative, its own transpose."""
+    return _curvature_in_float64(at, moves)
+
+
+@_two_by_two
+def _curvature_in_float64(at: tuple[Array, Root], moves: tuple[Array, Array]) -> tuple[Array, Array]:
+    with jax.enable_x64(True):
+        padded, root, vectors, singular = _decompose(*at)
+        move, turn = (_twice(m.astype(jnp.float64)) / 2 for m in moves)
+        inverse = (vectors / singular[None]) @ vectors.T
+        inner = vectors.T @ (root @ move @ root + _twice(turn @ padded @ root)) @ vectors
+        products = singular[:, None] * singular[None]
+        change = -vectors @ (inner / (products * (singular[:, None] + singular[None]))) @ vectors.T  # of M^-½: Daleckii, Krein
+        by_covariance = -(_twice(turn @ inverse @ root) + root @ change @ root)
+        by_root = 2 * turn - _twice(change @ root @ padded + inverse @ turn @ padded + inverse @ root @ move)
+        return by_covariance.astype(at[0].dtype), by_root.astype(at[0].dtype)
+
+
+@jax.custom_jvp
 def squared_bures(covariance: Float[Array, "c c"], target: Root) -> Float[Array, ""]:
-    """The squared Bures distance tr (Σ + Σs − 2 (Σs^½ Σ Σs^½)^½), the target's ε on the diagonal of both; Σs is a constant.
+    """The squared Bures distance tr (Σ + Σs − 2 (Σs^½ Σ Σs^½)^½), the target's ε on the diagonal of both.
+
+    Differentiable twice.
 
     Args:
         covariance: Σ, symmetric; without ε.
@@ -172,11 +277,22 @@ def squared_bures(covariance: Float[Array, "c c"], target: Root) -> Float[Array,
         Dowson and Landau, The Fréchet distance between multivariate normal distributions, 1982.
         Bhatia, Jain and Lim, On the Bures-Wasserstein distance between positive definite matrices, 2019, arXiv:1712.01504.
     """
-    return _bures_and_gradient(covariance, target)[0]
+    return _bures(covariance, target).distance
 
 
-def _backward(gradient: Float[Array, "c c"], cotangent: Float[Array, ""]) -> tuple[Float[Array, "c c"], None]:
-    return cotangent * gradient, None
+@functools.partial(squared_bures.defjvp, symbolic_zeros=True)
+def _squared_bures_jvp(primals: tuple[Array, Root], tangents: tuple[Any, Root]) -> tuple[Array, Array]:
+    found = _bures(*primals)
+    return found.distance, _change(found, tangents)
 
 
-squared_bures.defvjp(_bures_and_gradient, _backward)
+def _refuse(what: str) -> Callable[..., Any]:
+    def rule(*_: Any) -> Any:
+        raise NotImplementedError(f"{what} of style_distance=wasserstein is not implemented; use sliced_wasserstein or gram")
+
+    return rule
+
+
+_curvature.defjvp(_refuse("the third derivative"))
+_lyapunov.defjvp(_refuse("the second derivative by a style"))
+_barycenter.defjvp(_refuse("the derivative by one of several styles, or by its share,"))

@@ -8,6 +8,8 @@ References:
     Olah, Mordvintsev and Schubert, Feature Visualization, Distill 2017 (gradient descent on stretched Fourier coefficients).
 """
 
+from typing import Any
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -30,7 +32,8 @@ def dct(gradient: Image, floor: float) -> Waves:
     if not floor:
         return gradient
     _, height, width, _ = gradient.shape
-    return _stretch(height, width, floor) * jnp.einsum("kh,nhwc,lw->nklc", _cosines(height), gradient, _cosines(width))
+    down, across = _cosines(height, gradient.dtype), _cosines(width, gradient.dtype)
+    return _stretch(height, width, floor, gradient.dtype) * jnp.einsum("kh,nhwc,lw->nklc", down, gradient, across)
 
 
 def idct(waves: Waves, floor: float) -> Image:
@@ -44,17 +47,18 @@ def idct(waves: Waves, floor: float) -> Image:
     if not floor:
         return waves
     _, height, width, _ = waves.shape
-    return jnp.einsum("kh,nklc,lw->nhwc", _cosines(height), _stretch(height, width, floor) * waves, _cosines(width))
+    down, across = _cosines(height, waves.dtype), _cosines(width, waves.dtype)
+    return jnp.einsum("kh,nklc,lw->nhwc", down, _stretch(height, width, floor, waves.dtype) * waves, across)
 
 
-def _cosines(n: int) -> Float[Array, "n n"]:
+def _cosines(n: int, dtype: Any) -> Float[Array, "n n"]:
     """The orthonormal cosine transform (type 2), a row for each wave. As a matrix: sizes such as 227 have no fast one."""
-    wave, place = jnp.arange(n, dtype=jnp.float32)[:, None], jnp.arange(n, dtype=jnp.float32)[None]
-    rows = jnp.sqrt(2 / n) * jnp.cos(jnp.pi / n * wave * (place + 0.5))
-    return rows.at[0].divide(jnp.sqrt(2.0))
+    wave, place = jnp.arange(n, dtype=dtype)[:, None], jnp.arange(n, dtype=dtype)[None]
+    rows = jnp.sqrt(jnp.asarray(2 / n, dtype)) * jnp.cos(jnp.pi / n * wave * (place + 0.5))
+    return rows.at[0].divide(jnp.sqrt(jnp.asarray(2.0, dtype)))
 
 
-def _stretch(height: int, width: int, floor: float) -> Float[Array, "1 h w 1"]:
+def _stretch(height: int, width: int, floor: float, dtype: Any) -> Float[Array, "1 h w 1"]:
     """1 for a Laplacian eigenvalue of 1, √((1 + floor) / floor) for the flat wave."""
-    down, across = (2 - 2 * jnp.cos(jnp.pi / n * jnp.arange(n, dtype=jnp.float32)) for n in (height, width))
+    down, across = (2 - 2 * jnp.cos(jnp.pi / n * jnp.arange(n, dtype=dtype)) for n in (height, width))
     return jnp.sqrt((1 + floor) / (floor + down[None, :, None, None] + across[None, None, :, None]))

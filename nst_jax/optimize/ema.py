@@ -17,7 +17,7 @@ class Average(NamedTuple):
 
 def no_average(image: Image) -> Average:
     """The average of no image yet, for images like `image`."""
-    return Average(jnp.zeros_like(image), jnp.zeros(()))
+    return Average(jnp.zeros_like(image), jnp.zeros((), image.dtype))
 
 
 def add(average: Average, image: Image, decay: float) -> Average:

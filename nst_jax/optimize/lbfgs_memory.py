@@ -1,63 +1,71 @@
-"""The memory of L-BFGS: the last pairs of changes, of the image and of its gradient, and the direction that follows from them.
+"""Memory of L-BFGS: the last changes of the parameters and of the gradient, and the direction that follows from them.
 
-It is written in place, one pair at a time, and forgotten by its curvatures alone: a step reads each pair twice and moves no
-other memory, which at 512 pixels is a tenth of what a step with copies of all pairs would move.
+Pairs are written in place, one at a time, and cleared by their curvatures alone: a step reads each pair twice and moves no
+other memory, a tenth of what copies of all pairs would move at 512 pixels.
 
 References:
-    Nocedal, Updating Quasi-Newton Matrices with Limited Storage, 1980 (the two loops).
+    Nocedal, Updating Quasi-Newton Matrices with Limited Storage, 1980 (the two-loop recursion).
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from nst_jax.types import Image
+from nst_jax.optimize.guard import dtype_of
 
 
 class LbfgsMemory(NamedTuple):
     """The last m pairs.
 
     Attributes:
-        moves: s, by how much the image changed.
-        turns: y, by how much the gradient changed.
-        inverse: 1 / sᵀy, and 0 where there is no pair.
-        newest: the place of the last one.
+        s: changes of the parameters, stacked [m, ...].
+        y: changes of the gradient, likewise.
+        rho: 1 / sᵀy, 0 for an empty slot.
+        newest: index of the last pair.
     """
 
-    moves: Float[Array, "m n h w c"]
-    turns: Float[Array, "m n h w c"]
-    inverse: Float[Array, " m"]
+    s: Any
+    y: Any
+    rho: Float[Array, " m"]
     newest: Int[Array, ""]
 
 
-def empty_memory(image: Image, number: int) -> LbfgsMemory:
-    """Room for so many pairs."""
-    empty = jnp.zeros((number, *image.shape), image.dtype)
-    return LbfgsMemory(empty, empty, jnp.zeros(number, image.dtype), jnp.zeros((), jnp.int32))
+def dot(a: Any, b: Any) -> Float[Array, ""]:
+    """The inner product of two trees of arrays."""
+    return sum((jnp.sum(x * y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)), 0)  # pyright: ignore
 
 
-def push(pairs: LbfgsMemory, move: Image, turn: Image, when: Bool[Array, ""]) -> LbfgsMemory:
-    """With one more pair, in place of the oldest, if `when`; its curvature sᵀy is positive then."""
-    place = (pairs.newest + 1) % len(pairs.inverse)
-    inverse = 1 / jnp.where(when, jnp.sum(move * turn), 1)
+def empty_memory(params: Any, number: int) -> LbfgsMemory:
+    """Room for `number` pairs of changes of `params`."""
+    empty = jax.tree.map(lambda x: jnp.zeros((number, *x.shape), x.dtype), params)
+    return LbfgsMemory(empty, empty, jnp.zeros(number, dtype_of(params)), jnp.zeros((), jnp.int32))
+
+
+def push(memory: LbfgsMemory, s: Any, y: Any, when: Bool[Array, ""]) -> LbfgsMemory:
+    """Replaces the oldest pair by a new one if `when`, which requires sᵀy > 0."""
+    slot = (memory.newest + 1) % len(memory.rho)
+    rho = 1 / jnp.where(when, dot(s, y), 1)
 
     def put(old: Array, new: Array) -> Array:
-        return old.at[place].set(jnp.where(when, new, old[place]))
+        return old.at[slot].set(jnp.where(when, new, old[slot]))
 
     return LbfgsMemory(
-        put(pairs.moves, move), put(pairs.turns, turn), put(pairs.inverse, inverse), jnp.where(when, place, pairs.newest)
+        jax.tree.map(put, memory.s, s),
+        jax.tree.map(put, memory.y, y),
+        put(memory.rho, rho),
+        jnp.where(when, slot, memory.newest),
     )
 
 
-def clear(pairs: LbfgsMemory, when: Bool[Array, ""]) -> LbfgsMemory:
-    """Without any pairs, if `when`."""
-    return pairs._replace(inverse=jnp.where(when, 0, pairs.inverse))
+def clear(memory: LbfgsMemory, when: Bool[Array, ""]) -> LbfgsMemory:
+    """Drops all pairs if `when`."""
+    return memory._replace(rho=jnp.where(when, 0, memory.rho))
 
 
-def direction_of(pairs: LbfgsMemory, gradient: Image) -> Image:
-    """−H ∇, where H approximates the inverse of the Hessian; the bare −∇ without pairs.
+def direction_of(memory: LbfgsMemory, gradient: Any) -> Any:
+    """−H ∇, where H approximates the inverse Hessian; −∇ if the memory is empty.
 
     Example:
         >>> flat = jnp.ones((1, 1, 1, 3))
@@ -65,19 +73,26 @@ def direction_of(pairs: LbfgsMemory, gradient: Image) -> Image:
         >>> direction_of(bowl, 2 * flat).ravel().tolist()  # from 1 straight to 0
         [-1.0, -1.0, -1.0]
     """
-    number = len(pairs.inverse)
+    number = len(memory.rho)
 
-    def backwards(i: Array, carry: tuple[Image, Array]) -> tuple[Image, Array]:
-        q, shares = carry
-        place = (pairs.newest - i) % number
-        share = pairs.inverse[place] * jnp.sum(pairs.moves[place] * q)
-        return q - share * pairs.turns[place], shares.at[place].set(share)
+    def pair(slot: Array) -> tuple[Any, Any, Array]:
+        return jax.tree.map(lambda x: x[slot], memory.s), jax.tree.map(lambda x: x[slot], memory.y), memory.rho[slot]
 
-    def forwards(i: Array, r: Image) -> Image:
-        place = (pairs.newest + 1 + i) % number
-        share = shares[place] - pairs.inverse[place] * jnp.sum(pairs.turns[place] * r)
-        return r + share * pairs.moves[place]
+    def backward(i: Array, carry: tuple[Any, Array]) -> tuple[Any, Array]:
+        q, alphas = carry
+        slot = (memory.newest - i) % number
+        s, y, rho = pair(slot)
+        alpha = rho * dot(s, q)
+        return jax.tree.map(lambda q, y: q - alpha * y, q, y), alphas.at[slot].set(alpha)
 
-    q, shares = jax.lax.fori_loop(0, number, backwards, (gradient, jnp.zeros_like(pairs.inverse)))
-    curvature = pairs.inverse[pairs.newest] * jnp.sum(pairs.turns[pairs.newest] ** 2)  # yᵀy / sᵀy
-    return -jax.lax.fori_loop(0, number, forwards, q / jnp.where(curvature > 0, curvature, 1))
+    def forward(i: Array, r: Any) -> Any:
+        slot = (memory.newest + 1 + i) % number
+        s, y, rho = pair(slot)
+        share = alphas[slot] - rho * dot(y, r)
+        return jax.tree.map(lambda r, s: r + share * s, r, s)
+
+    q, alphas = jax.lax.fori_loop(0, number, backward, (gradient, jnp.zeros_like(memory.rho)))
+    _, y, rho = pair(memory.newest)
+    curvature = rho * sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(y))  # yᵀy / sᵀy
+    r = jax.tree.map(lambda q: q / jnp.where(curvature > 0, curvature, 1), q)
+    return jax.tree.map(jnp.negative, jax.lax.fori_loop(0, number, forward, r))

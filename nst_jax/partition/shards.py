@@ -21,7 +21,7 @@ from nst_jax.partition.receptive_field import deepest_stride, receptive_field
 from nst_jax.partition.windows import lengths
 from nst_jax.types import Features, Image, Params
 
-# Maps, what lies beside them cut to the same positions, and the rest -> sums over positions.
+# Maps, what lies aligned them cut to the same positions, and the extra -> sums over positions.
 Sums = Callable[[Features, Any, Any], Any]
 
 
@@ -58,8 +58,8 @@ def sums_over_devices(
     sums: Sums,
     params: Params,
     image: Image,
-    beside: Any,
-    rest: Any,
+    aligned: Any,
+    extra: Any,
     *,
     taps: tuple[str, ...],
     spec: NetworkSpec,
@@ -69,18 +69,18 @@ def sums_over_devices(
     own, rows = _shares(spec, taps, image, devices)
     whole = {name: own * devices // receptive_field(spec.architecture, name).stride for name in taps}
 
-    def on_device(params: Params, image: Image, beside: Any, rest: Any) -> Any:
-        return jax.lax.psum(sums(_maps(params, image, taps, spec, rows), beside, rest), AXIS)
+    def on_device(params: Params, image: Image, aligned: Any, extra: Any) -> Any:
+        return jax.lax.psum(sums(_maps(params, image, taps, spec, rows), aligned, extra), AXIS)
 
-    beside = {name: jax.tree.map(functools.partial(_fill, rows=whole[name]), tree) for name, tree in beside.items()}
+    aligned = {name: jax.tree.map(functools.partial(_fill, rows=whole[name]), tree) for name, tree in aligned.items()}
     total = jax.shard_map(
         on_device,
         mesh=mesh_of(devices),
         in_specs=(P(), P(None, AXIS), P(None, AXIS), P()),
         out_specs=P(),
         check_vma=False,
-    )(params, _fill(image, own * devices), beside, rest)
-    return _without_excess(total, sums, params, image, beside, rest, whole, spec=spec, rows=rows)
+    )(params, _fill(image, own * devices), aligned, extra)
+    return _without_excess(total, sums, params, image, aligned, extra, whole, spec=spec, rows=rows)
 
 
 def maps_over_devices(params: Params, image: Image, *, taps: tuple[str, ...], spec: NetworkSpec, devices: int) -> Features:
@@ -110,7 +110,7 @@ def _inside(own: int, height: int) -> Bool[Array, "1 h 1 1"]:
     return (jax.lax.axis_index(AXIS) * own + jnp.arange(own) < height)[None, :, None, None]
 
 
-def _fill(array: Shaped[Array, "n h *rest"], rows: int) -> Shaped[Array, "n h2 *rest"]:
+def _fill(array: Shaped[Array, "n h *extra"], rows: int) -> Shaped[Array, "n h2 *extra"]:
     """With rows of zeros at the end, so that there are so many."""
     return jnp.pad(array, [(0, rows - array.shape[1] if axis == 1 else 0) for axis in range(array.ndim)])
 
@@ -120,8 +120,8 @@ def _without_excess(
     sums: Sums,
     params: Params,
     image: Image,
-    beside: Any,
-    rest: Any,
+    aligned: Any,
+    extra: Any,
     whole: dict[str, int],
     *,
     spec: NetworkSpec,
@@ -133,5 +133,5 @@ def _without_excess(
         return total
     shapes = jax.eval_shape(lambda: features(params, image, tuple(whole), spec=spec))
     maps = {name: jnp.zeros((map_.shape[0], excess[name], *map_.shape[2:]), map_.dtype) for name, map_ in shapes.items()}
-    zeros = {name: jax.tree.map(lambda a, n=excess[name]: jnp.zeros_like(a[:, :n]), tree) for name, tree in beside.items()}
-    return jax.tree.map(jnp.subtract, total, sums(maps, zeros, rest))
+    zeros = {name: jax.tree.map(lambda a, n=excess[name]: jnp.zeros_like(a[:, :n]), tree) for name, tree in aligned.items()}
+    return jax.tree.map(jnp.subtract, total, sums(maps, zeros, extra))

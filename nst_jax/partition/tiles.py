@@ -17,6 +17,7 @@ from jaxtyping import Array, Float
 
 from nst_jax.distributed import AXIS, mesh_of
 from nst_jax.networks.convnet import NetworkSpec, apply_segment, features
+from nst_jax.networks.ops.linear import differentiable, of_leaves
 from nst_jax.partition.receptive_field import deepest_stride, receptive_field
 from nst_jax.partition.shards import Sums, maps_over_devices, shares_rows, sums_over_devices
 from nst_jax.partition.windows import Span, Window, cores, lengths, window
@@ -47,22 +48,22 @@ def sum_over_positions(
     sums: Sums,
     params: Params,
     image: Image,
-    beside: Any,
-    rest: Any,
+    aligned: Any,
+    extra: Any,
     *,
     taps: tuple[str, ...],
     spec: NetworkSpec,
     tile: int | str,
     devices: int | str = 1,
 ) -> Any:
-    """`sums` of all positions of an image's maps; differentiable in the image only.
+    """`sums` over all positions of an image's maps.
 
     Args:
         sums: of the maps of some positions; those of several parts of a map add up to those of the whole.
         params: of the network.
         image: of any size.
-        beside: any tree whose first keys are names of taps, of arrays [n, h, w, ...] that lie over the maps of these names.
-        rest: whatever else `sums` takes.
+        aligned: any tree whose first keys are names of taps, of arrays [n, h, w, ...] that lie over the maps of these names.
+        extra: other arguments of `sums`.
         taps: layer names.
         spec: the network.
         tile: the longest side of a tile, in pixels; 0 and "auto" are no tiles.
@@ -73,7 +74,7 @@ def sum_over_positions(
         >>> net = networks.load("vgg19", convolution="xla")
         >>> image = jax.random.uniform(jax.random.key(0), (1, 70, 50, 3))
         >>> def mean_of(image, tile):
-        ...     sums = lambda maps, beside, rest: maps["relu2_1"].sum()
+        ...     sums = lambda maps, aligned, extra: maps["relu2_1"].sum()
         ...     found = sum_over_positions(sums, net.params, image, {}, None, taps=("relu2_1",), spec=net.spec, tile=tile)
         ...     return found / 35 / 25
         >>> bool(jnp.allclose(mean_of(image, 0), mean_of(image, 32)))
@@ -82,10 +83,10 @@ def sum_over_positions(
     height, width = image.shape[1:3]
     if _divides(tile, height, width):
         groups = tiles(spec.architecture, taps, (height, width), int(tile))
-        return _summed(sums, spec, (groups, _number(devices)), params, image, beside, rest)
+        return _summed(sums, spec, (groups, _number(devices)), params, image, aligned, extra)
     if _number(devices) > 1 and shares_rows(spec.architecture, taps):
-        return sums_over_devices(sums, params, image, beside, rest, taps=taps, spec=spec, devices=_number(devices))
-    return sums(features(params, image, taps, spec=spec), beside, rest)
+        return sums_over_devices(sums, params, image, aligned, extra, taps=taps, spec=spec, devices=_number(devices))
+    return sums(features(params, image, taps, spec=spec), aligned, extra)
 
 
 def _divides(tile: int | str, height: int, width: int) -> bool:
@@ -99,7 +100,7 @@ def _number(devices: int | str) -> int:
 def feature_maps(
     params: Params, image: Image, *, taps: tuple[str, ...], spec: NetworkSpec, tile: int | str, devices: int | str = 1
 ) -> Features:
-    """`nst_jax.networks.convnet.features`, as `summed` has them; not differentiable.
+    """`nst_jax.networks.convnet.features`, tile by tile.
 
     Maps whose rows several devices share may have rows of zeros at their end.
     """
@@ -176,34 +177,39 @@ def _put(whole: Float[Array, "n h w c"], part: Float[Array, "n h2 w2 c"], at: Ar
     return jax.lax.dynamic_update_slice(whole, part, (0, at[0], at[1], 0))
 
 
-def _cut(beside: Any, group: Tiles, place: Array, spec: NetworkSpec) -> Any:
-    """What lies beside the maps, at the positions of a tile."""
+def _cut(aligned: Any, group: Tiles, place: Array, spec: NetworkSpec) -> Any:
+    """What lies aligned the maps, at the positions of a tile."""
     found = {}
     for name, size in group.sizes:
         cut = functools.partial(_cut_one, at=place // _stride(spec, name), size=size)
-        found |= {name: jax.tree.map(cut, beside[name])} if name in beside else {}
+        found |= {name: jax.tree.map(cut, aligned[name])} if name in aligned else {}
     return found
 
 
 def _cut_one(array: Float[Array, "n h w ..."], *, at: Array, size: tuple[int, int]) -> Array:
-    rest = array.shape[3:]
-    return jax.lax.dynamic_slice(array, (0, at[0], at[1], *(0 for _ in rest)), (array.shape[0], *size, *rest))
+    others = array.shape[3:]
+    return jax.lax.dynamic_slice(array, (0, at[0], at[1], *(0 for _ in others)), (array.shape[0], *size, *others))
 
 
 def _of_tile(
-    sums: Sums, spec: NetworkSpec, group: Tiles, params: Params, crop: Image, place: Array, beside: Any, rest: Any
+    sums: Sums, spec: NetworkSpec, group: Tiles, params: Params, crop: Image, place: Array, aligned: Any, extra: Any
 ) -> Any:
-    return sums(_maps(params, crop, group, spec), _cut(beside, group, place[1], spec), rest)
+    return sums(_maps(params, crop, group, spec), _cut(aligned, group, place[1], spec), extra)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
-def _summed(sums: Sums, spec: NetworkSpec, work: Work, params: Params, image: Image, beside: Any, rest: Any) -> Any:
-    return _share_out(work, functools.partial(_add_sums, sums, spec, work), params, image, beside, rest)
+def _summed(sums: Sums, spec: NetworkSpec, work: Work, *arguments: Any) -> Any:
+    def total(*arguments: Any) -> Any:
+        return _share_out(work, functools.partial(_add_sums, sums, spec, work), *arguments)
+
+    def pull(live: list[int], arguments: tuple[Any, ...], cotangents: Any) -> list[Array]:
+        return _share_out(work, functools.partial(_add_gradients, sums, spec, work, live), *arguments, cotangents)
+
+    return differentiable(total, pull)(*arguments)
 
 
-def _add_sums(sums: Sums, spec: NetworkSpec, work: Work, params: Params, image: Image, beside: Any, rest: Any) -> Any:
+def _add_sums(sums: Sums, spec: NetworkSpec, work: Work, params: Params, image: Image, aligned: Any, extra: Any) -> Any:
     def here(group: Tiles, place: Array) -> Any:
-        return _of_tile(sums, spec, group, params, _crop(image, group, place[0]), place, beside, rest)
+        return _of_tile(sums, spec, group, params, _crop(image, group, place[0]), place, aligned, extra)
 
     first = work[0][0]
     shapes = jax.eval_shape(lambda: here(first, jnp.asarray(first.places[0])))
@@ -244,27 +250,30 @@ def _share_out(work: Work, function: Callable[..., Any], *arguments: Any) -> Any
     )(*arguments)
 
 
-def _forward(sums: Sums, spec: NetworkSpec, work: Work, *arguments: Any) -> tuple[Any, tuple[Any, ...]]:
-    return _summed(sums, spec, work, *arguments), arguments
-
-
-def _backward(sums: Sums, spec: NetworkSpec, work: Work, saved: tuple[Any, ...], cotangents: Any) -> Any:
-    gradient = _share_out(work, functools.partial(_add_gradients, sums, spec, work), *saved, cotangents)
-    return None, gradient, None, None
-
-
 def _add_gradients(
-    sums: Sums, spec: NetworkSpec, work: Work, params: Params, image: Image, beside: Any, rest: Any, cotangents: Any
-) -> Image:
-    def add(group: Tiles, place: Array, gradient: Image) -> Image:
-        def of_crop(crop: Image) -> Any:
-            return _of_tile(sums, spec, group, params, crop, place, beside, rest)
+    sums: Sums,
+    spec: NetworkSpec,
+    work: Work,
+    live: list[int],
+    params: Params,
+    image: Image,
+    aligned: Any,
+    extra: Any,
+    cotangents: Any,
+) -> list[Array]:
+    """The gradients of the leaves `live` of params, image, aligned and extra, by the cotangents of the sums."""
+    _, active = of_leaves(sums, (params, image, aligned, extra), live)
+    number = len(jax.tree.leaves(params))  # of the image among the leaves
 
-        _, pull = jax.vjp(of_crop, _crop(image, group, place[0]))
-        here = _crop(gradient, group, place[0]) + pull(cotangents)[0]
-        return _put(gradient, here, place[0])
+    def add(group: Tiles, place: Array, gradients: list[Array]) -> list[Array]:
+        def of_tile(params: Params, crop: Image, aligned: Any, extra: Any) -> Any:
+            return _of_tile(sums, spec, group, params, crop, place, aligned, extra)
 
-    return _over_tiles(work, add, jnp.zeros_like(image))
+        call, here = of_leaves(of_tile, (params, _crop(image, group, place[0]), aligned, extra), live)
+        found = jax.vjp(call, *here)[1](cotangents)
+        return [
+            _put(whole, _crop(whole, group, place[0]) + part, place[0]) if i == number else whole + part
+            for i, whole, part in zip(live, gradients, found, strict=True)
+        ]
 
-
-_summed.defvjp(_forward, _backward)
+    return _over_tiles(work, add, [jnp.zeros_like(leaf) for leaf in active])

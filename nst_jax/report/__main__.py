@@ -7,7 +7,7 @@ from pathlib import Path
 from nst_jax.report.run_page import write_report
 from nst_jax.runs.folder import RunFolder
 from nst_jax.sweeps.figures.page import write_sweep_report
-from nst_jax.sweeps.folder import is_sweep
+from nst_jax.sweeps.folder import SweepFolder, is_sweep
 from nst_jax.system.cli import Parser, run_cli
 
 
@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _write(folder: Path) -> int:
-    print(write_sweep_report(folder) if is_sweep(folder) else write_report(RunFolder(folder)))
+    print(write_sweep_report(SweepFolder(folder)) if is_sweep(folder) else write_report(RunFolder(folder)))
     return 0
 
 

@@ -9,7 +9,8 @@ import jax
 from nst_jax.config.compose import from_yaml
 from nst_jax.images.files import fit_long_side
 from nst_jax.invert.run import INVERSION
-from nst_jax.job.memory_plan import TILES, Plan, choose_plan
+from nst_jax.job.loop import choose_for
+from nst_jax.job.memory_plan import TILES, Plan
 from nst_jax.networks.convnet import REMAT
 from nst_jax.runner.prepare import TRANSFER, Kind, Prepared
 from nst_jax.runs.folder import RunFolder
@@ -31,7 +32,8 @@ def prepare(config: Any) -> Prepared:
     prepared = kind_of(config).prepare(config)
     height, width = prepared.inputs.content.shape[1:3]
     sizes = [fit_long_side(height, width, scale.size) for scale in prepared.spec.scales]
-    chosen = [choose_plan(prepared.spec.objective, size, prepared.jobs if prepared.jobs > 1 else 0) for size in sizes]
+    regions, jobs = max(1, len(prepared.inputs.masks)), prepared.jobs if prepared.jobs > 1 else 0
+    chosen = [choose_for(prepared.spec, size, regions, jobs) for size in sizes]
     return _with_plan(prepared, [Plan(one.network.remat, int(one.tile), int(one.devices)) for one in chosen])
 
 

@@ -156,19 +156,24 @@ def specify(config: Config) -> job.JobSpec:
     return to_spec(config, architecture=weights.architecture(config.network.name))
 
 
-def _pictures(config: Config, spec: job.JobSpec, tell: Callable[[str], None]) -> dict[str, Picture]:
+def picture_sources(config: Config, spec: job.JobSpec) -> dict[str, PictureConfig]:
+    """The pictures that the config names, by role; see `Prepared.pictures`."""
     sources: dict[str, PictureConfig] = {"content": config.content, **_numbered("style", config.style.pictures)}
     sources |= _numbered("mask", map(_mask_source, config.mask.regions or []))
     sources |= _numbered("style_mask", map(_mask_source, config.mask.styles or []))
+    if spec.init == "file" and config.init != PREVIOUS:
+        sources["init"] = PictureConfig("init", config.init)
+    return sources
+
+
+def _pictures(config: Config, spec: job.JobSpec, tell: Callable[[str], None]) -> dict[str, Picture]:
     if config.init == PREVIOUS:
         raise InputError(
             f"init={PREVIOUS} must be in a sweep that runs its members one by one; use -m, or the path of a picture"
         )
-    if spec.init == "file":
-        sources["init"] = PictureConfig("init", config.init)
     pictures = {
         role: read_picture(source, partial(_tell, tell, role), background=0.0 if "mask" in role else 1.0)
-        for role, source in sources.items()
+        for role, source in picture_sources(config, spec).items()
     }
     if spec.init == "adain":
         pictures["init"] = Picture(_preview(config, spec, pictures), weights.file_sha256("adain-decoder"), "adain", ())

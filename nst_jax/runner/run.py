@@ -45,8 +45,12 @@ def run(config: Any) -> tuple[RunFolder, job.Result]:
 
 
 @contextmanager
-def new_run(prepared: Prepared) -> Iterator[RunFolder]:
+def new_run(prepared: Prepared, lock_of: Path | None = None) -> Iterator[RunFolder]:
     """Creates the folder of the run, with this process as its only writer.
+
+    Args:
+        prepared: the run.
+        lock_of: see `nst_jax.runs.lock.run_lock`.
 
     Raises:
         InputError: the folder holds files of another run, or the result would be too small to be read again.
@@ -59,7 +63,7 @@ def new_run(prepared: Prepared) -> Iterator[RunFolder]:
             " use a larger size"
         )
     path = _folder(prepared.config.run.dir)
-    with run_lock(path):
+    with run_lock(path, lock_of):
         folder = create_run_folder(path, to_yaml(prepared.config))
         inputs = {role: picture.pixels for role, picture in prepared.pictures.items()}
         folder.write_inputs(inputs, prepared.spec.scales[-1].size)

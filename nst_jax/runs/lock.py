@@ -1,6 +1,7 @@
 """One writer per run folder: a lock held for as long as the process that took it lives."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,8 +15,12 @@ _SECONDS = 0.2  # longer than `is_being_written` holds it
 
 
 @contextlib.contextmanager
-def run_lock(path: Path) -> Iterator[None]:
+def run_lock(path: Path, lock_of: Path | None = None) -> Iterator[None]:
     """Keeps every other process from writing into the run folder `path`, which is created if needed.
+
+    Args:
+        path: the run folder.
+        lock_of: a folder whose lock this process holds for longer, and which serves for `path` too: one descriptor for many.
 
     Raises:
         InputError: another process holds the lock, or the folder is not writable.
@@ -24,7 +29,8 @@ def run_lock(path: Path) -> Iterator[None]:
     with os_errors_as_input(path):
         path.mkdir(parents=True, exist_ok=True)
         try:
-            lock.acquire()
+            if lock_of is None or not _is_linked(lock_of / _NAME, path / _NAME):
+                lock.acquire()
         except Timeout as taken:
             raise InputError(
                 f"run folder must have one writer, got {path}, which another process is writing;"
@@ -36,6 +42,15 @@ def run_lock(path: Path) -> Iterator[None]:
         with contextlib.suppress(OSError):  # Windows does not delete open files
             (path / _NAME).unlink()  # while it is held: whoever has opened the old file sees that it is gone
         lock.release()
+
+
+def _is_linked(source: Path, target: Path) -> bool:
+    """Makes `target` a second name of a file; False if the file system cannot, or there is a `target` already."""
+    try:
+        os.link(source, target)
+    except OSError:
+        return False
+    return True
 
 
 def is_being_written(path: Path) -> bool:

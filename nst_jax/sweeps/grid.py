@@ -1,9 +1,13 @@
-"""Grids: which members a sweep has."""
+"""Grids of settings, and how a setting is shown."""
 
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 
 
 @dataclass(frozen=True)
@@ -11,8 +15,8 @@ class Grid:
     """Members that differ in a few settings.
 
     Attributes:
-        keys: each swept setting with its values, as they are written on a command line.
-        members: the overrides of each member, of settings that are not swept too.
+        keys: each swept setting with its values, as on a command line.
+        members: the overrides of each member, including the settings that are not swept.
     """
 
     keys: dict[str, list[str]]
@@ -20,7 +24,7 @@ class Grid:
 
 
 def product(settings: Sequence[tuple[str, Sequence[str]]]) -> Grid:
-    """Every combination of the values, the last setting changing fastest; a setting given again replaces the earlier one.
+    """All combinations of the values, the last setting changing fastest; a repeated setting replaces the earlier one.
 
     Example:
         >>> product([("size", ["64"]), ("seed", ["1", "2"])])
@@ -33,7 +37,7 @@ def product(settings: Sequence[tuple[str, Sequence[str]]]) -> Grid:
 
 
 def value_of(member: Sequence[str], key: str) -> str | None:
-    """The value that a member's overrides give to a setting; None if they do not.
+    """The value that a member's overrides give to a setting, as on a command line; None if they do not.
 
     Example:
         >>> value_of(["size=64", "loss.style_layers=[relu1_1]"], "loss.style_layers")
@@ -43,31 +47,52 @@ def value_of(member: Sequence[str], key: str) -> str | None:
     return next((value for name, _, value in reversed(list(pairs)) if name.lstrip("+") == key), None)
 
 
-def shown(value: str | None) -> str:
-    """A value as a figure shows it: lists without brackets, strings without quotes, numbers short.
+def plain(value: str | None) -> str | None:
+    r"""A value without the quotes and escapes of Hydra's grammar.
 
     Example:
-        >>> shown("[conv1_1,conv2_1]"), shown("'a b.jpg'"), shown("[]"), shown("1000.0"), shown(None)
-        ('conv1_1, conv2_1', 'a b.jpg', 'none', '1000', '')
+        >>> plain(r"'it\'s.png'"), plain(r"a\ b.png"), plain("['a.png',b.png]"), plain("1e-3")
+        ("it's.png", 'a b.png', '[a.png,b.png]', '1e-3')
     """
-    if value is None:
-        return ""
-    if re.fullmatch(r"-?[\d.]+(e[+-]?\d+)?", value):
-        return f"{float(value):.4g}"
-    if value.startswith("[") and value.endswith("]"):
-        return ", ".join(item.strip() for item in value[1:-1].split(",")) or "none"
-    return value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"" else value
+    if value is None or not re.search(r"['\"\\]", value):
+        return value
+    try:
+        parsed = OverridesParser.create().parse_override(f"key={value}").value()
+    except HydraException:
+        return value
+    if isinstance(parsed, list):
+        return f"[{','.join(map(str, parsed))}]"
+    return parsed if isinstance(parsed, str) else value
 
 
-def short_names(keys: Sequence[str]) -> dict[str, str]:
-    """The last part of each key where that is clear enough, otherwise the whole.
+def format_setting(value: str | None) -> str:
+    """A value for a figure: plain, lists without brackets, numbers short.
 
     Example:
-        >>> short_names(["loss.style_weight", "content.name", "style.name"])
-        {'loss.style_weight': 'style_weight', 'content.name': 'content.name', 'style.name': 'style.name'}
+        >>> format_setting("[conv1_1,conv2_1]"), format_setting("'a b.jpg'"), format_setting("[]"), format_setting("1000.0")
+        ('conv1_1, conv2_1', 'a b.jpg', 'none', '1000')
     """
-    last = [key.rpartition(".")[2] for key in keys]
-    return {
-        key: name if last.count(name) == 1 and name not in ("name", "path", "dir") else key
-        for key, name in zip(keys, last, strict=True)
-    }
+    text = plain(value) or ""
+    if re.fullmatch(r"-?[\d.]+(e[+-]?\d+)?", text):
+        return f"{float(text):.4g}"
+    if text.startswith("[") and text.endswith("]"):
+        return ", ".join(item.strip() for item in text[1:-1].split(",")) or "none"
+    return text
+
+
+def short_names(keys: Collection[str]) -> dict[str, str]:
+    """The last part of each key, without `.path` and `.name`; the whole key where that would be ambiguous.
+
+    Example:
+        >>> short_names(["loss.style_weight", "content.path", "style", "style.blend", "run.dir", "hydra.dir"])
+        {'loss.style_weight': 'style_weight', 'content.path': 'content', 'style': 'style', 'style.blend': 'blend', \
+'run.dir': 'run.dir', 'hydra.dir': 'hydra.dir'}
+    """
+    last = {key: key.removesuffix(".path").removesuffix(".name").rpartition(".")[2] for key in keys}
+    names = list(last.values())
+    return {key: name if names.count(name) == 1 else key for key, name in last.items()}
+
+
+def describe(row: Mapping[str, Any], keys: Collection[str], names: Mapping[str, str]) -> str:
+    """The settings `keys` of a member on one line."""
+    return ", ".join(f"{names[key]} {format_setting(row[key])}" for key in keys if row[key] is not None)

@@ -1,8 +1,10 @@
-"""One member of a sweep: the config that Hydra composes for it, and its run, which tells the sweep's folder how it ended."""
+"""One member of a sweep: its config as Hydra composes it, the name of its folder, and its run, which records how it ended."""
 
+import hashlib
+import re
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,98 +13,154 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import HydraContext
 from omegaconf import open_dict
 
-from nst_jax.config.compose import as_config, to_yaml
+from nst_jax.config.compose import as_config, from_yaml, to_yaml
 from nst_jax.config.schema import Config
-from nst_jax.errors import InputError
+from nst_jax.errors import InputError, printable
 from nst_jax.job import Result
 from nst_jax.runner.prepare import PREVIOUS
 from nst_jax.runner.resume import resume
 from nst_jax.runner.run import print_summary, run
 from nst_jax.runs.folder import RunFolder
-from nst_jax.sweeps.folder import SweepFolder
+from nst_jax.sweeps.folder import SweepFolder, check_name
 from nst_jax.system.compilation_cache import use_compilation_cache
+
+_MAX_NAME = 100  # bytes of a folder's name
 
 
 class Member(NamedTuple):
-    """A member's number in its sweep, the name of its folder there, and its config."""
+    """A member of a sweep.
+
+    Attributes:
+        number: its number in the sweep.
+        folder: the name of its folder there.
+        overrides: its settings, as on a command line.
+        config: what Hydra composes from them, with the folder as `run.dir`.
+    """
 
     number: int
     folder: str
+    overrides: list[str]
     config: Config
 
+    @property
+    def sha256(self) -> str:
+        """The hash of all settings that bear on the picture."""
+        return hashlib.sha256(to_yaml(self.config, record=False).encode()).hexdigest()
 
-def compose_member(context: HydraContext, master: Any, overrides: Sequence[str], number: int) -> Member:
-    """What Hydra makes of a member's overrides.
+
+def compose_member(
+    context: HydraContext,
+    master: Any,
+    sweep: Path,
+    overrides: Sequence[str],
+    number: int,
+    swept: Collection[str] = (),
+    folder: str | None = None,
+) -> Member:
+    """Composes a member.
+
+    Args:
+        context: of Hydra.
+        master: the config of the sweep.
+        sweep: the folder of the sweep.
+        overrides: the member's settings.
+        number: its number.
+        swept: the keys of the swept settings; if the pictures are among them, the folder is named after the member's.
+        folder: the name of its folder, if it has one already.
 
     Raises:
-        InputError: a setting that there is not, or that a member cannot have.
+        InputError: an unknown setting, or one that a member cannot have.
     """
     composed = context.config_loader.load_sweep_config(master, list(overrides))
     with open_dict(composed):
         composed.hydra.job.id = composed.hydra.job.num = number
-    folder = str(composed.hydra.sweep.subdir)
-    path = Path(composed.hydra.sweep.dir) / folder
+    subdir = str(composed.hydra.sweep.subdir)
     with open_dict(composed):
         del composed["hydra"]
-    return Member(number, folder, in_folder(as_config(composed), path))
+    config = as_config(composed)
+    folder = folder or _folder_name(subdir, config, number, swept)
+    return Member(number, folder, list(overrides), in_folder(config, sweep / folder))
 
 
-def in_folder(config: Config, path: Path | str) -> Config:
-    """The config with the folder that a sweep has made for it."""
+def _folder_name(subdir: str, config: Config, number: int, swept: Collection[str]) -> str:
+    """`hydra.sweep.subdir` as a plain name; if that is the number alone, with the names of the pictures that vary."""
+    if subdir == str(number):
+        style = config.style.path or config.style.name
+        pictures = {
+            "content": [config.content.path or config.content.name],
+            "style": style if isinstance(style, list) else [style],
+            "init": [config.init],
+        }
+        varying = [role for role in pictures if {role, f"{role}.path", f"{role}.name"} & {*swept}]
+        subdir = "-".join([subdir, *(Path(str(source)).stem for role in varying for source in pictures[role])])
+    name = re.sub(r"[/\\:\x00-\x1f\x7f]+", "_", subdir).lstrip("._")
+    name = name.encode("utf-8", "replace")[:_MAX_NAME].decode("utf-8", "ignore").rstrip(" .")
+    try:
+        return check_name(name)
+    except ValueError:
+        return str(number)
+
+
+def in_folder(config: Config, path: Path) -> Config:
+    """The config of a member whose folder is `path`."""
     if config.run.dir is not None:
-        raise InputError(
-            f"run.dir must not be set with -m, got {config.run.dir!r}; set hydra.sweep.dir, the folder of them all"
-        )
+        raise InputError(f"run.dir must not be set with -m, got {config.run.dir!r}; set hydra.sweep.dir for the whole sweep")
     if config.scale.hosts == "auto":
         raise InputError("scale.hosts must be off with -m, got 'auto'; start each run with its own processes, or sweep on one")
     return replace(config, run=replace(config.run, dir=str(path)))
 
 
-def warm_started(config: Config, sweep: SweepFolder, number: int) -> Config:
-    """With `init=previous` it starts from the picture of the member before; the first one of a sweep as by default."""
+def run_member(composed: Any) -> None:
+    """Runs the member that Hydra has composed, in whichever process its launcher started. A failure is recorded, not raised."""
+    hydra = HydraConfig.get()
+    sweep, number = SweepFolder(Path(hydra.sweep.dir)), int(hydra.job.num)
+    run_numbered(sweep, number, in_folder(as_config(composed), sweep.member(number).path))
+
+
+def run_numbered(sweep: SweepFolder, number: int, config: Config) -> None:
+    """Runs a member, or resumes it where a killed process left it. A failure is recorded, not raised."""
+    use_compilation_cache()
+    try:
+        folder, outcome = _run_or_resume(_warm_started(config, sweep, number))
+    except Exception as error:
+        failed(sweep, number, error)
+    else:
+        ended(sweep, number, folder, outcome, quiet=config.run.quiet)
+        if outcome and outcome.stopped:
+            raise KeyboardInterrupt  # ends the sweep
+
+
+def _warm_started(config: Config, sweep: SweepFolder, number: int) -> Config:
+    """With `init=previous`, the config that starts from the result of the preceding member; the first starts as by default."""
     if config.init != PREVIOUS:
         return config
     return replace(config, init=str(sweep.member(number - 1).result) if number else Config.init)
 
 
-def run_member(composed: Any) -> None:
-    """Runs the member that Hydra is at, wherever its launcher has brought it. A failure is noted, not raised."""
-    hydra = HydraConfig.get()
-    config = in_folder(as_config(composed), hydra.runtime.output_dir)
-    run_numbered(SweepFolder(Path(hydra.sweep.dir)), int(hydra.job.num), config)
+def _run_or_resume(config: Config) -> tuple[RunFolder, Result | None]:
+    folder = RunFolder(Path(str(config.run.dir)))
+    if not (folder.path / "config.yaml").exists():
+        return run(config)
+    begun = from_yaml(folder.read_config(), f"config.yaml in {folder.path}")
+    if to_yaml(begun, record=False) != to_yaml(config, record=False):
+        raise InputError(
+            f"config.yaml in {folder.path} must hold the settings of this member, got others; restore it, or remove that folder"
+        )
+    return resume(folder.path)
 
 
-def run_numbered(sweep: SweepFolder, number: int, config: Config) -> None:
-    """Runs a member, or goes on with it where a process that was killed has left it. A failure is noted, not raised."""
-    use_compilation_cache()
-    try:
-        config = warm_started(config, sweep, number)
-        folder = RunFolder(Path(str(config.run.dir)))
-        folder, outcome = resume(folder.path) if _was_begun(folder, config) else run(config)
-    except Exception as error:
-        failed(sweep, number, error)
-    else:
-        ended(sweep, number, config, folder, outcome)
-        if outcome and outcome.stopped:
-            raise KeyboardInterrupt  # and with it the sweep
-
-
-def _was_begun(folder: RunFolder, config: Config) -> bool:
-    """Whether the folder holds this very run: a launcher has begun it before, in a process that was killed since."""
-    return (folder.path / "config.yaml").exists() and folder.read_config() == to_yaml(config)
-
-
-def ended(sweep: SweepFolder, number: int, config: Config, folder: RunFolder, outcome: Result | None) -> None:
-    """Notes that a member has its picture, and says so if it has it only now."""
+def ended(sweep: SweepFolder, number: int, folder: RunFolder, outcome: Result | None, *, quiet: bool) -> None:
+    """Records that a member has a picture, and prints where; `outcome` is None if it had one before."""
     sweep.note(number, "interrupted" if outcome and outcome.stopped else "done")
     if outcome:
-        print_summary(folder, outcome, config.run.quiet)
+        print_summary(folder, outcome, quiet)
 
 
 def failed(sweep: SweepFolder, number: int, error: Exception) -> None:
-    """Notes and says why a member has no picture; of an error that is not the user's, where it happened too."""
-    said = " ".join((str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}").split())
+    """Records and prints why a member has no picture, with a traceback unless the user can fix it."""
+    message = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+    reason = printable(" ".join(message.split()))
     if not isinstance(error, InputError):
         traceback.print_exception(error)
-    sweep.note(number, "failed", said)
-    print(f"error: member {number} of the sweep failed: {said}", file=sys.stderr, flush=True)
+    sweep.note(number, "failed", reason)
+    print(f"error: member {number} of the sweep failed: {reason}", file=sys.stderr, flush=True)

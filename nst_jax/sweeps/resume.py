@@ -1,84 +1,76 @@
-"""Going on with a sweep: what is done stays; what was interrupted or has failed goes on; what waits begins."""
+"""Resumes a sweep: members that are done stay, the others are resumed or run."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from hydra import compose, initialize_config_dir
-from omegaconf import open_dict
+from hydra import initialize_config_dir
+from hydra.core.config_search_path import SearchPathQuery
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from hydra.types import HydraContext, RunMode
+from omegaconf.errors import OmegaConfBaseException
 
-from nst_jax.config.compose import as_config
-from nst_jax.config.schema import Config
-from nst_jax.runner.prepare import specify
-from nst_jax.runner.resume import resume
-from nst_jax.runner.run import run
+from nst_jax.config.compose import explain
+from nst_jax.errors import InputError
 from nst_jax.runs.manifest import in_start_directory
-from nst_jax.sweeps.finish import always_summarize, conclude
+from nst_jax.sweeps.finish import summarized
 from nst_jax.sweeps.folder import SweepFolder
-from nst_jax.sweeps.grid import Grid
-from nst_jax.sweeps.member import Member, ended, failed, in_folder, warm_started
+from nst_jax.sweeps.member import Member
 from nst_jax.sweeps.search import search_on
+from nst_jax.sweeps.sweep import Sweep
 from nst_jax.system.data_files import data_folder
 
 
 def resume_sweep(path: Path) -> None:
-    """Goes on with the sweep in the folder `path`, one member after the other, whatever its launcher was.
+    """Resumes the sweep in the folder `path`, one member after another, whatever its launcher was.
 
     Raises:
-        InputError: no sweep is there.
+        InputError: there is no sweep, or the configs that it was composed from are missing or have changed.
         MembersFailed: some members still have no picture.
     """
-    sweep = Resumed(SweepFolder(path.absolute()))
-    record = sweep.folder.read()
-    with in_start_directory(record), always_summarize(sweep.folder):
-        sweep.launch([member["overrides"] for member in record["members"]])
-        if record.get("search"):
-            search_on(sweep)
-        conclude(sweep.folder)
+    folder = SweepFolder(path.absolute())
+    record = folder.read()
+    with in_start_directory(record), _hydra(record["composition"]) as (context, master):
+        sweep = Sweep(context, master, None, folder.path)
+        members = _unfinished(sweep, record)
+        with summarized(folder):
+            sweep.launch(members)
+            if record["search"]:
+                search_on(sweep)
 
 
-class Resumed:
-    """What checks and runs the members of a sweep without the command line that it began with."""
-
-    def __init__(self, folder: SweepFolder) -> None:
-        self.folder = folder
-
-    def check(self, grid: Grid, first: int = 0) -> list[Member]:
-        """Composes every member, numbered from `first`, and checks its settings."""
-        members = []
-        for number, overrides in enumerate(grid.members, first):
-            members.append(Member(number, str(number), _compose(overrides, self.folder.path / str(number))))
-            specify(members[-1].config)
-        return members
-
-    def launch(self, overrides: Sequence[Sequence[str]], first: int = 0) -> None:
-        """Runs those members that have no picture yet, numbered from `first`."""
-        members = self.folder.read()["members"]
-        for number, line in enumerate(overrides, first):
-            if members[number]["status"] != "done":
-                _go_on(self.folder, number, line)
+def _unfinished(sweep: Sweep, record: dict[str, Any]) -> list[Member]:
+    """The members without a picture, as they were composed when the sweep began."""
+    members: list[Member] = []
+    for number, noted in enumerate(record["members"]):
+        if noted["status"] == "done":
+            continue
+        member = sweep.compose(noted["overrides"], number, folder=noted["folder"])
+        if noted["sha256"] not in ("", member.sha256):
+            raise InputError(
+                f"member {number} of the sweep must have the settings it began with, got others from the same overrides;"
+                " restore the configs, or begin a new sweep"
+            )
+        members.append(member)
+    return members
 
 
-def _go_on(sweep: SweepFolder, number: int, overrides: Sequence[str]) -> None:
-    folder = sweep.member(number)
+@contextmanager
+def _hydra(composition: Mapping[str, Any]) -> Iterator[tuple[HydraContext, Any]]:
+    """Hydra with the search path that the sweep began with. Its errors become InputErrors."""
+    main = composition["config_path"] or os.path.abspath(data_folder("configs"))
+    for directory in (main, *composition["config_dirs"]):
+        if not os.path.isabs(directory) or not os.path.isdir(directory):
+            raise InputError(f"configs of the sweep must be in {directory}, got no such folder; restore it")
     try:
-        config = warm_started(_compose(overrides, folder.path), sweep, number)
-        if (folder.path / "config.yaml").exists():
-            folder, outcome = resume(folder.path)
-        else:
-            folder, outcome = run(config)
-    except Exception as error:
-        failed(sweep, number, error)
-        return
-    ended(sweep, number, config, folder, outcome)
-    if outcome and outcome.stopped:
-        raise KeyboardInterrupt
-
-
-def _compose(overrides: Sequence[str], path: Path) -> Config:
-    """The config of a member, as it was composed when the sweep began."""
-    with initialize_config_dir(os.path.abspath(data_folder("configs")), version_base="1.3"):
-        composed = compose("config", list(overrides), return_hydra_config=False)
-    with open_dict(composed):
-        composed.pop("hydra", None)
-    return in_folder(as_config(composed), path)
+        with initialize_config_dir(main, version_base="1.3"):
+            loader: Any = GlobalHydra.instance().config_loader()
+            for directory in composition["config_dirs"]:
+                loader.config_search_path.prepend("command-line", f"file://{directory}", SearchPathQuery("schema", None))
+            loader.repository.initialize_sources(loader.config_search_path)
+            yield HydraContext(loader, None), loader.load_configuration(composition["config_name"], [], RunMode.MULTIRUN)  # pyright: ignore[reportArgumentType]
+    except (HydraException, OmegaConfBaseException) as error:
+        raise InputError(explain(error)) from error

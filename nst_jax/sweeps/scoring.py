@@ -1,4 +1,4 @@
-"""Scores of a sweep's members by networks that were not optimized, added up to one number that is better when lower."""
+"""Scores of the members of a sweep under held-out networks, added up to one number; lower is better."""
 
 from collections.abc import Mapping
 
@@ -16,10 +16,10 @@ from nst_jax.sweeps.folder import SweepFolder
 
 
 def factors_of(score: str) -> dict[str, float]:
-    """What a score adds up: the names of `nst_jax.evaluate.scores`, each with its factor.
+    """The terms of a score: names of `nst_jax.evaluate.scores`, each with its factor.
 
     Raises:
-        InputError: a factor that is no number.
+        InputError: a factor is not a number.
 
     Example:
         >>> factors_of("lpips_alex+0.25*style_w2_vgg16")
@@ -30,19 +30,19 @@ def factors_of(score: str) -> dict[str, float]:
         return {name.strip(): float(factor or 1) for factor, _, name in parts}
     except ValueError as error:
         raise InputError(
-            f"hydra.sweeper.score must be a sum such as lpips_alex+0.25*style_w2_vgg16, got {score!r}; mend its factors"
+            f"hydra.sweeper.score must be a sum such as lpips_alex+0.25*style_w2_vgg16, got {score!r}; check its factors"
         ) from error
 
 
 def check_score(config: Config, score: str) -> None:
-    """Scores the content itself at the size of the result, so that what cannot be scored is known before anything runs.
+    """Scores the content at the size of the result, to find what cannot be scored before anything runs.
 
     Args:
         config: of a member.
         score: see `factors_of`; nothing is checked if it is empty.
 
     Raises:
-        InputError: no such score, a result too small for the networks, or their package is not installed.
+        InputError: an unknown score, a result too small for the networks, or their package is not installed.
     """
     if not score:
         return
@@ -52,15 +52,12 @@ def check_score(config: Config, score: str) -> None:
 
 
 def score_members(sweep: SweepFolder) -> dict[int, float]:
-    """The score of every member that has its picture, by its number; its manifest, and thereby the table, gets it too.
-
-    {} if the sweep has no score.
-    """
+    """The scores of the finished members by number, which are written to their manifests too; {} if the sweep has no score."""
     record, found = sweep.read(), dict[int, float]()
-    score = record.get("score")
+    score = record["score"]
     for number, member in enumerate(record["members"]):
         if score and member["status"] == "done":
-            folder = sweep.member(number)
+            folder = RunFolder(sweep.path / member["folder"])
             manifest = folder.read_manifest()
             if "scores" not in manifest:
                 manifest["scores"] = _scored(folder, score)
@@ -81,6 +78,6 @@ def _total(found: Mapping[str, float], score: str) -> float:
 
 
 def _pictures(config: Config) -> tuple[Pixels, Pixels]:
-    """The content, and the style; of several styles the first."""
+    """The content and the first style."""
     content, style = (read_picture(source, lambda notice: None) for source in (config.content, config.style.pictures[0]))
     return content.pixels, style.pixels

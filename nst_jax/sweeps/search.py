@@ -1,89 +1,74 @@
-"""A search: members whose settings Optuna proposes, some at a time, learning from the scores of those before."""
+"""Search: Optuna proposes the settings of the members, a few at a time, learning from the scores so far."""
 
 import json
 import operator
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.override_parser.types import IntervalSweep, Override
 
-from nst_jax.errors import InputError
+from nst_jax.errors import InputError, check_ge
 from nst_jax.runs.progress import format_number
-from nst_jax.sweeps.finish import always_summarize, conclude
-from nst_jax.sweeps.folder import SweepFolder, create_sweep
+from nst_jax.sweeps.finish import summarized
+from nst_jax.sweeps.folder import SweepFolder
 from nst_jax.sweeps.grid import Grid, value_of
-from nst_jax.sweeps.member import Member
-from nst_jax.sweeps.scoring import check_score, score_members
+from nst_jax.sweeps.scoring import score_members
+from nst_jax.sweeps.sweep import Sweep
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
 
-@runtime_checkable
-class Performs(Protocol):
-    """What checks and runs members: a sweep that begins, or one that goes on."""
-
-    folder: SweepFolder
-
-    def check(self, grid: Grid, first: int = 0) -> list[Member]:
-        """Composes every member, numbered from `first`, and checks its settings."""
-        ...
-
-    def launch(self, overrides: Sequence[Sequence[str]], first: int = 0) -> None:
-        """Runs members, numbered from `first`."""
-        ...
-
-
-def search(sweep: Performs, settings: Sequence[Override], trials: int, at_once: int, score: str) -> None:
-    """A sweep whose members look for the smallest score; the best of them is said at the end.
+def search(sweep: Sweep, arguments: Sequence[str], params: Mapping[str, Any], *, trials: int, at_once: int, score: str) -> None:
+    """Runs a sweep whose members look for the smallest score, and prints the best of them at the end.
 
     Args:
-        sweep: where the members go.
-        settings: of all members; where one lists values or is an interval, the search chooses. The last one of a key counts.
-        trials: how many members there are.
-        at_once: how many are launched together, without knowing each other's score.
+        sweep: runs the members.
+        arguments: the settings of the command line; the search chooses where one lists values or is an interval.
+        params: settings of the config, which the command line replaces.
+        trials: the number of members.
+        at_once: how many members are launched together, without knowing each other's score.
         score: see `nst_jax.sweeps.scoring.factors_of`.
 
     Raises:
-        InputError: nothing to choose, a member that is not sound, no such score, or a package is missing.
+        InputError: nothing to choose, an invalid member, an unknown score, or a missing package.
         MembersFailed: some members have no picture.
     """
-    overrides = {override.get_key_element(): override for override in settings}
+    overrides = {override.get_key_element(): override for override in sweep.parse(params, arguments)}
     chosen = {key: override for key, override in overrides.items() if override.is_sweep_override()}
     if not chosen:
         raise InputError(
             "search must have a setting to choose, got none; give one as interval(1.0,10.0), or as a list of values"
         )
     if not score:
-        raise InputError("hydra.sweeper.score must name what the search makes small, got nothing; start from experiment=search")
-    asked = {
+        raise InputError("hydra.sweeper.score must name the score to minimize, got nothing; start from experiment=search")
+    asked: Mapping[str, Any] = {
         "trials": trials,
-        "at_once": at_once,
+        "at_once": check_ge("hydra.sweeper.at_once", at_once, 1),
         "fixed": [f"{key}={o.get_value_element_as_str()}" for key, o in overrides.items() if key not in chosen],
         "chosen": {key: _distribution(override) for key, override in chosen.items()},
     }
-    first = sweep.check(_propose(asked, []))
-    check_score(first[0].config, score)
-    create_sweep(sweep.folder.path, score, asked)
-    with always_summarize(sweep.folder):
+    sweep.create(sweep.check(_propose(asked, [])), score, asked)
+    with summarized(sweep.folder):
         search_on(sweep)
-    conclude(sweep.folder)
 
 
-def search_on(sweep: Performs) -> None:
-    """Makes the trials that are still to be made; those that follow the same scores are the same."""
+def search_on(sweep: Sweep) -> None:
+    """Runs the remaining trials; trials that follow the same scores are the same."""
     asked = sweep.folder.read()["search"]
+    assert asked
     while len(made := _trials(sweep.folder, asked)) < asked["trials"]:
         grid = _propose(asked, made)
         members = sweep.check(grid, len(made))
-        sweep.folder.add(grid, [member.folder for member in members], go_on=True)
-        sweep.launch(grid.members, len(made))
-    _say_best(made)
+        folders, hashes = [member.folder for member in members], [member.sha256 for member in members]
+        sweep.folder.add(grid, folders, hashes, same_grid=True)
+        sweep.launch(members)
+    _print_best(made)
 
 
 def _distribution(override: Override) -> dict[str, Any]:
-    """What an override lets choose from, as Optuna writes it."""
+    """The distribution of an override, as Optuna writes it."""
     distributions = _optuna().distributions
     value = override.value()
     if not isinstance(value, IntervalSweep):
@@ -99,11 +84,14 @@ def _distribution(override: Override) -> dict[str, Any]:
 
 def _space(asked: Mapping[str, Any]) -> "dict[str, BaseDistribution]":
     read = _optuna().distributions.json_to_distribution
-    return {key: read(json.dumps(written)) for key, written in asked["chosen"].items()}
+    try:
+        return {key: read(json.dumps(written)) for key, written in asked["chosen"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"search in sweep.json must hold distributions of Optuna, got {error}; the file is damaged") from error
 
 
 def _propose(asked: Mapping[str, Any], made: "Sequence[FrozenTrial]") -> Grid:
-    """The next trials, after those that are made."""
+    """Proposes the next trials, given those made so far."""
     optuna = _optuna()
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=len(made)))
     study.add_trials(made)
@@ -114,7 +102,7 @@ def _propose(asked: Mapping[str, Any], made: "Sequence[FrozenTrial]") -> Grid:
 
 
 def _trials(folder: SweepFolder, asked: Mapping[str, Any]) -> "list[FrozenTrial]":
-    """The members as trials: scored, or failed."""
+    """The members as trials, each with its score or failed."""
     from optuna.trial import TrialState, create_trial
 
     space, scores = _space(asked), score_members(folder)
@@ -127,14 +115,14 @@ def _trials(folder: SweepFolder, asked: Mapping[str, Any]) -> "list[FrozenTrial]
 
 
 def _read(value: str, distribution: "BaseDistribution") -> int | float | str:
-    """A setting as its distribution has it."""
+    """A setting as its distribution represents it."""
     distributions = _optuna().distributions
     if isinstance(distribution, distributions.CategoricalDistribution):
         return value
     return int(value) if isinstance(distribution, distributions.IntDistribution) else float(value)
 
 
-def _say_best(made: "Sequence[FrozenTrial]") -> None:
+def _print_best(made: "Sequence[FrozenTrial]") -> None:
     scored = [(trial.value, number, trial.params) for number, trial in enumerate(made) if trial.value is not None]
     if scored:
         least, number, params = min(scored, key=operator.itemgetter(0))
@@ -146,6 +134,6 @@ def _optuna() -> Any:
     try:
         import optuna
     except ImportError as error:
-        raise InputError('search must have Optuna installed, got no such package; pip install -e ".[sweeps]"') from error
+        raise InputError('search must have Optuna installed, got no such package; pip install "nst_jax[sweeps]"') from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna

@@ -1,8 +1,10 @@
-"""The course of a sweep: its members checked, launched, and summed up, whatever the launcher."""
+"""A sweep from its settings to its summary: the members are composed and checked, launched, and summed up."""
 
-from collections.abc import Mapping, Sequence
+import os
+import sys
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -11,115 +13,163 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext
 
 from nst_jax.errors import InputError
-from nst_jax.runner.prepare import PREVIOUS, specify
-from nst_jax.sweeps.finish import always_summarize, conclude
+from nst_jax.runner.prepare import PREVIOUS, picture_sources, specify
+from nst_jax.sweeps.finish import summarized
 from nst_jax.sweeps.folder import SweepFolder, create_sweep
 from nst_jax.sweeps.grid import Grid, product
-from nst_jax.sweeps.member import Member, compose_member
+from nst_jax.sweeps.member import Member, compose_member, run_numbered
 from nst_jax.sweeps.scoring import check_score
+from nst_jax.system.data_files import data_folder
+
+
+@runtime_checkable
+class MemberLauncher(Protocol):
+    """A launcher of this package: it gets members that are composed already, and each of them records how it ended."""
+
+    def run_members(self, sweep: SweepFolder, members: Sequence[Member]) -> None:
+        """Runs the members."""
+        ...
 
 
 class Sweep:
-    """Hydra's side of a sweep: what composes its members, and what launches them."""
+    """Composes, checks and runs the members of a sweep, whether it is new or resumed.
 
-    def __init__(self, context: HydraContext, master: Any, launcher: Launcher) -> None:
-        self.context, self.master, self.launcher = context, master, launcher
-        self.folder = SweepFolder(Path(master.hydra.sweep.dir))
+    Args:
+        context: of Hydra.
+        master: the config of the sweep.
+        launcher: what runs the members; None for one after another in this process.
+        path: the folder of the sweep.
+    """
+
+    def __init__(self, context: HydraContext, master: Any, launcher: Launcher | None, path: Path) -> None:
+        if master.hydra.job.chdir:
+            raise InputError("hydra.job.chdir must be false, got true; the paths of a sweep refer to the folder where it began")
+        self.context, self.master, self.launcher, self.folder = context, master, launcher, SweepFolder(path)
+        self.launcher_name = str(master.hydra.runtime.choices["hydra/launcher"]) if launcher else "basic"
 
     def parse(self, settings: Mapping[str, Any], arguments: Sequence[str]) -> list[Override]:
-        """The settings of a config and those of the command line, which come last."""
+        """Parses the settings of a config and, after them, those of the command line."""
         lines = [f"{key}={value}" for key, value in settings.items()]
         return OverridesParser.create(config_loader=self.context.config_loader).parse_overrides([*lines, *arguments])
 
+    def compose(
+        self, overrides: Sequence[str], number: int, *, swept: Collection[str] = (), folder: str | None = None
+    ) -> Member:
+        """Composes a member, see `nst_jax.sweeps.member.compose_member`."""
+        return compose_member(self.context, self.master, self.folder.path, overrides, number, swept, folder)
+
     def check(self, grid: Grid, first: int = 0) -> list[Member]:
-        """Composes every member, numbered from `first`, and checks its settings."""
-        members = [compose_member(self.context, self.master, line, first + i) for i, line in enumerate(grid.members)]
+        """Composes all members of a grid, numbered from `first`, and checks their settings and that their pictures exist."""
+        members = [self.compose(line, number, swept=grid.keys) for number, line in enumerate(grid.members, first)]
         for member in members:
-            specify(member.config)
-            self._check_order(member)
+            _check_files(member)
+            if member.config.init == PREVIOUS and self.launcher_name != "basic":
+                raise InputError(
+                    f"init={PREVIOUS} must be in a sweep that runs its members one by one,"
+                    f" got hydra/launcher={self.launcher_name}; leave hydra/launcher out"
+                )
         return members
 
-    def _check_order(self, member: Member) -> None:
-        """Only one launcher makes sure that the picture of the member before is there."""
-        if member.config.init == PREVIOUS and self._launcher_name != "basic":
-            raise InputError(
-                f"init={PREVIOUS} must be in a sweep that runs its members one by one,"
-                f" got hydra/launcher={self._launcher_name}; leave hydra/launcher out"
-            )
+    def create(self, members: Sequence[Member], score: str, search: Mapping[str, Any] | None = None) -> None:
+        """Creates the folder, if its first members can be scored and it has room for them. Raises an InputError otherwise."""
+        if not members:
+            raise InputError("a sweep must have at least one member, got an empty list of values; check the settings after -m")
+        check_score(members[0].config, score)
+        create_sweep(self.folder.path, score, search, _composition(self.master), [member.folder for member in members])
 
-    @property
-    def _launcher_name(self) -> str:
-        return self.master.hydra.runtime.choices["hydra/launcher"]
+    def launch(self, members: Sequence[Member]) -> None:
+        """Runs the members; each records how it ended."""
+        if self.launcher_name == "basic":
+            for member in members:
+                run_numbered(self.folder, member.number, member.config)
+        elif isinstance(self.launcher, MemberLauncher):
+            self.launcher.run_members(self.folder, members)
+        else:  # a published launcher, whose processes compose their members again
+            lines = [[*member.overrides, f"hydra.sweep.subdir='{_escaped(member.folder)}'"] for member in members]
+            for member, job in zip(members, self._jobs(lines, members[0].number), strict=False):
+                if job.status == JobStatus.FAILED:
+                    self.folder.note(member.number, "failed", " ".join(str(job._return_value).split()))
 
-    def launch(self, overrides: Sequence[Sequence[str]], first: int = 0) -> None:
-        """Runs members; what Hydra could not even begin is noted as failed."""
-        for number, ended in enumerate(self._launched(overrides, first), first):
-            if ended.status == JobStatus.FAILED:
-                self.folder.note(number, "failed", " ".join(str(ended._return_value).split()))
-
-    def _launched(self, overrides: Sequence[Sequence[str]], first: int) -> Sequence[JobReturn]:
-        """What the launcher gives back. Published ones raise where there is no such cluster, or where they lose a job."""
+    def _jobs(self, lines: Sequence[Sequence[str]], first: int) -> Sequence[JobReturn]:
+        assert self.launcher
         try:
-            return self.launcher.launch(overrides, initial_job_idx=first)
-        except Exception as error:
+            return self.launcher.launch(lines, initial_job_idx=first)
+        except Exception as error:  # there is no such cluster, or a job was lost
             if not type(self.launcher).__module__.startswith("hydra_plugins.hydra_"):
                 raise
             reason = " ".join(str(error).split())[:200]
             raise InputError(
-                f"hydra/launcher={self._launcher_name} must bring every job to its end, got {type(error).__name__}: {reason};"
-                f" then python -m nst_jax.run --resume {self.folder.path} goes on"
+                f"hydra/launcher={self.launcher_name} must run every job to its end, got {type(error).__name__}: {reason};"
+                f" to continue: python -m nst_jax.run --resume {self.folder.path}"
             ) from error
 
 
-def run_sweep(
+def _check_files(member: Member) -> None:
+    spec = specify(member.config)
+    for role, source in picture_sources(member.config, spec).items():
+        if source.path is not None and not os.path.isfile(os.path.expanduser(source.path)):
+            raise InputError(
+                f"{role} of member {member.number} must be a file, got {source.path!r}; check the path, and put a name with"
+                " commas or quotes in quotes: content.path=\"'a, b.jpg',c.jpg\""
+            )
+
+
+def _composition(master: Any) -> dict[str, Any]:
+    """Where Hydra found the configs of the sweep."""
+    sources = [(source.provider, source.path) for source in master.hydra.runtime.config_sources if source.schema == "file"]
+    (main, *_) = [path for provider, path in sources if provider == "main"]
+    own = os.path.realpath(main) == os.path.realpath(data_folder("configs"))
+    return {
+        "config_name": str(master.hydra.job.config_name),
+        "config_path": None if own else os.path.abspath(main),
+        "config_dirs": [os.path.abspath(path) for provider, path in sources if provider.endswith("command-line")],
+    }
+
+
+def _escaped(text: str) -> str:
+    return text.replace("'", "\\'")  # the name of a folder holds no backslash
+
+
+def sweep_grids(
     sweep: Sweep,
     arguments: Sequence[str],
+    params: Mapping[str, Any],
+    grids: Sequence[Mapping[str, Any]],
     *,
-    params: Mapping[str, Any] | None,
-    grids: Sequence[Mapping[str, Any]] | None,
-    trials: int,
-    at_once: int,
     score: str,
 ) -> None:
-    """A sweep as the config of `hydra_plugins.nst_jax_sweeps.RecordedSweeper` describes it."""
-    if trials:
-        from nst_jax.sweeps.search import search  # it imports this module
-
-        search(sweep, sweep.parse(params or {}, arguments), trials, at_once, score)
-        return
-    settings = [{**(params or {}), **grid} for grid in grids or [{}]]
-    sweep_grids(sweep, [as_grid(sweep.parse(part, arguments)) for part in settings], score)
-
-
-def sweep_grids(sweep: Sweep, grids: Sequence[Grid], score: str) -> None:
-    """A sweep over the members of all grids, each of them checked before the first one runs.
+    """Runs the members of one or several grids, all of them checked before the first one runs.
 
     Args:
-        sweep: where the members go.
-        grids: one after the other.
+        sweep: runs the members.
+        arguments: the settings of the command line, of which some list values.
+        params: settings of the config, which the command line replaces.
+        grids: for each grid its own settings besides; [] for a single grid without.
         score: see `nst_jax.sweeps.scoring.factors_of`.
 
     Raises:
-        InputError: a setting that is not sound, or a folder that holds a sweep; nothing is left then.
-        MembersFailed: some have no picture; the others do.
+        InputError: an invalid setting, or a folder that is not free; nothing is left behind.
+        MembersFailed: some members have no picture.
     """
+    found = [as_grid(sweep.parse({**params, **part}, arguments)) for part in grids or [{}]]
     members: list[list[Member]] = []
-    for grid in grids:
+    for grid in found:
         members.append(sweep.check(grid, sum(map(len, members))))
-    names = [member.folder for part in members for member in part]
-    if len(set(names)) < len(names):
+    every = [member for part in members for member in part]
+    names = [member.folder for member in every]
+    if len({*names}) < len(names):
         raise InputError(f"hydra.sweep.subdir must give each member a folder of its own, got {names}; use ${{hydra.job.num}}")
-    check_score(members[0][0].config, score)
-    create_sweep(sweep.folder.path, score)
-    for grid, part in zip(grids, members, strict=True):
-        sweep.folder.add(grid, [member.folder for member in part])
-    with always_summarize(sweep.folder):
-        sweep.launch([overrides for grid in grids for overrides in grid.members])
-    conclude(sweep.folder)
+    if len(every) == 1:
+        print("a sweep of one member: no setting lists several values", file=sys.stderr, flush=True)
+    sweep.create(every, score)
+    for grid, part in zip(found, members, strict=True):
+        sweep.folder.add(grid, [member.folder for member in part], [member.sha256 for member in part])
+    with summarized(sweep.folder):
+        sweep.launch(every)
 
 
 def as_grid(overrides: Sequence[Override]) -> Grid:
-    """Every combination of the values that overrides list.
+    """All combinations of the values that the overrides list.
 
     Raises:
         InputError: an interval, which only a search takes values from.

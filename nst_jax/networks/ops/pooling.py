@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from nst_jax.networks.ops.linear import linear_call
+
 
 def average_pool(x: Float[Array, "n h w c"], window: int, stride: int) -> Float[Array, "n h2 w2 c"]:
     """The mean of each whole window; a remainder of rows or columns is dropped.
@@ -22,7 +24,7 @@ def average_pool(x: Float[Array, "n h w c"], window: int, stride: int) -> Float[
     return sum(views[1:], views[0]) / jnp.asarray(window**2, x.dtype)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1, 2))
 def max_pool(x: Float[Array, "n h w c"], window: int, stride: int) -> Float[Array, "n h2 w2 c"]:
     """The maximum of each whole window; a remainder of rows or columns is dropped.
 
@@ -35,22 +37,22 @@ def max_pool(x: Float[Array, "n h w c"], window: int, stride: int) -> Float[Arra
     return functools.reduce(jnp.maximum, _views(x, window, stride))
 
 
-def _forward(x: Array, window: int, stride: int) -> tuple[Array, tuple[Array, Array]]:
-    y: Any = max_pool(x, window, stride)
-    return y, (x, y)
+@max_pool.defjvp
+def _max_pool_jvp(window: int, stride: int, primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    y: Any = max_pool(primals[0], window, stride)
 
+    def choose(saved: tuple[Array, Array], tangent: Array) -> Array:
+        chosen, free = jnp.zeros_like(saved[1]), jnp.ones(saved[1].shape, bool)
+        for view, here in zip(_views(saved[0], window, stride), _views(tangent, window, stride), strict=True):
+            first = (view == saved[1]) & free
+            free = free & ~first
+            chosen = jnp.where(first, here, chosen)
+        return chosen
 
-def _backward(window: int, stride: int, saved: tuple[Array, Array], dy: Array) -> tuple[Array]:
-    x, y = saved
-    dx, free = jnp.zeros_like(x), jnp.ones(y.shape, bool)
-    for i, view in enumerate(_views(x, window, stride)):
-        chosen = (view == y) & free
-        free = free & ~chosen
-        dx = dx + _spread(jnp.where(chosen, dy, 0), x.shape, divmod(i, window), stride)
-    return (dx,)
+    def spread(saved: tuple[Array, Array], cotangent: Array) -> Array:
+        return jax.linear_transpose(functools.partial(choose, saved), saved[0])(cotangent)[0]
 
-
-max_pool.defvjp(_forward, _backward)
+    return y, linear_call(choose, spread, (primals[0], y), tangents[0], like=y)
 
 
 def _views(x: Array, window: int, stride: int) -> list[Array]:
@@ -61,11 +63,3 @@ def _views(x: Array, window: int, stride: int) -> list[Array]:
         for a in range(window)
         for b in range(window)
     ]
-
-
-def _spread(part: Array, shape: tuple[int, ...], place: tuple[int, int], stride: int) -> Array:
-    """The adjoint of one view: its entries back at their places, zeros elsewhere."""
-    config = [(0, 0, 0)]
-    for first, side, length in zip(place, shape[1:3], part.shape[1:3], strict=True):
-        config.append((first, side - first - stride * (length - 1) - 1, stride - 1))
-    return jax.lax.pad(part, jnp.zeros((), part.dtype), [*config, (0, 0, 0)])

@@ -25,8 +25,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Float
 
+from nst_jax.networks.ops.linear import linear_call
 from nst_jax.networks.ops.padding import pad
 
 # Bᵀ, G and Aᵀ of Toom and Cook for the points 0, P, -P, Q, -Q and infinity: a row (a column of Aᵀ) each.
@@ -60,7 +62,7 @@ def transform_kernel(kernel: Float[Array | np.ndarray, "3 3 i o"]) -> Any:
 def conv3x3(
     x: Float[Array, "n h w i"], transformed: Float[Array, "36 i o"], *, padding: str | None = "zero"
 ) -> Float[Array, "n h w o"]:
-    """The convolution (cross-correlation) of `x`, padded by one pixel, with a kernel; differentiable in `x` only.
+    """The convolution (cross-correlation) of `x`, padded by one pixel, with a kernel.
 
     Args:
         x: feature maps of any height and width.
@@ -77,15 +79,38 @@ def conv3x3(
     return _correlate(x if padding is None else pad(x, 1, padding), transformed, 0)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _correlate(x: Float[Array, "n h w i"], u: Float[Array, "36 i o"], margin: int) -> Float[Array, "n h2 w2 o"]:
-    return _convolve(x, u, margin, adjoint=False)
+@functools.partial(jax.custom_jvp, nondiff_argnums=(2, 3))
+def _correlate(
+    x: Float[Array, "n h w a"], u: Float[Array, "36 i o"], margin: int, adjoint: bool = False
+) -> Float[Array, "n h2 w2 b"]:
+    return _convolve(x, u, margin, adjoint)
 
 
-_correlate.defvjp(
-    lambda x, u, margin: (_convolve(x, u, margin, adjoint=False), u),
-    lambda margin, u, dy: (_convolve(dy, u, 2 - margin, adjoint=True), None),
-)
+@functools.partial(_correlate.defjvp, symbolic_zeros=True)
+def _correlate_jvp(margin: int, adjoint: bool, primals: tuple[Array, Array], tangents: tuple[Any, Any]) -> tuple[Array, Array]:
+    (x, u), (dx, du) = primals, tangents
+    y, parts = _correlate(x, u, margin, adjoint), []
+    if not isinstance(dx, SymbolicZero):
+
+        def of_map(u: Array, x: Array) -> Array:
+            return _correlate(x, u, margin, adjoint)
+
+        def to_map(u: Array, y: Array) -> Array:
+            return _correlate(y, u, 2 - margin, not adjoint)
+
+        parts.append(linear_call(of_map, to_map, u, dx, like=y))
+    if not isinstance(du, SymbolicZero):
+
+        def of_kernel(x: Array, u: Array) -> Array:
+            return _correlate(x, u, margin, adjoint)
+
+        def to_kernel(x: Array, y: Array) -> Array:
+            return jax.linear_transpose(lambda u: _convolve_bands(x, u, margin, adjoint, bands=1), shape)(y)[0]
+
+        shape = jax.ShapeDtypeStruct(u.shape, u.dtype)
+
+        parts.append(linear_call(of_kernel, to_kernel, x, du, like=y))
+    return y, sum(parts[1:], parts[0])
 
 
 def _convolve(x: Float[Array, "n h w a"], u: Float[Array, "36 i o"], margin: int, adjoint: bool) -> Float[Array, "n h2 w2 b"]:
@@ -107,12 +132,12 @@ def _convolve(x: Float[Array, "n h w a"], u: Float[Array, "36 i o"], margin: int
 
 
 def _convolve_bands(
-    x: Float[Array, "n h w a"], u: Float[Array, "36 i o"], margin: int, adjoint: bool
+    x: Float[Array, "n h w a"], u: Float[Array, "36 i o"], margin: int, adjoint: bool, bands: int = 0
 ) -> Float[Array, "n h2 w2 b"]:
-    """Band by band of tile rows."""
+    """Convolves in bands of tile rows; 0 bands are as many as are fast."""
     n, height, width = x.shape[0], x.shape[1] + 2 * margin - 2, x.shape[2] + 2 * margin - 2
     rows, columns = -(-height // 4), -(-width // 4)
-    bands = _num_bands(rows, n * columns, u.shape[1], u.shape[2])
+    bands = bands or _num_bands(rows, n * columns, u.shape[1], u.shape[2])
     per_band = -(-rows // bands)
     bands = -(-rows // per_band)  # as few as hold all rows: 128 rows in bands of 2 are 64 bands, whatever was asked for
     bottom, right = 4 * per_band * bands - height, 4 * columns - width
@@ -147,7 +172,7 @@ def _convolve_band(
     take, give, channels = (INPUT[:, ::-1], OUTPUT[::-1], 2) if adjoint else (INPUT, OUTPUT, 1)
     d = barrier(_combine(take, [every(x, i, i + 4 * rows - 3, 4, axis=1) for i in range(6)]))
     v = barrier(_combine(take, [every(d, j, j + 4 * columns - 3, 4, axis=3) for j in range(6)]))  # [q, p, n, rows, columns, a]
-    m = jax.lax.dot_general(v.reshape(36, -1, x.shape[3]), u, (((2,), (channels,)), ((0,), (0,))))
+    m = jax.lax.dot_general(v.reshape(36, -1, x.shape[3]), u, (((2,), (channels,)), ((0,), (0,))), precision="highest")
     m = m.reshape(6, 6, x.shape[0], rows, columns, -1)
     q = barrier(_combine(give, list(m)))  # [column in the tile, p, n, rows, columns, b]
     y = _combine(give, [q[:, p] for p in range(6)])  # [row in the tile, column in the tile, n, rows, columns, b]

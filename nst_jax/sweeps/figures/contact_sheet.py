@@ -15,16 +15,17 @@ from nst_jax.errors import InputError
 from nst_jax.images.files import fit_long_side, read_image, resize
 from nst_jax.runs.progress import format_number
 from nst_jax.sweeps.folder import SweepFolder
-from nst_jax.sweeps.grid import short_names, shown, value_of
+from nst_jax.sweeps.grid import format_setting, short_names, value_of
+from nst_jax.sweeps.table import Table
 from nst_jax.system.atomic_write import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Pixels: of a picture's longer side at most (small ones are enlarged), of a place for one at least; of gaps, labels, lines.
+# Pixels: the longer side of a picture at most (small ones are enlarged), a cell at least; gaps, row labels, lines of text.
 LONGEST, LEAST, GAP, LABELS, LINE = 256, 128, 8, 150, 15
-# A list of members without two axes goes on in the next row after so many.
-COLUMNS = 6
+# Members per row without two axes, and the most values along an axis.
+COLUMNS, MOST_COLUMNS = 6, 40
 _DPI = 100
 
 Pixels = Float[np.ndarray, "1 h w 3"]
@@ -32,14 +33,14 @@ Pixels = Float[np.ndarray, "1 h w 3"]
 
 @dataclass(frozen=True)
 class Block:
-    """One grid as the sheet shows it.
+    """The layout of one grid.
 
     Attributes:
-        title: what the axes are.
+        title: names the axes.
         rows: a label for each row.
         columns: a label for each column.
-        members: the member at each place, by (row, column).
-        captions: below each member.
+        members: (row, column) -> number of the member.
+        captions: number of the member -> the text below it.
     """
 
     title: str
@@ -50,45 +51,48 @@ class Block:
 
 
 def layout(grid: Mapping[str, Any], members: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]) -> Block:
-    """Where the members of a grid stand: the last swept setting along the columns, the product of the others along the rows.
+    """Lays out a grid: the last swept setting along the columns, the product of the others along the rows.
 
-    Members that are no full product, or that differ in one setting only, stand row by row, each with its own settings.
+    Members that are no full product, or that differ in one setting only, follow each other row by row with their settings.
 
     Args:
         grid: keys and members, as in sweep.json.
-        members: all of the sweep, likewise.
-        rows: of all, likewise, see `nst_jax.sweeps.table.rows_of`: the score is shown if there is one, else the final loss.
+        members: all members of the sweep, as in sweep.json.
+        rows: the table of the sweep, see `nst_jax.sweeps.table`; shown is the score if there is one, otherwise the final loss.
     """
     keys, numbers, names = grid["keys"], grid["members"], short_names(list(grid["keys"]))
     shown_value = "score" if any(row.get("score") is not None for row in rows) else "loss"
     captions = {number: f"{number}: {shown_value} {format_number(rows[number].get(shown_value))}" for number in numbers}
-    if len(keys) > 1 and math.prod(map(len, keys.values())) == len(numbers):
+    full = len(keys) > 1 and math.prod(map(len, keys.values())) == len(numbers)
+    if full and len(list(keys.values())[-1]) <= MOST_COLUMNS:
         *outer, last = keys
         lines = product(*(keys[key] for key in outer))
-        labels = ["\n".join(f"{names[key]} {shown(value)}" for key, value in zip(outer, line, strict=True)) for line in lines]
+        labels = [
+            "\n".join(f"{names[key]} {format_setting(value)}" for key, value in zip(outer, line, strict=True)) for line in lines
+        ]
         places = {divmod(i, len(keys[last])): number for i, number in enumerate(numbers)}
         title = f"rows: {', '.join(outer)}; columns: {last}"
-        return Block(title, labels, [f"{names[last]} {shown(value)}" for value in keys[last]], places, captions)
+        return Block(title, labels, [f"{names[last]} {format_setting(value)}" for value in keys[last]], places, captions)
     width = min(len(numbers), COLUMNS)
     for number in numbers:
         overrides = members[number]["overrides"]
-        captions[number] += "".join(f"\n{names[key]} {shown(value_of(overrides, key))}" for key in keys)
+        captions[number] += "".join(f"\n{names[key]} {format_setting(value_of(overrides, key))}" for key in keys)
     places = {divmod(i, width): number for i, number in enumerate(numbers)}
     return Block(", ".join(keys), [""] * math.ceil(len(numbers) / width), [""] * width, places, captions)
 
 
-def draw_sheet(sweep: SweepFolder, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Writes contact_sheet.png; a member without a picture leaves an empty place that says why."""
+def draw_sheet(sweep: SweepFolder, table: Table) -> None:
+    """Writes contact_sheet.png; the cell of a member without a picture says why."""
     from matplotlib.figure import Figure  # takes a second to import
 
-    record = sweep.read()
+    record, rows = table.record, table.rows
     pictures = {i: _picture(sweep, member["folder"]) for i, member in enumerate(record["members"])}
     sizes = [picture.shape[1:3] for picture in pictures.values() if picture is not None] or [(LEAST, LEAST)]
     place = max(LEAST, *(height for height, _ in sizes)), max(LEAST, *(width for _, width in sizes))
     blocks = [_wrapped(layout(grid, record["members"], rows), place[1]) for grid in record["grids"]]
     left = LABELS if any(any(block.rows) for block in blocks) else 0
-    width = max(left + len(block.columns) * (place[1] + GAP) for block in blocks) + GAP
-    height = sum(_height(block, place) for block in blocks)
+    width = max((left + len(block.columns) * (place[1] + GAP) for block in blocks), default=LABELS) + GAP
+    height = sum(_height(block, place) for block in blocks) or LABELS
     figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI, facecolor="white")
     page, top = _Page(figure, width, height), 0
     for block in blocks:
@@ -111,7 +115,7 @@ def _picture(sweep: SweepFolder, folder: str) -> Pixels | None:
 
 
 def _wrapped(block: Block, width: int) -> Block:
-    """The block with its texts in lines that fit."""
+    """The block with its texts wrapped to `width` pixels."""
 
     def fit(text: str, pixels: int) -> str:
         lines = [textwrap.wrap(line, max(8, int(pixels / 6.6))) or [""] for line in text.split("\n")]
@@ -132,7 +136,7 @@ def _height(block: Block, place: tuple[int, int]) -> int:
 
 
 class _Page:
-    """A figure that is drawn on by pixels, counted from the upper left corner."""
+    """A figure with coordinates in pixels from the upper left corner."""
 
     def __init__(self, figure: "Figure", width: int, height: int) -> None:
         self.figure, self.width, self.height = figure, width, height

@@ -1,7 +1,7 @@
 """Members of a sweep as tasks of Ray: on this machine, or on a cluster whose machines see the same files at the same paths.
 
-Ray hands out the tasks, and hands one out again whose process was killed; its member then goes on from its last checkpoint.
-What has become of each member stands in the sweep's folder, as with any launcher; a task gets a few words and gives none back.
+Ray runs a task again if its process was killed; the member then resumes from its last checkpoint. As with any launcher, the
+status of each member is in the sweep's folder; a task takes a few strings and returns nothing.
 """
 
 import os
@@ -12,25 +12,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra.core.utils import JobReturn, JobStatus, setup_globals
-from hydra.types import HydraContext
-
 from nst_jax.config.compose import from_yaml, to_yaml
 from nst_jax.errors import InputError, check_ge, check_gt
 from nst_jax.runs.manifest import in_start_directory
 from nst_jax.sweeps.folder import SweepFolder
-from nst_jax.sweeps.member import Member, compose_member, failed, run_numbered
+from nst_jax.sweeps.member import Member, failed, run_numbered
 
-# Bytes that a head of our own keeps for what tasks give each other, which is nothing: about the least that Ray takes.
+# Bytes of the object store of a cluster of our own, which holds nothing: about the least that Ray accepts.
 _STORE = 100 << 20
-_SECONDS = 5.0  # in which a cluster answers
+_SECONDS = 5.0  # to wait for a cluster's answer
 
 
 class Cluster:
-    """Ray, and what is asked of it: see `hydra_plugins.nst_jax_sweeps.RayLauncherConf`.
+    """Ray with the options of `hydra_plugins.nst_jax_sweeps.RayLauncherConf`.
 
     Raises:
-        InputError: Ray is not installed, an option is not sound, or nothing answers at the address.
+        InputError: Ray is not installed, an option is invalid, or nothing answers at the address.
     """
 
     def __init__(self, address: str | None, cpus: float, gpus: float, retries: int) -> None:
@@ -43,7 +40,7 @@ class Cluster:
             self.connect()
 
     def connect(self) -> None:
-        """Connects to the cluster; without an address to one of its own, which no other machine reaches."""
+        """Connects to the cluster, or starts one that no other machine can reach."""
         if self.ray.is_initialized():
             return
         own = {"include_dashboard": False, "object_store_memory": _STORE} if self._address is None else {}
@@ -60,63 +57,57 @@ class Cluster:
             ) from error
 
     def begin(self, sweep: SweepFolder, member: Member) -> Any:
-        """The task of a member."""
-        task = self.ray.remote(**self._options)(perform_there).options(name=f"member {member.number}")
-        return task.remote(str(sweep.path), member.number, to_yaml(member.config))
+        """Starts the task of a member."""
+        task = self.ray.remote(**self._options)(run_task).options(name=f"member {member.number}")
+        return task.remote(str(sweep.path.absolute()), member.number, to_yaml(member.config))
 
 
-def launch_on_ray(
-    cluster: Cluster, context: HydraContext, master: Any, overrides: Sequence[Sequence[str]], first: int
-) -> list[JobReturn]:
-    """What `hydra/launcher=ray` does: each member as a task of its own."""
-    setup_globals()
-    members = [compose_member(context, master, line, first + i) for i, line in enumerate(overrides)]
-    sweep = SweepFolder(Path(master.hydra.sweep.dir).absolute())
+def run_members(cluster: Cluster, sweep: SweepFolder, members: Sequence[Member]) -> None:
+    """Runs each member as a task of its own."""
     cluster.connect()
     tasks = {cluster.begin(sweep, member): member for member in members}
     try:
         _follow(cluster, sweep, tasks)
     except KeyboardInterrupt:
-        print("stopping: the members that run end with their pictures so far", file=sys.stderr, flush=True)
+        print("stopping: running members end with their pictures so far", file=sys.stderr, flush=True)
         for task in tasks:
-            cluster.ray.cancel(task)  # which is a Ctrl-C there
+            cluster.ray.cancel(task)  # arrives there as a Ctrl-C
         cluster.ray.wait([*tasks], num_returns=len(tasks))
         raise
-    return [JobReturn(overrides=line, status=JobStatus.COMPLETED) for line in overrides]
 
 
-def perform_there(path: str, number: int, config: str) -> None:
-    """Runs a member of the sweep in the folder `path`, in a process that Ray has begun; its config is YAML."""
+def run_task(path: str, number: int, config: str) -> None:
+    """Runs a member of the sweep in the folder `path`, in a process that Ray started; `config` is YAML."""
     sweep = SweepFolder(Path(path))
     with in_start_directory(sweep.read()):
         run_numbered(sweep, number, from_yaml(config, f"config of member {number}"))
 
 
 def _follow(cluster: Cluster, sweep: SweepFolder, tasks: dict[Any, Member]) -> None:
-    """Waits for the tasks, taking away those that have ended, and says what has become of their members."""
+    """Waits for the tasks, removing those that have ended, and prints the status of their members."""
     total = len(tasks)
     while tasks:
         (task,), _ = cluster.ray.wait([*tasks], num_returns=1)
         member = tasks.pop(task)
         try:
             cluster.ray.get(task)
-        except Exception as error:  # where the member itself could not say it
+        except Exception as error:  # the member itself could not record it
             failed(sweep, member.number, _of_the_task(error, cluster))
         else:
-            _tell(sweep, member, f"{total - len(tasks)} of {total}")
+            _print_status(sweep, member, f"{total - len(tasks)} of {total}")
 
 
 def _of_the_task(error: Exception, cluster: Cluster) -> Exception:
-    """What a task has ended with: an error of its own, or that of Ray, which has lost its process."""
+    """The error of a task: its own, or that Ray lost its process."""
     if cause := getattr(error, "cause", None):
         return cause
     return InputError(
-        f"process of a member must live until its end, got {type(error).__name__} at each of {cluster.retries + 1} tries;"
-        " see whether its machine has enough memory"
+        f"process of a member must run to its end, got {type(error).__name__} at each of {cluster.retries + 1} tries;"
+        " check whether its machine has enough memory"
     )
 
 
-def _tell(sweep: SweepFolder, member: Member, count: str) -> None:
+def _print_status(sweep: SweepFolder, member: Member, count: str) -> None:
     noted = sweep.read()["members"][member.number]
     if noted["status"] == "failed":
         print(f"error: member {member.number} of the sweep failed: {noted['error']}", file=sys.stderr, flush=True)
@@ -132,13 +123,13 @@ def _import_ray(alone: bool) -> Any:
         import ray
     except ImportError as error:
         raise InputError(
-            'hydra/launcher=ray must have Ray installed, got no such package; pip install -e ".[cluster]"'
+            'hydra/launcher=ray must have Ray installed, got no such package; pip install "nst_jax[cluster]"'
         ) from error
     return ray
 
 
 def _check_that_it_answers(address: str) -> None:
-    """Ray itself would try for minutes. Raises an OSError or a ValueError."""
+    """Raises an OSError or a ValueError at once, where Ray itself would try for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     socket.create_connection((host.strip("[]"), int(port)), timeout=_SECONDS).close()
 
