@@ -3,7 +3,6 @@
 import dataclasses
 import io
 import os
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +22,7 @@ from nst_jax.objective.loss import LossWeights, Scalar, Targets, Terms, loss
 from nst_jax.runner.from_python import Options, PictureLike, prepare_arguments
 from nst_jax.runs.callback import interruptible
 from nst_jax.runs.manifest import CONFIG_TEXT
-from nst_jax.runs.progress import Progress
+from nst_jax.runs.progress import Progress, is_interactive
 from nst_jax.runs.progress import progress as show_progress
 from nst_jax.system.compilation_cache import use_compilation_cache
 from nst_jax.types import Image, Params
@@ -102,9 +101,7 @@ def transfer(
         InputError: a picture that cannot be read, an unknown setting, or a value out of range.
 
     Example:
-        >>> import jax
-    import jax.numpy as jnp
-    import numpy as np
+        >>> import numpy as np
         >>> ramp = np.linspace(0, 1, 16 * 16 * 3, dtype=np.float32).reshape(16, 16, 3)
         >>> loss = {"content_layers": ["relu1_1"], "style_layers": ["relu1_1"]}
         >>> result = transfer(ramp, ramp, size=16, steps=2, loss=loss)
@@ -114,7 +111,7 @@ def transfer(
     prepared = prepare_arguments(content, style, init, masks, style_masks, options)
     spec, config = prepared.spec, prepared.config
     use_compilation_cache()
-    shown = progress if progress is not None else sys.stderr.isatty() or _in_notebook()
+    shown = progress if progress is not None else is_interactive()
     with show_progress(sum(scale.steps for scale in spec.scales), quiet=not shown, scales=spec.scales) as bar:
         observer = _Observer(bar, callback)
         with interruptible(observer):
@@ -204,9 +201,3 @@ class _Observer:
             self.bar.update(info.step, info.rows[-1])
         asked = self.callback is not None and self.callback(info)
         return bool(asked) or self.stop
-
-
-def _in_notebook() -> bool:
-    ipython = sys.modules.get("IPython")
-    shell = ipython and ipython.get_ipython()
-    return bool(shell) and "IPKernelApp" in shell.config

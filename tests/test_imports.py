@@ -61,7 +61,7 @@ GATES = {
     "hydra": ["nst_jax.config.compose", "nst_jax.sweeps"],
     "omegaconf": ["nst_jax.config.compose", "nst_jax.sweeps"],
     "yaml": ["nst_jax.config.compose", "nst_jax.system.records"],
-    "matplotlib": ["nst_jax.report.plots", "nst_jax.sweeps.figures.pareto", "nst_jax.sweeps.figures.contact_sheet"],
+    "matplotlib": ["nst_jax.report.plots", "nst_jax.sweeps.figures.contact_sheet"],
     "bokeh": ["nst_jax.report.charts"],
     "jinja2": ["nst_jax.report.templates"],
     "markupsafe": ["nst_jax.report.templates"],

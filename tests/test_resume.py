@@ -239,8 +239,8 @@ def test_one_process_at_a_time_goes_on(broken: Path, main):
         ("config.yaml", "", "config.yaml in "),
         ("config.yaml", "a: [", "config.yaml in "),
         ("config.yaml", "stile: starry", "config.yaml in "),
-        ("manifest.json", "{", "manifest.json must be a JSON object, got '{' in "),
-        ("manifest.json", json.dumps({"format": 99}), "run folder must have the format 2, got 99 in "),
+        ("manifest.json", "{", "manifest.json in "),
+        ("manifest.json", json.dumps({"format": 99}), "format of manifest.json in "),
     ],
 )
 def test_a_folder_that_cannot_be_read_is_one_line(unbroken: Path, main, tmp_path: Path, file, contents, message):

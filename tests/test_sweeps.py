@@ -16,7 +16,7 @@ import pytest
 from nst_jax.errors import InputError
 from nst_jax.images.files import read_image
 from nst_jax.job import compile as programs
-from nst_jax.objective import loss as objective
+from nst_jax.objective.priors import TOTAL_VARIATIONS
 from nst_jax.runs.callback import Recorder
 from nst_jax.runs.lock import is_being_written
 from nst_jax.sweeps.figures.contact_sheet import layout
@@ -186,8 +186,8 @@ def test_a_sweep_of_one_member_is_said(here: Path):
 @pytest.mark.parametrize("launcher", ["basic", "batched"])
 def test_another_weight_is_never_compiled_again(here: Path, launcher: str, monkeypatch: pytest.MonkeyPatch):
     traces, compiled, counts = [], [], []
-    of_image = objective.TOTAL_VARIATIONS["l2"]
-    monkeypatch.setitem(objective.TOTAL_VARIATIONS, "l2", lambda image: traces.append(1) or of_image(image))
+    of_image = TOTAL_VARIATIONS["l2"]
+    monkeypatch.setitem(TOTAL_VARIATIONS, "l2", lambda image: traces.append(1) or of_image(image))
     compile_it = jax.stages.Lowered.compile
     monkeypatch.setattr(jax.stages.Lowered, "compile", lambda self: compiled.append(1) or compile_it(self))
     jax.config.update("jax_enable_compilation_cache", False)

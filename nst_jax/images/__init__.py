@@ -1,1 +1,1 @@
-"""Pictures in and out: files, names, and the drawing that stands in when a photograph cannot be fetched."""
+"""Pictures: decoding and writing files, arrays, named pictures, colors, masks, thumbnails, video."""

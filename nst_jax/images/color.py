@@ -1,4 +1,4 @@
-"""Whose colors the picture has: the style's, the content's (by transferring luminance only), or the style's moved to those.
+"""Color control: the result in the style's colors, in the content's, or in the style's matched to the content's.
 
 Gatys et al. describe two ways to keep the content's colors: give the style picture the content's colors before the transfer, or
 transfer the luminance alone and take the colors from the content. Luminance here is the lightness of Oklab (Ottosson 2020), in
@@ -73,7 +73,7 @@ def _gray(lightness: Float[np.ndarray, "1 _h _w"]) -> Pixels:
 
 
 def _by_strips(make: Callable[..., Pixels], *pictures: Float[np.ndarray, "1 h w *c"]) -> Pixels:
-    """What is made of each pixel of pictures of one size; of large ones the float64 arrays on the way would fill the memory."""
+    """Maps pictures of one size pixel by pixel, in strips: the float64 arrays of large ones would fill the memory."""
     height, width = pictures[0].shape[1:3]
     made = np.empty((1, height, width, 3), np.float32)
     for rows in strips(height, width):

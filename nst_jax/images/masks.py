@@ -1,4 +1,4 @@
-"""Masks: which part of a picture belongs to which region, from image files or arrays, white for inside."""
+"""Masks: which part of a picture belongs to which region. White is inside."""
 
 from collections.abc import Sequence
 
@@ -11,12 +11,12 @@ from nst_jax.images.files import resize
 Mask = Float[np.ndarray, "1 _h _w 1"]
 # A mask's aspect may differ from its picture's by this share, and by the rounding of its own sides.
 ASPECT = 0.01
-# On so large a share of the picture masks may add up to less than `LEAST` or more than `MOST`: along drawn edges they do.
+# Share of the picture on which masks may add up to less than `LEAST` or more than `MOST`, as they do along drawn edges.
 STRAY, LEAST, MOST = 0.01, 0.5, 1.5
 
 
 def as_mask(pixels: Float[np.ndarray, "1 h w 3"]) -> Mask:
-    """The mask that a picture shows: the mean of its channels, 1 for white, 0 for black."""
+    """The mask that a picture shows: the mean of its channels, 1 where it is white."""
     return pixels.mean(-1, keepdims=True, dtype=np.float32)
 
 
@@ -28,7 +28,7 @@ def check_aspect(what: str, mask: Mask, picture: Float[np.ndarray, "1 h2 w2 3"])
 
 
 def regions_at(masks: Sequence[Mask | None], height_width: tuple[int, int]) -> Float[np.ndarray, "r h w 1"]:
-    """The masks at one size, adding up to 1 everywhere; None is the rest, what the others leave.
+    """The masks at one size, adding up to 1 everywhere. None is the rest: what the others leave.
 
     Example:
         >>> left = np.tile(np.array([1.0, 1, 0, 0], np.float32), (4, 1)).reshape(1, 4, 4, 1)

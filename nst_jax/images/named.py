@@ -1,4 +1,4 @@
-"""Pictures known by name: bundled ones, and ones fetched by address and hash."""
+"""Named pictures: bundled ones, and ones downloaded from a known address and checked by their sha256."""
 
 import os
 from collections.abc import Callable
@@ -18,19 +18,19 @@ from nst_jax.system.download import download, file_digest
 _BUNDLED = Path(__file__).parent / "bundled"
 _INPUTS = "https://raw.githubusercontent.com/jcjohnson/neural-style/master/examples/inputs/"
 _CONNECTION_S = 5.0
-_PATIENCE_S = 8.0  # for all of it: a name server that does not answer is not covered by the limit of a connection
+_PATIENCE_S = 8.0  # in all: the limit of a connection does not cover a name server that does not answer
 
 
 class NamedImage(NamedTuple):
-    """A picture that has a name.
+    """A picture with a name.
 
     Attributes:
-        title: what it shows or is called.
-        artist: who painted, photographed or drew it.
-        license: under which it may be used.
-        address: where it is fetched from; None for one that ships with the package.
+        title: of the work, or what it shows.
+        artist: painter, photographer or draftsman.
+        license: terms of use.
+        address: URL; None for a bundled picture.
         sha256: of the file, hexadecimal.
-        bundled: the file in `bundled/` that is the picture or, where there is an address too, stands in for it.
+        bundled: its file in `bundled/` or, if it has an address too, the file of its substitute.
     """
 
     title: str
@@ -112,19 +112,18 @@ NAMED = MappingProxyType(
 
 
 def find_image(name: str, *, notify: Callable[[str], None]) -> Picture:
-    """The picture called `name`, from the first place that has it.
+    """Finds a named picture.
 
-    One without an address is always the bundled one. The places for the others: the folder named by the environment
-    variable NST_JAX_IMAGES (file NAME.jpg), the user's cache, the address, and last the bundled picture that stands in
-    for it. Nothing of another hash is taken, save from NST_JAX_IMAGES, which is said. Without a network the wait is
-    at most a few seconds.
+    A picture without an address is bundled. The others are looked for in the folder named by the environment variable
+    NST_JAX_IMAGES (file NAME.jpg), in the user's cache, at their address, and last among the bundled substitutes. A file of
+    another sha256 is used only from NST_JAX_IMAGES, with a notice. Without a network this takes at most a few seconds.
 
     Args:
         name: one of `NAMED`.
-        notify: is told, as it happens, of a download and of every notice of the picture.
+        notify: called with a line when a download starts and for every notice of the picture.
 
     Raises:
-        InputError: an unknown name, or the picture can be had from none of the places.
+        InputError: the name is unknown, or the picture is not available.
     """
     named = NAMED[check_one_of("image", name, tuple(NAMED))]
     picture = _in_own_folder(name, named) or _fetched(name, named, notify) or _bundled(name, named)
@@ -134,7 +133,7 @@ def find_image(name: str, *, notify: Callable[[str], None]) -> Picture:
 
 
 def cache_folder() -> Path:
-    """Where fetched pictures are kept."""
+    """The folder of downloaded pictures."""
     return Path(platformdirs.user_cache_dir("nst_jax")) / "images"
 
 
@@ -164,10 +163,10 @@ def _is_verified(path: Path, sha256: str) -> bool:
 
 
 def _download_patiently(address: str, path: Path, sha256: str) -> None:
-    """Try to put the file there within `_PATIENCE_S`; what comes later still serves the next call."""
+    """Downloads for at most `_PATIENCE_S`; a download that takes longer goes on in the background, for the next call."""
 
     def attempt() -> None:
-        with suppress(InputError, OSError):  # no network, another file, no place to keep it: the caller sees no file
+        with suppress(InputError, OSError):  # the caller finds no file
             download([address], path, f"sha256:{sha256}", timeout_s=_CONNECTION_S)
 
     worker = Thread(target=attempt, daemon=True)

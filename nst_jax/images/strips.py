@@ -1,8 +1,8 @@
-"""Strips: a large picture a few rows at a time, so that whatever is made of them on the way to another form is small."""
+"""Strips: large pictures are converted a few rows at a time, so that intermediate arrays stay small."""
 
 from collections.abc import Iterator
 
-# So many pixels have a strip, or the whole row that it takes at least: as float32 in three channels 0.8 MB.
+# Pixels of a strip, at least one row: 0.8 MB as float32 in three channels.
 PIXELS = 2**16
 
 

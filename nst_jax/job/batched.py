@@ -14,6 +14,7 @@ from nst_jax.job.history import Result
 JobSteps = Generator[Request, Any, Result]
 
 
+@jax.transfer_guard("allow")
 def run_batched(procedures: Sequence[JobSteps], programs: Sequence[Future[Compiled]], size: int) -> list[Result | Exception]:
     """Serves the requests of several jobs: their chunks of steps in one program, everything else one by one.
 

@@ -53,6 +53,7 @@ def choose_convolution(wanted: str, precision: str = "float32") -> str:
     return wanted
 
 
+@jax.transfer_guard("allow")  # whatever JAX_TRANSFER_GUARD says: these are meant
 def load(name: str = "vgg19", *, convolution: str = "auto", taps: tuple[str, ...] = (), **options: str | float) -> Network:
     """The network stored under `name`, with its parameters as float32.
 

@@ -10,7 +10,7 @@ import numpy as np
 from nst_jax import job
 from nst_jax.distributed import broadcast, initialize, is_coordinator
 from nst_jax.errors import InputError
-from nst_jax.runner.kinds import config_in, kind_of, prepare
+from nst_jax.runner.kinds import as_recorded, config_in, kind_of, prepare
 from nst_jax.runner.prepare import Prepared, reporter, silenced
 from nst_jax.runner.run import record_failure, run_job, run_worker
 from nst_jax.runs.checkpoint import discard, latest
@@ -44,7 +44,7 @@ def resume(path: Path) -> tuple[RunFolder, job.Result | None]:
         with in_start_directory(before):
             prepared = prepare(config)
         if before:
-            prepared = _same_run(prepared, before)
+            prepared = as_recorded(_same_run(prepared, before), before.get("plan"))
         with record_failure(prepared, folder):
             return folder, run_job(prepared, folder, _broadcast_position(prepared, _position(prepared, folder)))
 

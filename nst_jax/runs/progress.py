@@ -34,6 +34,11 @@ class Progress(Protocol):
         ...
 
 
+def is_interactive() -> bool:
+    """Whether a bar can be shown: standard error is a terminal, or this is a notebook."""
+    return (sys.stderr is not None and sys.stderr.isatty()) or Console(stderr=True).is_jupyter
+
+
 @contextmanager
 def progress(total_steps: int, quiet: bool = False, scales: Sequence[Scale] = ()) -> Iterator[Progress]:
     """Shows the progress of a run on standard error.
@@ -53,7 +58,7 @@ def progress(total_steps: int, quiet: bool = False, scales: Sequence[Scale] = ()
     clock = Clock(total_steps, scales)
     if quiet:
         yield _Silence()
-    elif sys.stderr is not None and sys.stderr.isatty():
+    elif is_interactive():
         columns = TextColumn("{task.description}", markup=False), BarColumn(20), TextColumn(_COUNTS, markup=False)
         with RichProgress(*columns, console=Console(stderr=True)) as bar:
             yield _Bar(bar, total_steps, clock)

@@ -130,5 +130,5 @@ def damaged_program(folder: Path, rng: np.random.Generator) -> str:
     path, data = _whole_program(folder)
     path.write_bytes(damage(data, rng))
     times: list[int] = []
-    np.testing.assert_array_equal(test_export_cache.lower(times).first, [0, 2, 4])
+    np.testing.assert_array_equal(jax.tree.leaves(test_export_cache.lower(times))[0], [0, 2, 4])
     return "traced again" if times else "used"

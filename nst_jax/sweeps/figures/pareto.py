@@ -1,19 +1,17 @@
 """The Pareto front of a sweep: content loss against style loss."""
 
-import io
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from nst_jax.report.figures import PALETTE, PARETO_AXES
+from nst_jax.report.plots import new_axes, save_figure
 from nst_jax.sweeps.folder import SweepFolder
 from nst_jax.sweeps.grid import describe, short_names
 from nst_jax.sweeps.table import Table
-from nst_jax.system.atomic_write import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Okabe and Ito's colors, safe for color-blind readers.
-_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 # The most lines of the list of members; the table has them all.
 MOST_LINES = 50
 Row = Mapping[str, Any]
@@ -42,30 +40,22 @@ def draw_pareto(sweep: SweepFolder, table: Table) -> bool:
     Returns:
         Whether the file was written.
     """
-    from matplotlib.figure import Figure  # takes a second to import
-
     groups = table.fronts()
     if not groups:
         return False
-    figure = Figure(figsize=(10, 6), dpi=110, layout="constrained")
-    axes = figure.subplots()
-    axes.set(xlabel="content loss (without its weight)", ylabel="style loss (without its weight)", xscale="log", yscale="log")
-    axes.grid(which="major", color="0.9")
-    axes.spines[["top", "right"]].set_visible(False)
+    figure, axes = new_axes((10.0, 6.0), PARETO_AXES, xscale="log", yscale="log")
     common, names = _common(groups, table.keys), short_names(table.keys)
     lines: list[str] = []
     for number, group in enumerate(groups):
         title = describe(group[0], common, names) or "members"
-        _draw_group(axes, group, _COLORS[number % len(_COLORS)], title)
+        _draw_group(axes, group, PALETTE[number % len(PALETTE)], title)
         others = [key for key in table.keys if key not in common]
         lines += [title, *(f"{row['member']}: {describe(row, others, names)}" for row in group), ""]
     axes.set_title("Pareto front highlighted", loc="left", fontsize=9)
     axes.legend(frameon=False, loc="best", fontsize="small")
     if len(lines) <= MOST_LINES:
         axes.text(1.02, 1, "\n".join(lines), transform=axes.transAxes, va="top", fontsize=7.5, parse_math=False)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    atomic_write(sweep.path / "pareto.png", buffer.getvalue())
+    save_figure(sweep.path / "pareto.png", figure)
     return True
 
 
