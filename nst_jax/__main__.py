@@ -16,8 +16,7 @@ from pathlib import Path
 
 import nst_jax
 from nst_jax.errors import InputError
-from nst_jax.system.cli import end_at_interrupt, run_cli
-from nst_jax.system.hugepages import use_hugepages
+from nst_jax.system.cli import run_cli, start
 
 # Name -> what it does. Each is also `python -m nst_jax.NAME`, but resume, which is `python -m nst_jax.run --resume`.
 COMMANDS = {
@@ -37,9 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit code of the command."""
     if arguments is None:  # a process of its own, not a call in somebody else's
         arguments = sys.argv[1:]
-        end_at_interrupt()
-        if arguments[:1] not in (["--version"], ["--help"], ["-h"], []):
-            use_hugepages()
+        start(*(("-m", "nst_jax") if __name__ == "__main__" else (sys.argv[0],)))
     return run_cli(lambda: _act(list(arguments)))
 
 

@@ -13,7 +13,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from nst_jax.errors import InputError, check_one_of
+from nst_jax.errors import InputError, WorkerLost, check_one_of
 
 
 def broadcast_int(value: int) -> int:
@@ -59,8 +59,21 @@ def _on_host(array: Any) -> np.ndarray:
     return np.asarray(multihost_utils.process_allgather(array, tiled=True))
 
 
-class WorkerLost(Exception):
-    """Another process of the job has ended before its time."""
+def check_platforms(environment: Mapping[str, str] = os.environ) -> None:
+    """Raises InputError if JAX_PLATFORMS or JAX_PLATFORM_NAME names a platform that is not there."""
+    names = [name for name in ("JAX_PLATFORMS", "JAX_PLATFORM_NAME") if environment.get(name)]
+    if not names or "WORLD_SIZE" in environment or "SLURM_PROCID" in environment:
+        return  # several processes must be joined before JAX looks for devices
+    try:
+        jax.devices()
+    except RuntimeError as error:
+        for setting in ("jax_platforms", "jax_platform_name"):
+            jax.config.update(setting, None if setting == "jax_platforms" else "")
+        there = ", ".join(sorted({device.platform for device in jax.devices()}))
+        raise InputError(
+            f"{names[0]} must be among the available platforms, {there}; got {environment[names[0]]!r}; unset it, or install"
+            ' one: pip install "jax[cuda13]" for NVIDIA GPUs, "jax[tpu]" for TPUs'
+        ) from error
 
 
 # Seconds to wait for all processes to begin, and until one that says nothing any more is taken for dead.

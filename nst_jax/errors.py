@@ -10,6 +10,14 @@ class InputError(ValueError):
         super().__init__(printable(message))
 
 
+class MembersFailed(Exception):
+    """Some members of a sweep have no picture; said already."""
+
+
+class WorkerLost(Exception):
+    """Another process of the job has ended before its time."""
+
+
 def printable(text: str) -> str:
     r"""`text` on one line, its control characters, direction marks and lone surrogates escaped: safe to print on a terminal.
 

@@ -14,7 +14,7 @@ from nst_jax.config.compose import to_yaml
 from nst_jax.config.schema import Config
 from nst_jax.errors import InputError, printable
 from nst_jax.images.files import read_file, read_image, read_text, write_image
-from nst_jax.runner.kinds import prepare, recorded_config
+from nst_jax.runner.kinds import as_recorded, prepare, recorded_config
 from nst_jax.runner.prepare import Prepared
 from nst_jax.runs.diff import changes, describe_changes, difference
 from nst_jax.runs.folder import FORMAT, RunFolder
@@ -64,7 +64,7 @@ def replay(picture: Path, **files: str | list[str] | None) -> tuple[bool, str]:
     settings, facts = _record(picture)
     config = _with_files(_located(recorded_config(settings, f"the record in {picture}"), picture.parent), files)
     with in_start_directory(_manifest_beside(picture)):
-        prepared = _same_inputs(config, facts)
+        prepared = as_recorded(_same_inputs(config, facts), facts.get("plan"))
     steps = int(facts["steps"])
     made = prepared.kind.execute(prepared, lambda at: at.step >= steps, (steps,), None)
     with tempfile.TemporaryDirectory() as folder:

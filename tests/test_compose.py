@@ -118,6 +118,7 @@ def test_the_manual_shows_every_setting_with_its_default():
     missing = {key for key in settings if key not in {word.partition("=")[0] for word in shown}}
     by_group = {
         "optimizer.options",
+        "kind",
         "content.name",
         "content.path",
         "style.name",

@@ -15,8 +15,10 @@ from nst_jax import replay as module
 from nst_jax.config.compose import make_config
 from nst_jax.images.files import read_image, read_text, write_image
 from nst_jax.replay import main
+from nst_jax.runner import kinds
 from nst_jax.runner.run import run
 from nst_jax.runs.manifest import PROVENANCE_TEXT
+from nst_jax.system import memory
 
 TINY = {"size": 24, "steps": 5, "loss": {"content_layers": ["relu1_1"], "style_layers": ["relu1_1"]}}
 
@@ -94,6 +96,25 @@ def test_a_picture_that_was_stopped_on_the_way_comes_again_as_it_was(capsys: pyt
     stopped = prepared.kind.execute(prepared, lambda at: at.step >= 3, (3,), None).result
     assert main([edited("stopped.png", pixels=stopped.pixels, steps=3)]) == 0
     assert "the same pixels again" in capsys.readouterr().out
+
+
+def test_the_plan_of_the_record_is_used_whatever_memory_is_free(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(memory, "_free_bytes", lambda: 1 << 20)
+    settings, facts = module._record(Path("one/result.png"))
+    prepared = module._same_inputs(module.recorded_config(settings, ""), facts)
+    assert prepared.spec.plan[-1].tile == 256  # what fits now
+    again = kinds.as_recorded(prepared, facts["plan"])
+    assert [plan._asdict() for plan in again.spec.plan] == facts["plan"] == [{"remat": "none", "tile": 0, "devices": 1}]
+    assert again.begun["plan"] == facts["plan"]
+    for bad in (
+        None,
+        5,
+        [],
+        [{"tile": 0}],
+        [{"remat": "none", "tile": 0, "devices": 99}],
+        [{"remat": "none", "tile": 1, "devices": 1}],
+    ):
+        assert kinds.as_recorded(prepared, bad).spec.plan == prepared.spec.plan
 
 
 def test_pictures_that_moved_are_named(capsys: pytest.CaptureFixture[str]):

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -13,7 +14,6 @@ import numpy as np
 import pytest
 import yaml
 
-from nst_jax import run
 from nst_jax.images.files import read_image, read_text, write_image
 from nst_jax.networks.params import store as weights
 from nst_jax.runner import prepare
@@ -32,7 +32,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("NST_JAX_IMAGES", raising=False)
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
-    monkeypatch.setattr(run, "use_compilation_cache", lambda: None)
     monkeypatch.setattr(member, "use_compilation_cache", lambda: None)
     monkeypatch.setattr(prepare, "_KNOWN", {})
     generator = np.random.default_rng(0)
@@ -128,15 +127,26 @@ def test_a_notice_is_said_once_and_kept(main, monkeypatch: pytest.MonkeyPatch):
         (["style=monet"], "style must be one of "),
         (["stile=starry"], "key must be one that the config has, got 'stile'; did you mean style?"),
         (["+stepz=1"], "key must be one that the config has, got 'stepz'; did you mean steps?"),
-        (["size"], "arguments must be KEY=VALUE, got 'size'"),
-        (["=3"], ""),
-        (["size=${nothing}"], ""),
+        (["size"], "arguments must be KEY=VALUE, got 'size'; write size=VALUE"),
+        (["=3"], "arguments must be KEY=VALUE, got '=3'"),
+        (["size=${nothing}"], "Interpolation key 'nothing' not found"),
+        (["--content", "me.jpg", "--style", "p.jpg"], "arguments must be KEY=VALUE, got '--content me.jpg --style p.jpg'"),
+        (["me.jpg", "p.jpg"], "arguments must be KEY=VALUE, got 'me.jpg p.jpg'; write content.path=me.jpg style.path=p.jpg"),
+        (["-content_image", "x.jpg"], "arguments must be KEY=VALUE, got '-content_image x.jpg'; write content.path=x.jpg"),
+        (["--multirum", "seed=1"], "arguments must be KEY=VALUE, got '--multirum'; write --multirun"),
+        (["experiment=fasst"], "experiment must be one of "),
+        (["loss=[gatys,paper]"], "loss must be one of gatys, paper, wasserstein, got '[gatys,paper]'"),
+        (["hydra.job.chdir=true"], "hydra.job.chdir must be false, got 'true'"),
+        (["seed=1,2"], "several values must come with -m, got seed=1,2"),
+        (["content.path=https://a.org/b.jpg"], "content.path must be a file on this machine"),
+        (["--config-dir=broken", "experiment=broken"], "config "),
+        (["--import", "no_such_module"], "imports must be modules that Python finds, got 'no_such_module'"),
         (["size=8"], "size must be at least 16, got 8"),
         (["seed=one"], "seed must be a whole number, got 'one'"),
         (["content.path=nowhere.jpg"], "image nowhere.jpg must be a file, got no such file; check the path"),
         (["content.path=."], "image . must be a file, got a folder; check the path"),
         (["init=nothing.png"], "image nothing.png must be a file, got no such file; check the path"),
-        (["run.dir=taken"], "run.dir must be a folder without a run, got taken, which holds result.png"),
+        (["run.dir=taken"], "run.dir must be "),
         (["content.path=narrow.png", "loss.content_layers=[relu4_2]"], "content must be at least "),
         (["network.name=vgg9"], "parameters must be one of "),
         (["-m", "size=24,8"], "size must be at least 16, got 8"),
@@ -149,6 +159,8 @@ def test_a_mistake_is_one_line_and_leaves_nothing(main, arguments: list[str], me
     Path("taken").mkdir()
     Path("taken/result.png").write_text("precious")
     write_image("narrow.png", np.zeros((1, 16, 400, 3), np.float32))
+    Path("broken/experiment").mkdir(parents=True)
+    Path("broken/experiment/broken.yaml").write_text("a: b: c\n\t- d")
     before = {path for path in Path().rglob("*") if path.is_file()}
     code, out, err = main(*OWN, *arguments)
     assert (code, out) == (2, "")
@@ -228,3 +240,35 @@ def test_ctrl_c_before_the_work_begins_ends_at_once_and_later_is_told():
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, begun)
+
+
+def test_streams_that_fail_cost_no_picture_and_no_traceback(here: Path):
+    """A reader that goes away, a closed standard error, letters that the encoding does not have; a full device is said."""
+    environment = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0"}
+    command = [sys.executable, "-m", "nst_jax.run", *OWN, "steps=1"]
+    shell = f"{shlex.join([*command, 'run.dir=one'])} 2>&- | head -c 0"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", shell], env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert read_image("one/result.png").pixels.shape == (1, 18, 24, 3)
+    full = subprocess.run(
+        ["bash", "-c", f"{shlex.join([*command[:3], '--version'])} >/dev/full"], capture_output=True, text=True
+    )
+    assert full.returncode == 1
+    assert full.stderr.startswith("error: standard output must be writable")
+    assert full.stderr.count("\n") == 1
+
+
+def test_help_loads_no_jax():
+    code = (
+        "import sys; sys.argv = ['run', '--help']; from nst_jax import run; run.main(); print({'jax', 'PIL'} & {*sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("set()\n")
+
+
+@pytest.mark.parametrize("name", ["JAX_PLATFORMS", "JAX_PLATFORM_NAME"])
+def test_a_platform_that_is_not_there_is_one_line(name: str):
+    environment = os.environ | {name: "cpuu"}
+    done = subprocess.run([sys.executable, "-m", "nst_jax.run", *OWN], env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith(f"error: {name} must be ")

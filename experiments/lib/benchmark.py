@@ -27,7 +27,7 @@ from typing import Any
 from nst_jax.system.hugepages import use_hugepages
 
 if __name__ == "__main__":
-    use_hugepages()
+    use_hugepages(sys.argv[0])
 
 import jax
 import jax.numpy as jnp

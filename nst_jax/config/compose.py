@@ -1,14 +1,18 @@
 """Between Hydra and the schema: options and composed configs become a `Config`, and Hydra's errors one line."""
 
 import dataclasses
+import importlib
 import os
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import hydra
 import yaml
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import create_config_search_path
 from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobRuntime
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
@@ -17,7 +21,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from nst_jax.config.schema import Config
-from nst_jax.config.validate import nearest, unknown_key, validate
+from nst_jax.config.validate import GROUPS, choices, nearest, unknown_key, validate
 from nst_jax.errors import InputError
 from nst_jax.system.data_files import data_folder
 from nst_jax.system.records import parse_yaml
@@ -37,7 +41,6 @@ def register(name: str, schema: type[Any]) -> None:
 
 register("schema", Config)
 
-GROUPS = ("content", "style", "network", "loss", "optimizer", "experiment")
 _HINTS = {
     "content": "; for your own file, content.path=FILE",
     "style": "; for your own file, style.path=FILE",
@@ -90,11 +93,6 @@ def _choice(group: str, value: Any) -> str:
     return names[0] if len(names) == 1 else f"[{','.join(names)}]"
 
 
-def choices(group: str) -> list[str]:
-    """The names of the presets of a group."""
-    return sorted(file.stem for file in (data_folder("configs") / group).glob("*.yaml"))
-
-
 def _merged(base: Any, changes: Any) -> Any:
     """Nested mappings, those of `changes` going first."""
     if not (isinstance(base, Mapping) and isinstance(changes, Mapping)):
@@ -116,6 +114,52 @@ def load(overrides: list[str], name: str = "config") -> Any:
     JobRuntime.instance().set("name", "nst_jax")
     loader = ConfigLoaderImpl(create_config_search_path(str(data_folder("configs").resolve())))
     return loader.load_configuration(name, overrides, RunMode.RUN)
+
+
+def import_modules(names: Sequence[str]) -> None:
+    """Imports modules that register style distances or networks.
+
+    Raises:
+        InputError: there is no such module, or it cannot be imported.
+    """
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise InputError(f"imports must be modules that Python finds, got {name!r} ({reason}); check PYTHONPATH") from error
+
+
+def from_command_line(name: str, schema: type[Any], member: Callable[[Any], None] | None = None) -> Any:
+    """The config that `sys.argv` asks for; None for a sweep, whose members Hydra has given to `member` one by one.
+
+    Args:
+        name: of the config in the package.
+        schema: what it becomes.
+        member: runs a composed member; None: there are no sweeps.
+
+    Raises:
+        InputError: an unknown group, key or value, or a config that cannot be read.
+    """
+    alone: list[Any] = []
+
+    @hydra.main(version_base="1.3", config_path=str(data_folder("configs")), config_name=name)
+    def task(composed: Any) -> None:
+        if member and HydraConfig.get().mode == RunMode.MULTIRUN:
+            member(composed)
+        else:
+            alone.append(composed)
+
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here instead of being printed by Hydra
+    try:
+        task()
+    except InputError:
+        raise
+    except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
+        raise InputError(explain(error, schema, sys.argv[1:])) from error
+    if len(alone) > 1:
+        raise InputError("arguments must ask for one run, got -m; use a loop of commands")
+    return as_config(alone[0], schema) if alone else None
 
 
 def as_config(composed: Any, schema: type[Any] = Config) -> Any:

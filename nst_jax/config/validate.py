@@ -9,6 +9,9 @@ from typing import Any, get_args
 from pydantic import TypeAdapter, ValidationError
 
 from nst_jax.errors import InputError
+from nst_jax.system.data_files import data_folder
+
+GROUPS = ("content", "style", "network", "loss", "optimizer", "experiment")
 
 # By the type of pydantic's error; braces hold its context.
 _RULES = {
@@ -68,6 +71,11 @@ def _locate(location: Iterable[Any], plain: Any, schema: Any) -> tuple[str, Any,
         schema, plain = field.annotation, plain.get(part) if isinstance(plain, Mapping) else plain
         names.append(part)
     return ".".join(names), field, plain
+
+
+def choices(group: str) -> list[str]:
+    """The names of the presets of a group."""
+    return sorted(file.stem for file in (data_folder("configs") / group).glob("*.yaml"))
 
 
 def keys(schema: Any, prefix: str = "") -> list[str]:

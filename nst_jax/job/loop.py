@@ -11,9 +11,10 @@ import jax.numpy as jnp
 from nst_jax.distributed import broadcast_int
 from nst_jax.job.compile import CompileKey, Request, compile_in_background
 from nst_jax.job.history import Callback, History, JobState, Result, painted
-from nst_jax.job.memory_plan import check_memory, choose_plan
+from nst_jax.job.memory_plan import check_memory, choose_plan, planned
 from nst_jax.job.pyramid import Stage, check_pictures, initial_image, plan
 from nst_jax.job.spec import Inputs, JobSpec, Pixels
+from nst_jax.objective.loss import Objective
 from nst_jax.optimize.loop import State, init_state
 from nst_jax.types import Params
 
@@ -67,14 +68,19 @@ def transfer(
     return replace(outcome, seconds={"compile": compile_seconds} | outcome.seconds)
 
 
+def choose_for(spec: JobSpec, height_width: tuple[int, int], regions: int, jobs: int = 0) -> Objective:
+    """The objective of a scale with each "auto" replaced: see `nst_jax.job.memory_plan.choose_plan`."""
+    pairs = dict(spec.solver.options).get("memory", 10)
+    return choose_plan(spec.objective, height_width, jobs, regions=regions, pairs=pairs)
+
+
 def needs(params: Params, stage: Stage, spec: JobSpec, jobs: int = 0) -> CompileKey:
     """What decides the programs of a stage, of one job alone or of several together."""
-    size, regions = (
-        (stage.content.shape[1], stage.content.shape[2]),
-        1 if stage.styles.regions is None else len(stage.styles.regions),
-    )
-    pairs = dict(spec.solver.options).get("memory", 10)
-    objective = choose_plan(spec.objective, size, jobs, regions=regions, pairs=pairs)
+    height_width, regions = (stage.content.shape[1], stage.content.shape[2]), stage.styles.regions
+    if spec.plan:
+        objective = planned(spec.objective, spec.plan[stage.number])
+    else:
+        objective = choose_for(spec, height_width, 1 if regions is None else len(regions), jobs)
     pictures = jax.tree.map(lambda array: jax.ShapeDtypeStruct(array.shape, jnp.float32), (stage.content, stage.styles))
     return CompileKey(objective, spec.solver, stage.before, (params, pictures, _weights(spec)), jobs)
 

@@ -5,6 +5,7 @@ convolution, and of its targets; the network's parameters, the L-BFGS pairs and 
 """
 
 import dataclasses
+from typing import NamedTuple
 
 import jax
 
@@ -29,6 +30,14 @@ LEAST_ROWS = 128
 SHARE = 0.8
 
 
+class Plan(NamedTuple):
+    """How a scale is executed: same loss, other memory, time, and rounding. See `nst_jax.objective.loss.ObjectiveSpec`."""
+
+    remat: str
+    tile: int
+    devices: int
+
+
 def choose_plan(
     objective: Objective, height_width: tuple[int, int], jobs: int = 0, *, regions: int = 1, pairs: int = 10
 ) -> Objective:
@@ -50,9 +59,13 @@ def choose_plan(
     extra = extra_bytes(objective, regions)
     fitting = [way for way in ways if free is None or needed_bytes(*way, pixels, *shared, extra, pairs) <= SHARE * free]
     remat, tile = (fitting or ways[-1:])[0]
-    found = {"tile": tile, "devices": devices}
-    changes = {name: value for name, value in found.items() if getattr(objective, name) != value}
-    network = dataclasses.replace(objective.network, remat=remat)
+    return planned(objective, Plan(remat, tile, devices))
+
+
+def planned(objective: Objective, plan: Plan) -> Objective:
+    """The objective, executed as planned."""
+    changes = {name: value for name, value in plan._asdict().items() if name != "remat" and getattr(objective, name) != value}
+    network = dataclasses.replace(objective.network, remat=plan.remat)
     return dataclasses.replace(objective, network=network, **changes)  # pyright: ignore[reportArgumentType] # a dataclass
 
 

@@ -38,6 +38,7 @@ class JobSpec:
             "noise", "adain" (see `nst_jax.runner.preview`) or "file".
         seed: of the noise.
         color: whose colors the picture has, one of `nst_jax.images.color.COLORS`.
+        plan: how each scale is executed: see `nst_jax.job.memory_plan.Plan`; () chooses by the free memory.
     """
 
     objective: Objective
@@ -49,6 +50,7 @@ class JobSpec:
     init: str = "recolored"
     seed: int = 0
     color: str = "style"
+    plan: tuple[Any, ...] = ()
 
 
 class Inputs(NamedTuple):

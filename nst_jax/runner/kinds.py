@@ -4,8 +4,14 @@ import os
 from dataclasses import replace
 from typing import Any
 
+import jax
+
 from nst_jax.config.compose import from_yaml
+from nst_jax.images.files import fit_long_side
 from nst_jax.invert.run import INVERSION
+from nst_jax.job.loop import choose_for
+from nst_jax.job.memory_plan import TILES, Plan
+from nst_jax.networks.convnet import REMAT
 from nst_jax.runner.prepare import TRANSFER, Kind, Prepared
 from nst_jax.runs.folder import RunFolder
 
@@ -18,8 +24,37 @@ def kind_of(config: Any) -> Kind:
 
 
 def prepare(config: Any) -> Prepared:
-    """Checks a config of any kind and reads its inputs. Raises an InputError for anything the user can fix."""
-    return kind_of(config).prepare(config)
+    """Checks a config of any kind, reads its inputs, and chooses how each scale is executed.
+
+    Raises:
+        InputError: anything the user can fix.
+    """
+    prepared = kind_of(config).prepare(config)
+    height, width = prepared.inputs.content.shape[1:3]
+    sizes = [fit_long_side(height, width, scale.size) for scale in prepared.spec.scales]
+    regions, jobs = max(1, len(prepared.inputs.masks)), prepared.jobs if prepared.jobs > 1 else 0
+    chosen = [choose_for(prepared.spec, size, regions, jobs) for size in sizes]
+    return _with_plan(prepared, [Plan(one.network.remat, int(one.tile), int(one.devices)) for one in chosen])
+
+
+def as_recorded(prepared: Prepared, plan: Any) -> Prepared:
+    """The run executed as its record says, whatever memory is free now, if this machine has the devices for it.
+
+    Several processes choose anew: only the first one has the record.
+    """
+    try:
+        plans = [Plan(str(one["remat"]), int(one["tile"]), int(one["devices"])) for one in plan]
+    except (TypeError, KeyError, ValueError):
+        return prepared
+    tiles = (*TILES, prepared.spec.objective.tile)
+    fits = all(one.remat in REMAT and one.tile in tiles and 1 <= one.devices <= jax.device_count() for one in plans)
+    alike = len(plans) == len(prepared.spec.scales) and jax.process_count() == 1
+    return _with_plan(prepared, plans) if fits and alike else prepared
+
+
+def _with_plan(prepared: Prepared, plans: list[Plan]) -> Prepared:
+    begun = prepared.begun | {"plan": [plan._asdict() for plan in plans]}
+    return replace(prepared, spec=replace(prepared.spec, plan=tuple(plans)), begun=begun)
 
 
 def recorded_config(text: str, source: str) -> Any:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nst_jax import job
-from nst_jax.config.compose import settings_of
+from nst_jax.config.compose import import_modules, settings_of
 from nst_jax.config.schema import Config, PictureConfig
 from nst_jax.config.to_spec import to_spec
 from nst_jax.errors import InputError
@@ -152,7 +152,8 @@ def _network(name: str, convolution: str, taps: tuple[str, ...]) -> Network:
 
 
 def specify(config: Config) -> job.JobSpec:
-    """The checked description of the job that a config asks for."""
+    """The checked description of the job that a config asks for, after importing what registers its distances or networks."""
+    import_modules(config.imports)
     return to_spec(config, architecture=weights.architecture(config.network.name))
 
 

@@ -1,8 +1,5 @@
 """Resuming a run that was killed, stopped or failed, from its last checkpoint, to the same bytes."""
 
-import os
-import re
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +10,7 @@ import numpy as np
 from nst_jax import job
 from nst_jax.distributed import broadcast, initialize, is_coordinator
 from nst_jax.errors import InputError
-from nst_jax.runner.kinds import config_in, kind_of, prepare
+from nst_jax.runner.kinds import as_recorded, config_in, kind_of, prepare
 from nst_jax.runner.prepare import Prepared, reporter, silenced
 from nst_jax.runner.run import record_failure, run_job, run_worker
 from nst_jax.runs.checkpoint import discard, latest
@@ -21,19 +18,6 @@ from nst_jax.runs.diff import changes, describe_changes
 from nst_jax.runs.folder import RunFolder
 from nst_jax.runs.lock import run_lock
 from nst_jax.runs.manifest import in_start_directory
-
-
-def folder_to_resume(arguments: Sequence[str]) -> Path | None:
-    """DIR of `--resume DIR`, `--resume=DIR` or `run.resume=DIR`, if the command line is one of these."""
-    asked = re.search(r"(?<!\S)(--resume|run\.resume=)", line := " ".join(arguments))
-    if not asked:
-        return None
-    joined = arguments if len(arguments) == 2 else arguments[0].split("=", 1) if len(arguments) == 1 else []
-    if len(joined) < 2 or joined[0] not in ("--resume", "run.resume") or not joined[1]:
-        raise InputError(
-            f"--resume must stand alone with the folder of a run, got {line!r}; the settings are those in its config.yaml"
-        )
-    return Path(os.path.expanduser(joined[1]))
 
 
 def resume(path: Path) -> tuple[RunFolder, job.Result | None]:
@@ -60,7 +44,7 @@ def resume(path: Path) -> tuple[RunFolder, job.Result | None]:
         with in_start_directory(before):
             prepared = prepare(config)
         if before:
-            prepared = _same_run(prepared, before)
+            prepared = as_recorded(_same_run(prepared, before), before.get("plan"))
         with record_failure(prepared, folder):
             return folder, run_job(prepared, folder, _broadcast_position(prepared, _position(prepared, folder)))
 

@@ -120,7 +120,7 @@ def provenance(config_yaml: str, manifest: Mapping[str, Any]) -> dict[str, str]:
         "steps": manifest["steps"],
         "inputs": {role: facts["sha256"] for role, facts in manifest["inputs"].items()},
         "params": manifest["params"]["sha256"],
-    }
+    } | ({"plan": manifest["plan"]} if "plan" in manifest else {})
     return {
         "Software": f"nst_jax {manifest['versions']['nst_jax']}",
         CONFIG_TEXT: config_yaml,

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from nst_jax.errors import MembersFailed
 from nst_jax.runs.folder import resume_command
 from nst_jax.sweeps.figures.contact_sheet import draw_sheet
 from nst_jax.sweeps.figures.page import write_sweep_report
@@ -13,10 +14,6 @@ from nst_jax.sweeps.figures.pareto import draw_pareto
 from nst_jax.sweeps.folder import SweepFolder
 from nst_jax.sweeps.scoring import score_members
 from nst_jax.sweeps.table import read_table, write_table
-
-
-class MembersFailed(Exception):
-    """Some members of a sweep have no picture, which has been printed already."""
 
 
 @contextmanager

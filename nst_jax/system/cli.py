@@ -1,14 +1,16 @@
-"""What the command lines share: bad input is told in one line, and what their exit codes mean."""
+"""What the command lines share: the start of their process, one line for bad input, exit codes, streams that may fail."""
 
 import argparse
+import errno
 import io
 import os
 import signal
 import sys
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from nst_jax.errors import InputError
+from nst_jax.errors import InputError, MembersFailed, WorkerLost
+from nst_jax.system.hugepages import use_hugepages
 
 BAD_INPUT, INTERRUPTED = 2, 130
 # For the process of a command line alone, which imports this module before JAX: both are read when JAX is first imported.
@@ -28,6 +30,56 @@ class Parser(argparse.ArgumentParser):
         self.exit(BAD_INPUT, f"{self.prog}: {message}; {self.prog} --help says more\n")
 
 
+class _Stream(io.FileIO):
+    """Standard output or error that outlives its reader: what cannot be written is dropped, and the first reason kept."""
+
+    failure: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            self.failure = self.failure or error
+            return len(data)
+
+
+def start(*command: str) -> None:
+    """What the process of a command line does first, before the imports that take time.
+
+    Args:
+        command: how this program is started, such as ("-m", "nst_jax.run"), or the path of its script.
+    """
+    guard_streams()
+    end_at_interrupt()
+    use_hugepages(*command)
+
+
+def guard_streams() -> None:
+    """A closed pipe, a full device, a closed stream or an encoding without some letters never ends the program."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free, which a file of the run would get
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        stream = _Stream(number, "w", closefd=False)
+        encoding = getattr(getattr(sys, name), "encoding", "utf-8")
+        buffer = io.BufferedWriter(stream)
+        setattr(
+            sys, name, io.TextIOWrapper(buffer, encoding, "backslashreplace", line_buffering=number == 2 or stream.isatty())
+        )
+
+
+def _report_lost_output(code: int) -> int:
+    """The exit code, after what standard output could not take. A reader that went away is no error."""
+    sys.stdout.flush()
+    failure = getattr(getattr(getattr(sys.stdout, "buffer", None), "raw", None), "failure", None)
+    if failure is None or failure.errno in (errno.EPIPE, errno.EBADF):
+        return code
+    print(f"error: standard output must be writable, got {os.strerror(failure.errno)!r}; the rest is done", file=sys.stderr)
+    return code or 1
+
+
 def end_at_interrupt() -> None:
     """Until `run_cli` is called, Ctrl-C ends the program at once, without a traceback: for imports that take seconds."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
@@ -35,15 +87,28 @@ def end_at_interrupt() -> None:
 
 
 def run_cli(act: Callable[[], int]) -> int:
-    """What `act` gives; `BAD_INPUT` if it raises an InputError, whose line is printed; `INTERRUPTED` after Ctrl-C."""
+    """Runs `act` and returns its exit code; 2 after an InputError, in one line, 130 after Ctrl-C."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # file names that the terminal cannot show, as on standard error
     try:
-        return act()
+        _check_working_folder()
+        return _report_lost_output(act())
+    except SystemExit as end:  # of Hydra, after --help
+        return _report_lost_output(end.code if isinstance(end.code, int) else 0)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT
+    except MembersFailed:
+        return 1
+    except WorkerLost as lost:
+        print(f"error: {lost}", file=sys.stderr, flush=True)
+        os._exit(1)  # JAX would wait for the process that is lost, and then abort
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+def _check_working_folder() -> None:
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise InputError("working folder must exist, got one that was deleted; change to another folder") from error
