@@ -184,8 +184,8 @@ def test_masks_become_regions_that_add_up():
     ],
 )
 def test_a_bad_mixture_is_told_on_one_line(options, message):
-    config = make_config({"loss": SHALLOW, "style": {"path": ["a.jpg", "b.jpg"]}} | options)
-    config.style.path = ["a.jpg", "b.jpg"]
+    style = {"path": ["a.jpg", "b.jpg"]} | options.get("style", {})
+    config = make_config({"loss": SHALLOW} | options | {"style": style})
     with pytest.raises(InputError) as caught:
         to_spec(config, architecture="vgg19")
     assert str(caught.value).startswith(message)
