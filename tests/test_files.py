@@ -469,9 +469,8 @@ def test_the_profiles_of_srgb_change_nothing(pixels: np.ndarray):
 
 def tiff_bytes(samples: np.ndarray, **options: Any) -> bytes:
     out = io.BytesIO()
-    tifffile.imwrite(
-        out, samples, metadata=None, **{"photometric": "rgb" if samples.shape[-1] >= 3 else "minisblack"} | options
-    )
+    options.setdefault("photometric", "rgb" if samples.shape[-1] >= 3 else "minisblack")
+    tifffile.imwrite(out, samples, metadata=None, **options)
     return out.getvalue()
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Generator
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, NoReturn
 
 import jax
 import jax.numpy as jnp
@@ -199,9 +199,9 @@ def stalling_at_step_2(**options: Any) -> optax.GradientTransformationExtraArgs:
 
     def update(grads: Any, state: Any, params: Any, **extra: Any) -> tuple[Any, Any]:
         moves, after = real.update(grads, state, params, **extra)
-        return moves, after._replace(stalled=state.accepted)
+        return moves, optax.tree_utils.tree_set(after, stalled=state.accepted)
 
-    return optax.GradientTransformationExtraArgs(real.init, update)
+    return optax.GradientTransformationExtraArgs(real.init, update)  # pyright: ignore[reportArgumentType]
 
 
 def test_a_chunk_that_fails_ends_the_jobs_that_shared_it_alone():
@@ -209,7 +209,7 @@ def test_a_chunk_that_fails_ends_the_jobs_that_shared_it_alone():
         yield Request("chunk", stage, ({}, jnp.zeros(1), (), (), jnp.int32(1)))
         return job.Result(np.zeros((1, 1, 1, 3), np.float32), [], {}, [], False)
 
-    def exhausted(*arguments: Any) -> None:
+    def exhausted(*arguments: Any) -> NoReturn:
         raise MemoryError
 
     programs: list[Future[Compiled]] = [Future(), Future()]

@@ -169,9 +169,9 @@ def test_masks_become_regions_that_add_up():
     ("options", "message"),
     [
         ({"style": {"blend": [0.7, 0.4]}}, "style.blend must add up to 1, got [0.7, 0.4], which is 1.1; divide each by that"),
-        ({"style": {"blend": [1.5, -0.5]}}, "style.blend must be at least 0, got -0.5"),
-        ({"style": {"blend": [1]}}, "style.blend must be a list of one number for each of the 2 styles, got [1]"),
-        ({"style": {"scale": [1, 0]}}, "style.scale must be above 0, got 0.0"),
+        ({"style": {"blend": [1.5, -0.5]}}, "style.blend must be null, a list of shares such as [0.7,0.3], or one"),
+        ({"style": {"blend": [1]}}, "style.blend must be a list of one number for each of the 2 styles, got [1.0]"),
+        ({"style": {"scale": [1, 0]}}, "style.scale must be a number above 0, or a list with one number per style, got [1, 0]"),
         ({"style": {"layers": [["relu9_1"], []]}}, "style.layers must be among loss.style_layers, relu1_1; got 'relu9_1'"),
         (
             {"loss": SHALLOW | {"style_layers": []}, "style": {"layers": [["relu1_1"], []]}},
@@ -184,10 +184,9 @@ def test_masks_become_regions_that_add_up():
     ],
 )
 def test_a_bad_mixture_is_told_on_one_line(options, message):
-    config = make_config({"loss": SHALLOW, "style": {"path": ["a.jpg", "b.jpg"]}} | options)
-    config.style.path = ["a.jpg", "b.jpg"]
+    style = {"path": ["a.jpg", "b.jpg"]} | options.get("style", {})
     with pytest.raises(InputError) as caught:
-        to_spec(config, architecture="vgg19")
+        to_spec(make_config({"loss": SHALLOW} | options | {"style": style}), architecture="vgg19")
     assert str(caught.value).startswith(message)
 
 

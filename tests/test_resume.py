@@ -13,11 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nst_jax import job, run
+from nst_jax import job
+from nst_jax.errors import InputError
 from nst_jax.images.files import write_image
 from nst_jax.job import history as course
 from nst_jax.runs.folder import RunFolder
 from nst_jax.runs.lock import run_lock
+from nst_jax.system import compilation_cache
 
 JOB = ["scales=[16,24,32]", "steps=[40,30,20]", "loss.content_layers=[relu1_1]", "loss.style_layers=[relu1_1]", "init=noise"]
 OWN = ["content.path=content.png", "style.path=style.png", *JOB, "run.log_every=7", "run.snapshot_every=25"]
@@ -30,7 +32,7 @@ def here(tmp_path_factory: pytest.TempPathFactory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(path)
         patch.setenv("HYDRA_FULL_ERROR", "1")
-        patch.setattr(run, "use_compilation_cache", lambda: None)
+        patch.setattr(compilation_cache, "use_compilation_cache", lambda: None)
         generator = np.random.default_rng(0)
         write_image("content.png", generator.random((1, 24, 32, 3), np.float32))
         write_image("style.png", generator.random((1, 24, 24, 3), np.float32))
@@ -124,7 +126,7 @@ def test_a_run_that_has_finished_is_left_alone(unbroken: Path, main):
 
 def test_a_failure_says_how_to_go_on_and_a_damaged_checkpoint_is_passed_over(unbroken: Path, main, monkeypatch):
     with monkeypatch.context() as patch:
-        stop_at(patch, 60, run.InputError("disk must be writable, got 'no space left on device'; free some space"))
+        stop_at(patch, 60, InputError("disk must be writable, got 'no space left on device'; free some space"))
         code, out, err = main(*OWN, "run.dir=failed")
     assert (code, out) == (2, "")
     line = "error: disk must be writable, got 'no space left on device'; free some space; "

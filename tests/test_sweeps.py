@@ -112,7 +112,7 @@ def test_a_batch_takes_no_descriptor_per_member(swept: Swept):
 def test_batches_hold_members_of_one_structure(here: Path, monkeypatch: pytest.MonkeyPatch):
     batches: list[list[int]] = []
     monkeypatch.setattr(batched, "_run_batch", lambda sweep, batch, size: batches.append([one.number for one in batch]))
-    assert call("-m", *TINY, "network.pooling=max,average", "seed=1,2,3", "hydra/launcher=batched", "hydra.launcher.members=2")
+    call("-m", *TINY, "network.pooling=max,average", "seed=1,2,3", "hydra/launcher=batched", "hydra.launcher.members=2")
     assert sorted(batches) == [[0, 1], [2], [3, 4], [5]]
 
 

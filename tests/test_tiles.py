@@ -1,6 +1,7 @@
 """Tiles: the sums, the loss and the gradient of a whole picture, whatever its size, the distance, the masks."""
 
 import itertools
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -76,7 +77,7 @@ def weights_for(spec: ObjectiveSpec, regions: int = 1) -> LossWeights:
 def whole_and_tiled(params, spec: ObjectiveSpec, tile: int, image, content, styles):
     found = []
     for size in (0, tile):
-        one = ObjectiveSpec(**{**vars(spec), "tile": size})
+        one = replace(spec, tile=size)
 
         @jax.jit
         def run(params, image, content, styles, one=one):

@@ -70,7 +70,7 @@ def transfer_loss(size: int) -> tuple[Function, jax.Array]:
     """The default loss of the sample pictures, and the content as the initial image."""
     spec = to_spec(make_config({"size": size, "scales": 1, "steps": 1}), architecture="vgg19")
     content, style = (find_image(name, notify=print).pixels for name in ("tubingen", "starry"))
-    (stage,) = plan(Inputs(resize(content, fit_long_side(*content.shape[1:3], size)), (style,)), spec)
+    (stage,) = plan(Inputs(resize(content, fit_long_side(content.shape[1], content.shape[2], size)), (style,)), spec)
     objective = choose_plan(spec.objective, (stage.content.shape[1], stage.content.shape[2]))
     params = load("vgg19", convolution=objective.network.convolution, taps=objective.taps).params
     targets = jax.jit(objective.targets)(params, *jax.tree.map(jnp.asarray, (stage.content, stage.styles)))

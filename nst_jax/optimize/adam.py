@@ -1,6 +1,6 @@
 """Adam with recovery, optionally on cosine transform coefficients."""
 
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -33,10 +33,14 @@ def adam(
         with jax.numpy_dtype_promotion("standard"):  # optax raises a float to the power of an integer
             scaled, state = scale.update(dct(grads, dct_floor) if dct_floor else grads, state)
             rate = learning_rate * decay(step)
-        moves = idct(scaled, dct_floor) if dct_floor else scaled
-        return jax.tree.map(lambda move: -jnp.asarray(rate, move.dtype) * move, moves), state
 
-    return guarded(optax.GradientTransformationExtraArgs(scale.init, update))
+        def move(waves: Array) -> Array:
+            change = idct(waves, dct_floor) if dct_floor else waves
+            return -jnp.asarray(rate, change.dtype) * change
+
+        return jax.tree.map(move, scaled), state
+
+    return guarded(optax.GradientTransformationExtraArgs(scale.init, update))  # pyright: ignore[reportArgumentType]
 
 
 def upsample_adam(state: GuardState, image: Image, options: dict[str, Any]) -> GuardState:
@@ -45,7 +49,7 @@ def upsample_adam(state: GuardState, image: Image, options: dict[str, Any]) -> G
     The loss is a mean over pixels, so that the gradient of each pixel is in inverse proportion to their number. Moments of
     cosine coefficients begin at zero: the coefficients of one size are not those of another.
     """
-    fresh = adam(**options).init(image)
+    fresh = cast(GuardState, adam(**options).init(image))
     if options.get("dct_floor"):
         return state._replace(inner=fresh.inner, good=image, value=fresh.value)
     moments, size = state.inner, (image.shape[1], image.shape[2])

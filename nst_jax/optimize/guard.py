@@ -66,7 +66,8 @@ def guarded(
         recoveries = state.num_recoveries + (~accepted).astype(jnp.int32)
         return moves, GuardState(inner_state, good, value, factor, state.num_steps + 1, recoveries, accepted)
 
-    return optax.GradientTransformationExtraArgs(init, update)
+    # Optax's constructor has the type of the base class, whose `update` takes no more arguments.
+    return optax.GradientTransformationExtraArgs(init, update)  # pyright: ignore[reportArgumentType]
 
 
 def is_finite(value: Scalar, grads: Any) -> Bool[Array, ""]:

@@ -97,7 +97,7 @@ def lbfgs(memory: int = 10) -> optax.GradientTransformationExtraArgs:
 
         return jax.tree.map(move, state.base, params, after.direction), after
 
-    return optax.GradientTransformationExtraArgs(init, update)
+    return optax.GradientTransformationExtraArgs(init, update)  # pyright: ignore[reportArgumentType]
 
 
 def _scale_of(grads: Any) -> Scalar:

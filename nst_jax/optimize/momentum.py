@@ -43,4 +43,5 @@ def momentum(
     def init(params: Any) -> Any:
         return jax.tree.map(jnp.zeros_like, params)
 
-    return guarded(optax.GradientTransformationExtraArgs(init, update), DIVERGENCE_FACTOR)
+    descent = optax.GradientTransformationExtraArgs(init, update)  # pyright: ignore[reportArgumentType]
+    return guarded(descent, DIVERGENCE_FACTOR)
