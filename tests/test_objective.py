@@ -48,7 +48,7 @@ def test_loss_and_gradient_agree_with_the_float64_twin(params, pooling, padding)
     (value, terms), gradient = loss_and_grad(params, jnp.asarray(image), targets, weights_for(spec, 1e-3, 1.0), spec=spec)
     expected, expected_gradient = gatys.loss_and_gradient(params, image[0], content[0], style[0], spec, 1e-3, 1.0)
     assert abs(float(value) - expected) <= 1e-5 * expected
-    assert float(sum(terms)) == pytest.approx(float(value), rel=1e-6)
+    assert float(sum(terms.values())) == pytest.approx(float(value), rel=1e-6)
     error = np.linalg.norm(np.asarray(gradient[0], np.float64) - expected_gradient) / np.linalg.norm(expected_gradient)
     assert error <= 1e-5
 
