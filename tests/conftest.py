@@ -15,8 +15,6 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     if not kept:
         atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
-# Half of the time of most tests is LLVM's: it optimizes programs that run once, on tiny pictures.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # XLA comments on each program that it loads
 
 import jax

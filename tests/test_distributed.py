@@ -20,7 +20,7 @@ from nst_jax.runs.folder import RunFolder
 
 ROOT = Path(__file__).parents[1]
 JOB = [
-    *("content=tubingen", "style=starry", "loss=gatys", "network.convolution=xla"),
+    *("content=tubingen", "style=starry", "loss=gatys"),
     *("loss.content_layers=[relu2_1]", "loss.style_layers=[relu1_1]"),
 ]
 
@@ -51,7 +51,7 @@ def start(*commands: list[str]) -> list[subprocess.Popen[str]]:
     BEGUN.extend(
         subprocess.Popen(
             arguments,
-            env=os.environ | shared | {"RANK": str(rank)},
+            env=os.environ | shared | {"RANK": str(rank), "JAX_ENABLE_COMPILATION_CACHE": "0"},
             cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )
         for rank, arguments in enumerate(commands)
