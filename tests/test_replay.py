@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from nst_jax import replay as module
 from nst_jax.config.compose import make_config
@@ -17,7 +18,7 @@ from nst_jax.images.files import read_image, read_text, write_image
 from nst_jax.replay import main
 from nst_jax.runner import kinds
 from nst_jax.runner.run import run
-from nst_jax.runs.manifest import PROVENANCE_TEXT
+from nst_jax.runs.manifest import CONFIG_TEXT, PROVENANCE_TEXT
 from nst_jax.system import memory
 
 TINY = {"size": 24, "steps": 5, "loss": {"content_layers": ["relu1_1"], "style_layers": ["relu1_1"]}}
@@ -147,3 +148,14 @@ def test_what_cannot_be_made_again_is_one_line(make, message: str, capsys: pytes
     said = capsys.readouterr()
     assert said.out == ""
     assert re.fullmatch(rf"error: {re.escape(message)}[^\n]+\n", said.err)
+
+
+def test_a_record_does_not_import_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "strange.py").write_text("raise SystemExit(7)")
+    monkeypatch.syspath_prepend(tmp_path)
+    text = read_text("one/result.png")
+    text[CONFIG_TEXT] = yaml.safe_dump(yaml.safe_load(text[CONFIG_TEXT]) | {"imports": ["strange"]})
+    write_image("strange.png", read_image("one/result.png").pixels, text=text)
+    assert main(["strange.png"]) == 2
+    assert "strange" in capsys.readouterr().err
+    assert "strange" not in sys.modules
