@@ -229,7 +229,7 @@ def _read(path: Path, template: Callable[[int], Any], metrics_bytes: int, settin
         state = orbax.restore(path, args=_arguments().PyTreeRestore(item=blank))
     if _hash(state) != digest:
         raise ValueError("its arrays are not those that were written")
-    sequences = {name: tuple(facts[name]) for name in ("recoveries", "rows")}
+    sequences: dict[str, Any] = {name: tuple(facts[name]) for name in ("recoveries", "rows")}
     return JobState(**facts | sequences | {"state": state}), length
 
 
