@@ -18,7 +18,7 @@ DIVERGENCE_FACTOR = 10.0
 def momentum(
     learning_rate: float = 0.02, *, decay: float = 0.9, schedule: Sequence[tuple[float, int]] = ()
 ) -> optax.GradientTransformationExtraArgs:
-    """V ← decay · v − rate · ∇, x ← x + v (Mahendran and Vedaldi 2015, sec. 2.2), guarded.
+    """Momentum: v ← decay · v − rate · ∇, x ← x + v (Mahendran and Vedaldi 2015, sec. 2.2), guarded.
 
     It recovers from losses that are not finite, and from those that leap by `DIVERGENCE_FACTOR`.
 
