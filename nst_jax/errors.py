@@ -47,10 +47,3 @@ def check_gt(what: str, value: Any, bound: int | float) -> Any:
     if not bound < value < float("inf"):
         raise InputError(f"{what} must be above {bound}, got {value}")
     return value
-
-
-def check_lt(what: str, value: Any, bound: int | float) -> Any:
-    """`value`, if it is less; otherwise an InputError."""
-    if not value < bound:
-        raise InputError(f"{what} must be below {bound}, got {value}")
-    return value

@@ -146,7 +146,7 @@ def test_the_manual_shows_every_setting_with_its_default():
         ("loss.style_weight=much", "loss.style_weight must be a number, got 'much'"),
         ("run.quiet=perhaps", "run.quiet must be true or false, got 'perhaps'"),
         ("loss.style_layers=relu1_1", "loss.style_layers must be a list such as [relu1_1,relu2_1], got 'relu1_1'"),
-        ("optimizer=sgd", "optimizer must be one of adam, lbfgs; got 'sgd'"),
+        ("optimizer=sgd", "optimizer must be one of adam, lbfgs, momentum; got 'sgd'"),
         (
             "experiment=moon",
             f"experiment must be one of {', '.join(name for group, name in CHOICES if group == 'experiment')}; got 'moon'",
