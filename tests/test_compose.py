@@ -244,7 +244,7 @@ def test_a_list_may_hold_names_with_commas(tmp_path: Path, monkeypatch: pytest.M
 
 def test_yaml_gives_the_config_back():
     config = make_config({"size": 64, "loss": {"style_layer_weights": [1, 2, 3, 4, 5]}, "style": {"blend": [0.3, 0.7]}})
-    assert make_config(yaml.safe_load(to_yaml(config))) == config
+    assert from_yaml(to_yaml(config), "config.yaml") == config
     assert "run" not in yaml.safe_load(to_yaml(config, record=False))
 
 
