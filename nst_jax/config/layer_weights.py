@@ -10,7 +10,7 @@ from nst_jax.errors import InputError
 TOLERANCE = 0.011
 
 
-def one_each(what: str, numbers: Sequence[float], count: int, of: str) -> list[float]:
+def one_each(what: str, numbers: Sequence[int | float], count: int, of: str) -> list[float]:
     """The numbers, if there are `count` of them.
 
     Raises:
