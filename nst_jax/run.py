@@ -1,7 +1,6 @@
 """`python -m nst_jax.run style=starry content=tubingen`: compose the config, run the job, keep the record."""
 
 import sys
-from pathlib import Path
 from typing import Any
 
 import nst_jax
@@ -10,7 +9,7 @@ from nst_jax.system.cli import run_cli, start
 if __name__ == "__main__":
     start("-m", "nst_jax.run")
 
-from nst_jax.config.command_line import parse_command_line
+from nst_jax.config.command_line import CommandLine, parse_command_line
 from nst_jax.config.compose import from_command_line, import_modules
 from nst_jax.config.schema import Config
 
@@ -31,10 +30,10 @@ def _act() -> int:
 
         check_platforms()
     if line.resume:
-        return _resume(line.resume)
+        return _resume(line)
     sys.argv[1:] = line.hydra
     config = from_command_line("config", Config, _run_member)
-    return _run(config, plan=line.plan) if config else 0
+    return _run(config, line) if config else 0
 
 
 def _run_member(composed: Any) -> None:
@@ -43,14 +42,14 @@ def _run_member(composed: Any) -> None:
     run_member(composed)
 
 
-def _run(config: Config, *, plan: bool) -> int:
+def _run(config: Config, line: CommandLine) -> int:
     from nst_jax.distributed import initialize, is_coordinator, translate_device_errors
     from nst_jax.runner.prepare import prepare, silenced
     from nst_jax.runner.run import conclude, run, run_worker
     from nst_jax.system.compilation_cache import use_compilation_cache
 
     use_compilation_cache()
-    if plan:
+    if line.plan:
         from nst_jax.runner.plan import show_plan
 
         show_plan(config)
@@ -58,12 +57,12 @@ def _run(config: Config, *, plan: bool) -> int:
     initialize(config.scale.hosts)
     with translate_device_errors():
         if is_coordinator():
-            return conclude(*run(config), quiet=config.run.quiet)
+            return conclude(*run(config), quiet=config.run.quiet, as_json=line.json, show=line.open)
         run_worker(prepare(silenced(config)))
         return 0
 
 
-def _resume(path: Path) -> int:
+def _resume(line: CommandLine) -> int:
     from nst_jax.distributed import translate_device_errors
     from nst_jax.runner.resume import resume
     from nst_jax.runner.run import conclude
@@ -72,10 +71,11 @@ def _resume(path: Path) -> int:
     from nst_jax.system.compilation_cache import use_compilation_cache
 
     use_compilation_cache()
+    assert line.resume
     with translate_device_errors():
-        if not is_sweep(path):
-            return conclude(*resume(path))
-        resume_sweep(path)
+        if not is_sweep(line.resume):
+            return conclude(*resume(line.resume, quiet=line.quiet), quiet=line.quiet, as_json=line.json, show=line.open)
+        resume_sweep(line.resume)
         return 0
 
 

@@ -12,6 +12,8 @@ from nst_jax.errors import InputError
 
 _SWITCHES = {"-m": "--multirun", "-h": "--help", "-r": "--run", "-sc": "--shell-completion"}
 _SWITCHES |= {flag: flag for flag in (*_SWITCHES.values(), "--plan", "--version", "--resolve", "--hydra-help")}
+_ENDINGS = ("--quiet", "--json", "--open")  # how a run ends
+_SWITCHES |= {flag: flag for flag in _ENDINGS}
 _VALUED = {"-c": "--cfg", "-p": "--package", "-cn": "--config-name", "-cd": "--config-dir", "-i": "--info"}
 _VALUED |= {flag: flag for flag in (*_VALUED.values(), "--resume", "--import")}
 # What other programs of this kind call their settings.
@@ -31,6 +33,9 @@ class CommandLine(NamedTuple):
         plan: whether to show the plan only.
         version: whether to print the version only.
         imports: the modules of `--import`.
+        quiet: whether to print errors only.
+        json: whether to print the result as JSON.
+        open: whether to show the result when it is done.
     """
 
     hydra: list[str]
@@ -38,6 +43,9 @@ class CommandLine(NamedTuple):
     plan: bool = False
     version: bool = False
     imports: tuple[str, ...] = ()
+    quiet: bool = False
+    json: bool = False
+    open: bool = False
 
     @property
     def works(self) -> bool:
@@ -65,24 +73,31 @@ def parse_command_line(arguments: Sequence[str], schema: type[Any]) -> CommandLi
         )
     imports = tuple(module for flag, module in flags if flag == "--import")
     given = [flag for flag, _ in flags]
+    ending = {flag[2:]: flag in given for flag in _ENDINGS}
     if "--resume" in given:
-        if settings or {*given} != {"--resume"} | ({"--import"} if imports else set()) or given.count("--resume") > 1:
+        if settings or {*given} - {"--import", *_ENDINGS} != {"--resume"} or given.count("--resume") > 1:
             raise InputError(
                 f"--resume must stand alone with the folder of a run, got {' '.join(arguments)!r}; the settings are in it"
             )
-        return CommandLine([], resume=Path(os.path.expanduser(dict(flags)["--resume"])), imports=imports)
+        return CommandLine([], resume=Path(os.path.expanduser(dict(flags)["--resume"])), imports=imports, **ending)
     for setting in settings:
         _check(setting)
+    if "--json" in given and "--multirun" in given:
+        raise InputError(
+            "--json must be without -m, which runs a sweep; its results are in table.csv in the folder of the sweep"
+        )
     if "--plan" in given and "--multirun" in given:
         raise InputError("--plan must be without -m, which runs a sweep; plan one of its members at a time")
-    own = ("--plan", "--version", "--import")
+    own = ("--plan", "--version", "--import", *_ENDINGS)
     hydra = [part for flag, value in flags if flag not in own for part in (flag, value) if part]
     if imports:
         settings = [*settings, f"imports=[{','.join(imports)}]"]
+    if ending["quiet"]:
+        settings = [*settings, "run.quiet=true"]
     if not arguments:
         hydra = ["--help"]
     return CommandLine(hydra + quote_paths([*(f for f in given if f == "--multirun"), *settings])[given.count("--multirun") :],
-                       plan="--plan" in given, version="--version" in given, imports=imports)  # fmt: skip
+                       plan="--plan" in given, version="--version" in given, imports=imports, **ending)  # fmt: skip
 
 
 def _sort(arguments: Sequence[str]) -> tuple[list[tuple[str, str]], list[str], list[str]]:

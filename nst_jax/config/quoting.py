@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from nst_jax.errors import InputError
 
-_FOLDERS = ("run.dir", "hydra.sweep.dir")
+_FOLDERS = ("run.dir", "run.output", "hydra.sweep.dir")
 _LISTS = ("style.path", "mask.regions", "mask.styles")
 _FILES = ("content.path", "init", *_LISTS)
 # A value in quotes, a list, a function of Hydra's grammar, or the text before the next comma.
@@ -40,7 +40,7 @@ def quote_paths(arguments: Sequence[str]) -> list[str]:
 def _quoted(argument: str, several: bool) -> str:
     key, _, value = argument.partition("=")
     if key in _FOLDERS and value:
-        return f"{key}={_quote(value)}"
+        return f"{key}={quote(value)}"
     if key not in _FILES or not value:
         return argument
     names = _split(value) if several else [value]
@@ -51,19 +51,19 @@ def _pieces(key: str, name: str, several: bool) -> list[str]:
     """The quoted values that a name, a list or a function of Hydra's grammar stands for."""
     function, _, inner = name.removesuffix(")").partition("(") if name.endswith(")") else ("", "", "")
     if os.path.lexists(name):
-        return [_quote(name)]
+        return [quote(name)]
     if key in _LISTS and name[:1] == "[" and name[-1:] == "]":
-        return [f"[{','.join(_quote(item) for item in _split(name[1:-1]))}]"]
+        return [f"[{','.join(quote(item) for item in _split(name[1:-1]))}]"]
     if several and function == "choice":
-        return [_quote(item) for item in _split(inner)]
+        return [quote(item) for item in _split(inner)]
     if several and function == "glob":
         found = sorted(
             path for pattern in _split(inner) for path in glob.glob(os.path.expanduser(pattern)) if os.path.isfile(path)
         )
         if not found:
             raise InputError(f"{key} must match files, got {name} which matches none; check the pattern")
-        return [_quote(path) for path in sorted({*found})]
-    return [name if function in ("glob", "choice", "range", "interval", "sort", "shuffle", "tag") else _quote(name)]
+        return [quote(path) for path in sorted({*found})]
+    return [name if function in ("glob", "choice", "range", "interval", "sort", "shuffle", "tag") else quote(name)]
 
 
 def _split(text: str) -> list[str]:
@@ -78,8 +78,8 @@ def _split(text: str) -> list[str]:
     return found
 
 
-def _quote(text: str) -> str:
-    """The text in quotes; what is quoted already, and `null`, as it is."""
+def quote(text: str) -> str:
+    """A value of Hydra's grammar for a text, in quotes; what is quoted already, and `null`, as it is."""
     if text == "null" or (re.fullmatch(r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"", text) and not os.path.lexists(text)):
         return text
     return "'" + re.sub(r"(\\+)$", r"\1\1", re.sub(r"(\\*)'", r"\1\1\\'", text)) + "'"

@@ -221,10 +221,12 @@ class ScaleConfig:
 class RunConfig:
     """The record: its folder (named after the time if null), steps between rows and snapshots, a video, quiet or not.
 
-    Checkpoints are written every `checkpoint_every_s` seconds and when the run is interrupted; 0: only then.
+    The result is also written to the file `output`, or into that folder if it is one or ends with a slash. Checkpoints are
+    written every `checkpoint_every_s` seconds and when the run is interrupted; 0: only then.
     """
 
     dir: FileOrNone = None
+    output: FileOrNone = None
     log_every: Positive = 1
     snapshot_every: Count = 0
     video: StrictBool = False

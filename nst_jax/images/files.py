@@ -1,5 +1,6 @@
 """Pictures on disk to float32 sRGB arrays and back: the only module that opens or writes image files."""
 
+import difflib
 import hashlib
 import io
 import json
@@ -59,7 +60,8 @@ def read_file(path: Path) -> bytes:
     """The bytes of a file that a user named, or one clear line."""
     if not path.is_file():
         found = "a folder" if path.is_dir() else "no such file"
-        raise InputError(f"image {path} must be a file, got {found}; check the path")
+        advice = f"did you mean {near}?" if (near := nearest_file(path)) else "check the path"
+        raise InputError(f"image {path} must be a file, got {found}; {advice}")
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -67,6 +69,17 @@ def read_file(path: Path) -> bytes:
     if not data:
         raise InputError(f"image {path} must be a picture, got an empty file; copy or export it again")
     return data
+
+
+def nearest_file(path: str | Path) -> Path | None:
+    """The file in the folder of `path` whose name is most like it; None if none is like it."""
+    path = Path(path)
+    try:
+        names = [file.name for file in path.parent.iterdir() if file.is_file()]
+    except OSError:
+        return None
+    near = difflib.get_close_matches(path.name, names, n=1)
+    return path.with_name(near[0]) if near else None
 
 
 def picture_from_bytes(data: bytes, source: str, *, background: float = 1.0) -> Picture:
@@ -133,7 +146,7 @@ def write_image(path: str | Path, pixels: Float[np.ndarray, "1 h w 3"], *, text:
         InputError: an unknown extension, or the file cannot be written.
     """
     path = Path(path)
-    encode = _ENCODERS[check_one_of("extension of an image to write", path.suffix.lower(), tuple(_ENCODERS))]
+    encode = _ENCODERS[check_one_of("extension of an image to write", path.suffix.lower(), WRITABLE)]
     if not np.isfinite([pixels.min(), pixels.max()]).all():
         raise InputError(f"pixels to write to {path} must be finite, got NaN or infinity")
     with atomic_open(path) as stream:
@@ -219,3 +232,4 @@ _ENCODERS: dict[str, Callable[[BinaryIO, Float[np.ndarray, "h w 3"], dict[str, s
     ".tif": _encode_tiff,
     ".tiff": _encode_tiff,
 }
+WRITABLE = tuple(_ENCODERS)  # extensions

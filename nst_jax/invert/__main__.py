@@ -27,10 +27,10 @@ def _act() -> int:
     sys.argv[1:] = line.hydra
     if line.resume:
         use_compilation_cache()
-        return conclude(*resume(line.resume))
+        return conclude(*resume(line.resume, quiet=line.quiet), quiet=line.quiet, as_json=line.json, show=line.open)
     config = from_command_line("invert", InvertConfig)
     use_compilation_cache()
-    return conclude(*run(config), quiet=config.run.quiet)
+    return conclude(*run(config), quiet=config.run.quiet, as_json=line.json, show=line.open)
 
 
 if __name__ == "__main__":

@@ -20,15 +20,15 @@ from nst_jax.runs.lock import run_lock
 from nst_jax.runs.manifest import in_start_directory
 
 
-def resume(path: Path) -> tuple[RunFolder, job.Result | None]:
-    """Continues the run in the folder `path`; None if it has finished already.
+def resume(path: Path, *, quiet: bool = False) -> tuple[RunFolder, job.Result | None]:
+    """Continues the run in the folder `path`, printing errors only if `quiet`; None if it has finished already.
 
     Raises:
         InputError: no run is there, another process is writing it, its settings or inputs have changed, or anything else
             the user can fix.
     """
     folder = RunFolder(path)
-    config = config_in(folder)
+    config = silenced(config_in(folder)) if quiet else config_in(folder)
     initialize(kind_of(config).hosts(config), needed=False)
     if folder.manifest.exists() and folder.read_manifest()["status"] == "finished":
         if is_coordinator():

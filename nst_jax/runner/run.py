@@ -3,6 +3,7 @@
 import itertools
 import os
 import time
+import webbrowser
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,21 +13,22 @@ from nst_jax import job
 from nst_jax.config.compose import to_yaml
 from nst_jax.distributed import is_coordinator, same_everywhere
 from nst_jax.errors import InputError
-from nst_jax.images.files import MIN_SIDE, fit_long_side, write_image
+from nst_jax.images.files import MIN_SIDE, WRITABLE, fit_long_side, write_image
 from nst_jax.report.plots import plot_losses
 from nst_jax.report.run_page import write_report
 from nst_jax.report.video import frame_steps, write_video
-from nst_jax.runner.kinds import prepare
+from nst_jax.runner.kinds import config_in, prepare
 from nst_jax.runner.prepare import Made, Prepared, reporter
 from nst_jax.runner.worker import coordinator_callback, ignore_interrupts, worker_callback
 from nst_jax.runs.callback import Recorder, interruptible
 from nst_jax.runs.checkpoint import Checkpoints, discard
-from nst_jax.runs.folder import RunFolder, create_run_folder, resume_command
+from nst_jax.runs.folder import RunFolder, create_run_folder, loss_terms, resume_command
 from nst_jax.runs.lock import run_lock
 from nst_jax.runs.manifest import end_manifest, provenance
 from nst_jax.runs.progress import Progress, format_number, progress
 from nst_jax.system.atomic_write import os_errors_as_input
 from nst_jax.system.cli import INTERRUPTED
+from nst_jax.system.records import strict_json
 
 
 def run(config: Any) -> tuple[RunFolder, job.Result]:
@@ -62,6 +64,7 @@ def new_run(prepared: Prepared, lock_of: Path | None = None) -> Iterator[RunFold
             f"size must give a picture of at least {MIN_SIDE} pixels on each side, got {size}, which is {width}x{height};"
             " use a larger size"
         )
+    check_output(prepared)
     path = _folder(prepared.config.run.dir)
     with run_lock(path, lock_of):
         folder = create_run_folder(path, to_yaml(prepared.config))
@@ -69,6 +72,33 @@ def new_run(prepared: Prepared, lock_of: Path | None = None) -> Iterator[RunFold
         folder.write_inputs(inputs, prepared.spec.scales[-1].size)
         with record_failure(prepared, folder):
             yield folder
+
+
+def output_file(config: Any) -> Path | None:
+    """The file of `run.output`; in a folder it is named after the content. None if the result is in the run folder alone."""
+    if config.run.output is None:
+        return None
+    path = Path(config.run.output)
+    if not (path.is_dir() or config.run.output.endswith(("/", os.sep))):
+        return path
+    return path / f"{Path(config.content.path or config.content.name).stem}.png"
+
+
+def check_output(prepared: Prepared) -> None:
+    """Raises InputError unless `run.output` can be written and is none of the run's own pictures."""
+    file = output_file(prepared.config)
+    if file is None:
+        return
+    if file.suffix.lower() not in WRITABLE:
+        raise InputError(f"run.output must end in {', '.join(WRITABLE)}, got {file.name!r}; write {file.stem}.png")
+    folder = next(parent for parent in file.absolute().parents if parent.exists())
+    if not os.access(folder, os.W_OK) or not folder.is_dir():
+        raise InputError(
+            f"run.output must be in a folder that can be written, got {folder}; choose another folder, such as ~/{file.name}"
+        )
+    for role, picture in prepared.pictures.items():
+        if file.exists() and Path(picture.source).exists() and file.samefile(picture.source):
+            raise InputError(f"run.output must not be the {role} picture, got {file}; choose another name")
 
 
 def _folder(path: str | None) -> Path:
@@ -140,7 +170,8 @@ def print_summary(folder: RunFolder, result: job.Result, quiet: bool) -> None:
     """Prints where the picture is, unless `quiet`."""
     if quiet:
         return
-    where = os.path.relpath(folder.result) if folder.result.is_relative_to(Path.cwd()) else folder.result
+    file = output_file(config_in(folder)) or folder.result
+    where = os.path.relpath(file) if file.is_relative_to(Path.cwd()) else file
     manifest = folder.read_manifest()
     loss, steps = format_number(result.rows[-1]["loss"]), manifest["steps"]
     error = manifest.get("normalized_error")  # of inversions
@@ -148,14 +179,45 @@ def print_summary(folder: RunFolder, result: job.Result, quiet: bool) -> None:
     print(f"{where}: loss {loss} after {steps} steps, {result.seconds['total']:.0f} s{said}", flush=True)
 
 
-def conclude(folder: RunFolder, result: job.Result | None, quiet: bool = False) -> int:
-    """Prints where the picture is; returns the exit code. A result of None had been there already."""
-    if result is not None:
+def summary(folder: RunFolder) -> dict[str, Any]:
+    """What a finished run has come to, for programs."""
+    manifest, row = folder.read_manifest(), folder.read_metrics()[-1]
+    facts = {
+        "result": str((output_file(config_in(folder)) or folder.result).absolute()),
+        "folder": str(folder.path.absolute()),
+        **{key: manifest[key] for key in ("status", "steps")},
+        "losses": {key: row[key] for key in loss_terms(row)},
+        "seconds": manifest["seconds"]["total"],
+    }
+    return facts | {key: manifest[key] for key in ("normalized_error",) if key in manifest}
+
+
+def conclude(
+    folder: RunFolder, result: job.Result | None, quiet: bool = False, as_json: bool = False, show: bool = False
+) -> int:
+    """Ends the command line of a run.
+
+    Args:
+        folder: of the run.
+        result: None if it had been there already.
+        quiet: whether to print nothing.
+        as_json: whether to print `summary` instead of a sentence.
+        show: whether to open the picture in the program that shows pictures.
+
+    Returns:
+        The exit code.
+    """
+    if not is_coordinator():
+        return 0
+    if as_json:
+        print(strict_json(summary(folder)), flush=True)
+    elif result is not None:
         print_summary(folder, result, quiet)
-        return INTERRUPTED if result.stopped else 0
-    if is_coordinator():
+    elif not quiet:
         print(f"{folder.result}: the run has finished already; nothing to do")
-    return 0
+    if show:
+        webbrowser.open((output_file(config_in(folder)) or folder.result).absolute().as_uri())
+    return INTERRUPTED if result is not None and result.stopped else 0
 
 
 def snapshot_steps(prepared: Prepared) -> Sequence[int]:
@@ -181,7 +243,11 @@ def write_record(prepared: Prepared, recorder: Recorder, made: Made) -> None:
     manifest |= made.facts
     for name, pixels in made.pictures.items():
         write_image(folder.path / name, pixels)
-    folder.write_result(result.pixels, provenance(to_yaml(prepared.config, record=False), manifest))
+    text = provenance(to_yaml(prepared.config, record=False), manifest)
+    folder.write_result(result.pixels, text)
+    if output := output_file(prepared.config):
+        output.parent.mkdir(parents=True, exist_ok=True)
+        write_image(output, result.pixels, text=text)
     plot_losses(folder.losses, folder.read_metrics())
     for notice in write_video(folder) if prepared.config.run.video else []:
         reporter(prepared.config)(notice)
