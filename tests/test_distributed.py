@@ -75,7 +75,7 @@ def test_two_processes_paint_the_picture_of_one_and_the_first_keeps_the_record(t
     )  # fmt: skip
     assert alone.returncode == 0, alone.stderr
     both = start(*[command(tmp_path / "both", *job, "scale.hosts=auto")] * 2)
-    ends = [process.communicate() for process in both]
+    ends = [process.communicate(timeout=300) for process in both]
     assert [process.returncode for process in both] == [0, 0], ends
     assert "loss" in ends[0][0]
     assert "loss" not in ends[1][0]  # gloo says who is there
@@ -88,7 +88,7 @@ def test_two_processes_paint_the_picture_of_one_and_the_first_keeps_the_record(t
 def test_processes_with_other_settings_end_before_a_step(tmp_path: Path):
     job = command(tmp_path / "run", "size=24", "steps=1", "scale.hosts=auto")
     both = start(job, [*job, "loss.style_weight=50"])
-    ends = [process.communicate() for process in both]
+    ends = [process.communicate(timeout=300) for process in both]
     assert [process.returncode for process in both] == [2, 2], ends
     assert all("error: all processes must have the same settings" in err for _, err in ends)
     assert not RunFolder(tmp_path / "run").result.exists()

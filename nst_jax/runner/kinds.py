@@ -30,6 +30,8 @@ def prepare(config: Any) -> Prepared:
         InputError: anything the user can fix.
     """
     prepared = kind_of(config).prepare(config)
+    if jax.process_count() > 1:  # they choose together, scale by scale, once their settings are known to agree
+        return prepared
     height, width = prepared.inputs.content.shape[1:3]
     sizes = [fit_long_side(height, width, scale.size) for scale in prepared.spec.scales]
     regions, jobs = max(1, len(prepared.inputs.masks)), prepared.jobs if prepared.jobs > 1 else 0
