@@ -59,8 +59,17 @@ def _on_host(array: Any) -> np.ndarray:
     return np.asarray(multihost_utils.process_allgather(array, tiled=True))
 
 
-def check_platforms(environment: Mapping[str, str] = os.environ) -> None:
-    """Raises InputError if JAX_PLATFORMS or JAX_PLATFORM_NAME names a platform that is not there."""
+def check_jit() -> None:
+    """Raises InputError if JAX_DISABLE_JIT is set. JAX's other flags for debugging have no effect on a job but on its time."""
+    if jax.config.values["jax_disable_jit"]:
+        raise InputError(
+            "JAX_DISABLE_JIT must be off for a job, whose programs are compiled ahead, got on; see nst_jax.make_loss"
+        )
+
+
+def check_environment(environment: Mapping[str, str] = os.environ) -> None:
+    """Raises InputError if JAX_PLATFORMS or JAX_PLATFORM_NAME names a platform that is not there, or JAX_DISABLE_JIT is set."""
+    check_jit()
     names = [name for name in ("JAX_PLATFORMS", "JAX_PLATFORM_NAME") if environment.get(name)]
     if not names or "WORLD_SIZE" in environment or "SLURM_PROCID" in environment:
         return  # several processes must be joined before JAX looks for devices

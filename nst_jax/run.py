@@ -26,9 +26,9 @@ def _act() -> int:
         return 0
     import_modules(line.imports)
     if line.works:
-        from nst_jax.distributed import check_platforms  # and with it JAX, which --help and the like do not need
+        from nst_jax.distributed import check_environment  # and with it JAX, which --help and the like do not need
 
-        check_platforms()
+        check_environment()
     if line.resume:
         return _resume(line)
     sys.argv[1:] = line.hydra

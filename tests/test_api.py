@@ -23,6 +23,7 @@ from nst_jax.config.compose import as_config, load, make_config
 from nst_jax.config.schema import Config
 from nst_jax.errors import InputError
 from nst_jax.images.files import MIN_SIDE, write_image
+from nst_jax.job import compile as programs
 from nst_jax.runner.from_python import Options
 from nst_jax.runs.progress import progress
 
@@ -227,6 +228,28 @@ def test_settings_mean_what_they_mean_on_the_command_line(presets: dict[str, str
 def test_the_typed_settings_are_those_of_the_config():
     fields = {field.name for field in dataclasses.fields(Config)} | {"experiment"}
     assert {*Options.__annotations__} == fields - {"content", "init", "run", "preview", "imports"}
+
+
+@pytest.mark.parametrize("flag", ["jax_enable_x64", "jax_debug_nans", "jax_debug_infs", "jax_check_tracer_leaks"])
+def test_flags_for_debugging_change_nothing(flag: str):
+    expected, names = transfer().pixels, (flag, "jax_enable_compilation_cache")
+    before = {name: jax.config.values[name] for name in names}
+    try:
+        jax.config.update("jax_enable_compilation_cache", False)
+        jax.config.update(flag, True)
+        programs._compile.cache_clear()
+        np.testing.assert_allclose(transfer().pixels, expected, atol=1e-4)
+    finally:
+        for name in names:
+            jax.config.update(name, before[name])
+        programs._compile.cache_clear()
+
+
+def test_under_a_transfer_guard_it_runs_and_without_jit_it_says_why_not():
+    with jax.transfer_guard("disallow"):
+        assert transfer().pixels.shape == (16, 24, 3)
+    with jax.disable_jit(), pytest.raises(InputError, match="JAX_DISABLE_JIT must be off"):
+        transfer()
 
 
 def test_the_loss_is_the_one_that_transfer_minimizes():

@@ -2,6 +2,7 @@
 
 import sys
 
+import nst_jax
 from nst_jax.system.cli import run_cli, start
 
 if __name__ == "__main__":
@@ -9,6 +10,8 @@ if __name__ == "__main__":
 
 from nst_jax.config.command_line import parse_command_line
 from nst_jax.config.compose import from_command_line, register
+from nst_jax.distributed import check_environment
+from nst_jax.errors import InputError
 from nst_jax.invert.config import InvertConfig
 from nst_jax.runner.resume import resume
 from nst_jax.runner.run import conclude, run
@@ -24,6 +27,13 @@ def main() -> int:
 
 def _act() -> int:
     line = parse_command_line(sys.argv[1:], InvertConfig)
+    if line.version:
+        print(f"nst_jax {nst_jax.__version__}")
+        return 0
+    if line.plan or line.imports:
+        raise InputError("--plan and --import must be left out for an inversion; its memory is checked before the first step")
+    if line.works:
+        check_environment()
     sys.argv[1:] = line.hydra
     if line.resume:
         use_compilation_cache()

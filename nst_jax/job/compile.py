@@ -10,8 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from nst_jax.distributed import place, sharding_for, with_sharding
-from nst_jax.errors import InputError
+from nst_jax.distributed import check_jit, place, sharding_for, with_sharding
 from nst_jax.job.export_cache import lower_cached
 from nst_jax.objective.loss import Objective
 from nst_jax.optimize.loop import State, init_state, run_chunk, run_chunks, upsample_state
@@ -81,10 +80,7 @@ class CompileKey(NamedTuple):
 @contextmanager
 def compile_in_background(stages: Sequence[CompileKey]) -> Iterator[list["Future[Compiled]"]]:
     """The programs of all stages, compiled one after the other in the background; what has not begun is dropped at the end."""
-    if jax.config.values["jax_disable_jit"]:
-        raise InputError(
-            "JAX_DISABLE_JIT must be off for a job, whose programs are compiled ahead, got on; see nst_jax.make_loss"
-        )
+    check_jit()
     compiler = ThreadPoolExecutor(1)
     try:
         yield [compiler.submit(compile_programs, needs) for needs in stages]

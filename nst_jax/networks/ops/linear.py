@@ -41,10 +41,10 @@ def linear_call(
     leaves, tree = jax.tree.flatten(residuals)
     inputs, input_tree = jax.tree.flatten(linear)
     outputs, output_tree = jax.tree.flatten(like)
+    split = len(leaves)  # `call` must not hold the arrays: JAX_CHECK_TRACER_LEAKS takes that for a leak
 
     def flat(function: Callable[[Any, Any], Any], tree_in: Any) -> Callable[..., list[Any]]:
         def call(*arrays: Any) -> list[Any]:
-            split = len(leaves)
             return jax.tree.leaves(function(tree.unflatten(arrays[:split]), tree_in.unflatten(arrays[split:])))
 
         return call
