@@ -59,9 +59,10 @@ def read_image(path: str | Path, *, background: float = 1.0) -> Picture:
 def read_file(path: Path) -> bytes:
     """The bytes of a file that a user named, or one clear line."""
     if not path.is_file():
-        found = "a folder" if path.is_dir() else "no such file"
-        advice = f"did you mean {near}?" if (near := nearest_file(path)) else "check the path"
-        raise InputError(f"image {path} must be a file, got {found}; {advice}")
+        found = f"no such file; did you mean {near}?" if (near := nearest_file(path)) else "no such file; check the path"
+        if path.is_dir():
+            found = f"a folder; give one picture of it, or all in a sweep: -m content.path='glob({path}/*)'"
+        raise InputError(f"image {path} must be a file, got {found}")
     try:
         data = path.read_bytes()
     except OSError as error:

@@ -60,7 +60,9 @@ def content_at(pixels: Pixels, size: int, layer: str, network: NetworkSpec) -> P
     Raises:
         InputError: it is too small for the layer.
     """
-    content = resize(pixels, fit_long_side(pixels.shape[1], pixels.shape[2], size))
+    height_width = fit_long_side(pixels.shape[1], pixels.shape[2], size)
+    job.check_size(*height_width, size)
+    content = resize(pixels, height_width)
     least, (height, width) = smallest(layer, network.architecture), content.shape[1:3]
     if min(height, width) < least:
         raise InputError(

@@ -2,7 +2,7 @@
 
 from nst_jax.job.history import Callback, JobState, Result, StepInfo
 from nst_jax.job.loop import job_steps, needs, state_shapes, transfer
-from nst_jax.job.pyramid import Stage, check_pictures, plan
+from nst_jax.job.pyramid import Stage, check_pictures, check_size, plan
 from nst_jax.job.spec import INITS, Inputs, JobSpec, Pixels, Scale
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Stage",
     "StepInfo",
     "check_pictures",
+    "check_size",
     "job_steps",
     "needs",
     "plan",

@@ -11,6 +11,10 @@ from nst_jax.images.files import fit_long_side, resize
 from nst_jax.images.masks import Mask, check_aspect, check_regions, regions_at
 from nst_jax.job.spec import Inputs, JobSpec, Pixels, Scale
 from nst_jax.objective.loss import LossWeights, Styles
+from nst_jax.system.memory import available_bytes
+
+# Images of the size of the result that every job holds at once: content, start, gradient, and the solver's.
+_LEAST_IMAGES = 8
 
 
 class Stage(NamedTuple):
@@ -57,7 +61,8 @@ def plan(inputs: Inputs, spec: JobSpec) -> list[Stage]:
 
 
 def check_pictures(inputs: Inputs, spec: JobSpec) -> None:
-    """Raises InputError for a picture too narrow, at one of the scales, for the deepest layer of the loss, or for bad masks."""
+    """Raises InputError for a size beyond memory, bad masks, or a picture too narrow for the deepest layer at one of the scales."""
+    check_size(*_content_size(inputs.content, spec.scales[-1]), spec.scales[-1].size)
     _check_masks(inputs, spec)
     smallest = spec.objective.smallest
     for scale in spec.scales:
@@ -69,6 +74,16 @@ def check_pictures(inputs: Inputs, spec: JobSpec) -> None:
                     f"{role} must be at least {smallest} pixels on each side at the scale {scale.size}, got {width}x{height};"
                     " use a larger scale, or crop the picture"
                 )
+
+
+def check_size(height: int, width: int, size: int) -> None:
+    """Raises InputError for an image whose few copies alone, whatever is tiled, are more than is free: before they are made."""
+    needed, free = _LEAST_IMAGES * 12 * height * width, available_bytes()
+    if free is not None and needed > free:
+        raise InputError(
+            f"size must give a picture that fits into memory, got {size}, which is {width}x{height} and takes at least"
+            f" {needed / 2**30:.0f} GiB of the {free / 2**30:.0f} that are free; use a smaller size"
+        )
 
 
 def _check_masks(inputs: Inputs, spec: JobSpec) -> None:
