@@ -294,10 +294,10 @@ def write_matlab_73(path, layers):
 
 FORMS = {
     "torchvision": (write_torchvision, "vgg19", TORCHVISION_INPUT),
-    "torchvision, legacy file": (write_torchvision_legacy, "vgg16", TORCHVISION_INPUT),
+    "torchvision, legacy file": (write_torchvision_legacy, "vgg19", TORCHVISION_INPUT),
     "torchvision, AlexNet": (write_torchvision, "alexnet", TORCHVISION_INPUT),
     "module.features": (prefixed("module.features."), "vgg19", TORCHVISION_INPUT),
-    "cnn.features.module": (prefixed("cnn.features.module."), "vgg16", TORCHVISION_INPUT),
+    "cnn.features.module": (prefixed("cnn.features.module."), "vgg19", TORCHVISION_INPUT),
     "features alone": (prefixed(""), "vgg19", TORCHVISION_INPUT),
     "state_dict": (prefixed("f.", lambda s: {"epoch": 3, "name": "best", "state_dict": s}), "vgg19", TORCHVISION_INPUT),
     "model": (prefixed("f.", lambda s: {"model": s, "lr": [0.1]}), "vgg19", TORCHVISION_INPUT),
@@ -550,6 +550,18 @@ def test_caffes_parameters_under_torchvisions_keys_are_told_by_their_first_layer
     convert.convert_file(tmp_path / "a.pth", "vgg19", "mine", preprocessing="torchvision")
     preprocess = weights.load_params("mine")["preprocess"]
     np.testing.assert_allclose(PIXEL @ preprocess["matrix"] + preprocess["offset"], TORCHVISION_INPUT, rtol=1e-5)
+
+
+def test_vgg16_under_torchvisions_keys_is_torchvisions_by_its_hash_or_by_what_is_said(tmp_path, monkeypatch):
+    """Oxford's has the same names, shapes and scale."""
+    write_torchvision(path := tmp_path / "a.pth", random_layers("vgg16"))
+    refused(path, "--preprocessing torchvision", "vgg16")
+    for preprocessing, expected in (("torchvision", TORCHVISION_INPUT), ("caffe", CAFFE_INPUT)):
+        convert.convert_file(path, "vgg16", "mine", preprocessing=preprocessing)
+        preprocess = weights.load_params("mine")["preprocess"]
+        np.testing.assert_allclose(PIXEL @ preprocess["matrix"] + preprocess["offset"], expected, rtol=1e-5)
+    monkeypatch.setattr(convert, "TORCHVISION_VGG16", hashlib.sha256(path.read_bytes()).hexdigest())
+    assert convert.convert_file(path, "vgg16", "mine")["source"]["form"] == "torchvision"
 
 
 def test_arrays_are_read_and_damage_is_told():

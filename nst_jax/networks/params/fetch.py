@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from nst_jax.errors import InputError, check_one_of
 from nst_jax.networks.params.convert.dispatch import convert_file
+from nst_jax.networks.params.convert.recognize import TORCHVISION_VGG16
 from nst_jax.networks.params.layout import library
 from nst_jax.networks.params.store import Entry, cache_folder, find, read_verified
 from nst_jax.system.download import download
@@ -45,7 +46,7 @@ KNOWN = {
         "vgg16",
         None,
         553,
-        "sha256:397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
+        f"sha256:{TORCHVISION_VGG16}",
         (
             "https://download.pytorch.org/models/vgg16-397923af.pth",
             "https://huggingface.co/Keiser41/mangaaa/resolve/8ff9b84704d31282dd9b896e4abf7dec089dbe15/model/vgg16-397923af.pth",

@@ -14,7 +14,7 @@ from nst_jax.images.signatures import identify
 from nst_jax.networks.architectures import ARCHITECTURES, Norm
 from nst_jax.networks.params.convert.caffe import HEADS, read_caffe
 from nst_jax.networks.params.convert.containers import read_state
-from nst_jax.networks.params.convert.recognize import PREPROCESSINGS, read_network
+from nst_jax.networks.params.convert.recognize import PREPROCESSINGS, TORCHVISION_VGG16, read_network
 from nst_jax.networks.params.convert.rescale import mean_activations, normalize
 from nst_jax.networks.params.convert.vlfeat import read_vlfeat
 from nst_jax.networks.params.layout import StoredParams
@@ -116,6 +116,11 @@ def convert_file(
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     params, form = read_foreign(path, network, digest)
+    if preprocessing is None and (network, form) == ("vgg16", "torchvision") and digest != TORCHVISION_VGG16:
+        raise InputError(
+            f"{path.name} must come with its preprocessing: torchvision's VGG-16 and Oxford's have the same names and scale;"
+            " add --preprocessing torchvision, or --preprocessing caffe for Oxford's"
+        )
     if preprocessing is not None:
         form = {"torchvision": "torchvision", "caffe": "torchvision's names, Caffe's scale"}[preprocessing]
         params["preprocess"] = PREPROCESSINGS[preprocessing]()

@@ -21,6 +21,8 @@ CAFFE_FILES = {
     "dd893d447ece014ad32d71b8d32b1e0b5c09b912a2866990c286fdeebd368d74",  # vgg19-d01eb7cb.pth
     "2007cdad2519a9bbecdf5cd3c54145237502349a194e0d0a41a826e5a277c187",  # vgg16-00b39a1b.pth
 }
+# torchvision's vgg16-397923af.pth.
+TORCHVISION_VGG16 = "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0"
 # Root mean square of the first kernel below which the network must be made for inputs of ±128, not ±2: torchvision's have 0.25.
 SMALL = 0.05
 PREPROCESSINGS: dict[str, Callable[[], dict[str, np.ndarray]]] = {
