@@ -32,6 +32,7 @@ class RecordedSweeperConf:
         at_once: trials launched together; the next ones learn from them.
         score: a sum of scores of `nst_jax.evaluate`, such as lpips_alex+0.25*style_w2_vgg16: a column of the table, and what a
             search minimizes.
+        plan: show what the members take, and run none: `--plan`.
     """
 
     _target_: str = "hydra_plugins.nst_jax_sweeps.RecordedSweeper"
@@ -40,6 +41,7 @@ class RecordedSweeperConf:
     trials: int = 0
     at_once: int = 4
     score: str = ""
+    plan: bool = False
 
 
 @dataclass
@@ -90,16 +92,19 @@ class RecordedSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> None:
         """Runs the members that the command line asks for."""
+        from nst_jax.errors import InputError
         from nst_jax.sweeps.search import search
         from nst_jax.sweeps.sweep import Sweep, sweep_grids
 
         path = Path(self._master.hydra.sweep.dir).expanduser()
         sweep = Sweep(self._context, self._master, self._launcher, path)
-        params, score = self.options["params"] or {}, self.options["score"]
+        params, score, plan = self.options["params"] or {}, self.options["score"], self.options["plan"]
         if trials := self.options["trials"]:
+            if plan:
+                raise InputError("--plan must be without a search, whose settings are not known before; plan a single run")
             search(sweep, arguments, params, trials=trials, at_once=self.options["at_once"], score=score)
         else:
-            sweep_grids(sweep, arguments, params, self.options["grids"] or [], score=score)
+            sweep_grids(sweep, arguments, params, self.options["grids"] or [], score=score, plan=plan)
 
 
 class _MemberLauncher(Launcher):

@@ -144,7 +144,14 @@ def test_a_notice_is_said_once_and_kept(main, monkeypatch: pytest.MonkeyPatch):
         (["size=8"], "size must be at least 16, got 8"),
         (["seed=one"], "seed must be a whole number, got 'one'"),
         (["content.path=nowhere.jpg"], "image nowhere.jpg must be a file, got no such file; check the path"),
-        (["content.path=."], "image . must be a file, got a folder; check the path"),
+        (["content.path=."], "image . must be a file, got a folder; give one picture of it, or all in a sweep: -m "),
+        (["size=60000"], "size must give a picture that fits into memory, got 60000, which is 60000x"),
+        (["size=60000", "--plan"], "size must give a picture that fits into memory, got 60000, which is 60000x"),
+        (
+            ["size=16", "content.path=wide.png"],
+            "size must give a picture of at least 16 pixels on each side, got 16, which is ",
+        ),
+        (["--cfg", "job", "--package", "nope"], "--package must be a section of the config, got 'nope'"),
         (["init=nothing.png"], "image nothing.png must be a file, got no such file; check the path"),
         (["run.dir=taken"], "run.dir must be "),
         (["content.path=narrow.png", "loss.content_layers=[relu4_2]"], "content must be at least "),
@@ -159,6 +166,7 @@ def test_a_mistake_is_one_line_and_leaves_nothing(main, arguments: list[str], me
     Path("taken").mkdir()
     Path("taken/result.png").write_text("precious")
     write_image("narrow.png", np.zeros((1, 16, 400, 3), np.float32))
+    write_image("wide.png", np.zeros((1, 48, 64, 3), np.float32))
     Path("broken/experiment").mkdir(parents=True)
     Path("broken/experiment/broken.yaml").write_text("a: b: c\n\t- d")
     before = {path for path in Path().rglob("*") if path.is_file()}

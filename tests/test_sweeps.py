@@ -162,7 +162,7 @@ def test_a_member_that_fails_is_told_and_the_others_run(here: Path):
         (["content.path=content.png, missing, 1.png"], ["content of member 1", "'missing'", "quotes"]),
         (["style.path=[style.png],[style.png,missing.png]"], ["style2 of member 1", "missing.png"]),
         (["init=content,missing.png"], ["init of member 1", "missing.png"]),
-        (["--plan", "seed=1,2"], ["--plan", "-m"]),
+        (["--plan", "experiment=search"], ["--plan", "search"]),
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_line_before_anything_runs(here: Path, arguments: list[str], parts: list[str]):
@@ -174,6 +174,15 @@ def test_a_mistake_is_one_line_before_anything_runs(here: Path, arguments: list[
     assert (code, out, err.count("\n")) == (2, "", 1), err
     assert all(part in err for part in parts), err
     assert sorted(here.rglob("*")) == before
+
+
+def test_a_plan_of_a_sweep_groups_the_members_by_their_programs_and_runs_none(here: Path):
+    code, out, _ = call("-m", *TINY, "--plan", "size=24,32", "seed=1,2")
+    lines = out.splitlines()
+    assert code == 0
+    assert [line for line in lines if line.startswith("member")] == ["member 0, 1:", "member 2, 3:"]
+    assert [line.split()[:2] for line in lines if "GiB" in line] == [["24", "24x24"], ["32", "32x32"]]
+    assert not Path("all").exists()
 
 
 def test_a_sweep_of_one_member_is_said(here: Path):

@@ -82,18 +82,20 @@ def parse_command_line(arguments: Sequence[str], schema: type[Any]) -> CommandLi
         return CommandLine([], resume=Path(os.path.expanduser(dict(flags)["--resume"])), imports=imports, **ending)
     for setting in settings:
         _check(setting)
+    for package in (value for flag, value in flags if flag == "--package"):
+        _check_package(package, keys(schema))
     if "--json" in given and "--multirun" in given:
         raise InputError(
             "--json must be without -m, which runs a sweep; its results are in table.csv in the folder of the sweep"
         )
-    if "--plan" in given and "--multirun" in given:
-        raise InputError("--plan must be without -m, which runs a sweep; plan one of its members at a time")
     own = ("--plan", "--version", "--import", *_ENDINGS)
     hydra = [part for flag, value in flags if flag not in own for part in (flag, value) if part]
     if imports:
         settings = [*settings, f"imports=[{','.join(imports)}]"]
     if ending["quiet"]:
         settings = [*settings, "run.quiet=true"]
+    if "--plan" in given:
+        settings = [*settings, "++hydra.sweeper.plan=true"]
     if not arguments:
         hydra = ["--help"]
     return CommandLine(hydra + quote_paths([*(f for f in given if f == "--multirun"), *settings])[given.count("--multirun") :],
@@ -127,6 +129,12 @@ def _check(setting: str) -> None:
         raise InputError(f"hydra.job.chdir must be false, got {value!r}: paths would change their meaning; leave it out")
     if key in GROUPS and key != "style" and value.startswith("["):
         raise InputError(f"{key} must be one of {', '.join(choices(key))}, got {value!r}; each: -m {key}={value.strip('[]')}")
+
+
+def _check_package(name: str, known: Sequence[str]) -> None:
+    sections = {key.rpartition(".")[0] for key in known} - {""} | {*known}
+    if name != "_global_" and name.partition(".")[0] != "hydra" and name not in sections:
+        raise InputError(f"--package must be a section of the config, got {name!r}; --cfg job shows them all")
 
 
 def _spellings(words: Sequence[str], known: Sequence[str]) -> list[str]:

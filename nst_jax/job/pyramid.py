@@ -61,7 +61,7 @@ def plan(inputs: Inputs, spec: JobSpec) -> list[Stage]:
 
 
 def check_pictures(inputs: Inputs, spec: JobSpec) -> None:
-    """Raises InputError for a size beyond memory, bad masks, or a picture too narrow for the deepest layer at one of the scales."""
+    """Raises InputError for a size beyond memory, bad masks, or a picture too narrow for the deepest layer at some scale."""
     check_size(*_content_size(inputs.content, spec.scales[-1]), spec.scales[-1].size)
     _check_masks(inputs, spec)
     smallest = spec.objective.smallest

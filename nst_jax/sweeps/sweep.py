@@ -18,6 +18,7 @@ from nst_jax.sweeps.finish import summarized
 from nst_jax.sweeps.folder import SweepFolder, create_sweep
 from nst_jax.sweeps.grid import Grid, product
 from nst_jax.sweeps.member import Member, compose_member, run_numbered
+from nst_jax.sweeps.plan import show_plans
 from nst_jax.sweeps.scoring import check_score
 from nst_jax.system.data_files import data_folder
 
@@ -72,8 +73,6 @@ class Sweep:
 
     def create(self, members: Sequence[Member], score: str, search: Mapping[str, Any] | None = None) -> None:
         """Creates the folder, if its first members can be scored and it has room for them. Raises an InputError otherwise."""
-        if not members:
-            raise InputError("a sweep must have at least one member, got an empty list of values; check the settings after -m")
         check_score(members[0].config, score)
         create_sweep(self.folder.path, score, search, _composition(self.master), [member.folder for member in members])
 
@@ -137,6 +136,7 @@ def sweep_grids(
     grids: Sequence[Mapping[str, Any]],
     *,
     score: str,
+    plan: bool = False,
 ) -> None:
     """Runs the members of one or several grids, all of them checked before the first one runs.
 
@@ -146,6 +146,7 @@ def sweep_grids(
         params: settings of the config, which the command line replaces.
         grids: for each grid its own settings besides; [] for a single grid without.
         score: see `nst_jax.sweeps.scoring.factors_of`.
+        plan: only print what the members take, see `nst_jax.sweeps.plan`.
 
     Raises:
         InputError: an invalid setting, or a folder that is not free; nothing is left behind.
@@ -156,9 +157,14 @@ def sweep_grids(
     for grid in found:
         members.append(sweep.check(grid, sum(map(len, members))))
     every = [member for part in members for member in part]
+    if not every:
+        raise InputError("a sweep must have at least one member, got an empty list of values; check the settings after -m")
     names = [member.folder for member in every]
     if len({*names}) < len(names):
         raise InputError(f"hydra.sweep.subdir must give each member a folder of its own, got {names}; use ${{hydra.job.num}}")
+    if plan:
+        show_plans(every)
+        return
     if len(every) == 1:
         print("a sweep of one member: no setting lists several values", file=sys.stderr, flush=True)
     sweep.create(every, score)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from math import ceil
 from typing import Any, NamedTuple
 
+from nst_jax.config.schema import Config
 from nst_jax.job import Result, job_steps, needs, plan
 from nst_jax.job.batched import JobSteps, run_batched
 from nst_jax.job.compile import compile_in_background
@@ -34,7 +35,7 @@ def run_members(sweep: SweepFolder, members: Sequence[Member], most: int | None)
     groups: dict[Any, list[Member]] = defaultdict(list)
     for member in members:
         try:
-            groups[_program_key(member)].append(member)
+            groups[program_key(member.config)].append(member)
         except Exception as error:
             failed(sweep, member.number, error)
     for (pixels, *_), group in groups.items():
@@ -43,16 +44,16 @@ def run_members(sweep: SweepFolder, members: Sequence[Member], most: int | None)
             _run_batch(sweep, group[start : start + size], size)
 
 
-def _program_key(member: Member) -> tuple[Any, ...]:
+def program_key(config: Config) -> tuple[Any, ...]:
     """What members must have in common to share a program; first the pixels of the largest scale.
 
     The pictures are read for their sizes, and again when the batch runs: all members' together may not fit in memory.
     """
-    prepared = prepare(member.config)
+    prepared = prepare(config)
     spec, params = prepared.spec, prepared.params
     stages = plan(prepared.inputs, spec)
     pixels = max(stage.content.shape[1] * stage.content.shape[2] for stage in stages)
-    return pixels, member.config.network.name, spec.scales, *(needs(params, stage, spec).key for stage in stages)
+    return pixels, config.network.name, spec.scales, *(needs(params, stage, spec).key for stage in stages)
 
 
 def batch_size(members: int, limits: Sequence[int | None]) -> int:
