@@ -23,6 +23,19 @@ def test_no_pin_admits_the_miscompiled_release():
     assert not any(pin.specifier.contains(version) for pin in pins for version in ("0.10.2", "0.11.0", "0.11.1"))
 
 
+@pytest.mark.parametrize("extra", ["cuda12", "cuda13", "tpu"])
+def test_accelerators_get_the_same_releases_of_jax(extra: str):
+    packaging = pytest.importorskip("packaging.requirements")
+    project = tomllib.loads(PYPROJECT.read_text())["project"]
+
+    def pins(lines: list[str]) -> set[tuple[str, str]]:
+        found = [packaging.Requirement(line) for line in lines]
+        return {(str(one.specifier), str(one.marker)) for one in found if one.name == "jax"}
+
+    assert pins(project["optional-dependencies"][extra]) == pins(project["dependencies"])
+    assert all(f"jax[{extra}]" in line for line in project["optional-dependencies"][extra])
+
+
 @pytest.mark.parametrize("batch", [1, 3])
 @pytest.mark.parametrize("channels", [64, 512])
 def test_matmul_square_sum_is_compiled_right(batch: int, channels: int):

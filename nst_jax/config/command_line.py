@@ -79,7 +79,7 @@ def parse_command_line(arguments: Sequence[str], schema: type[Any]) -> CommandLi
             raise InputError(
                 f"--resume must stand alone with the folder of a run, got {' '.join(arguments)!r}; the settings are in it"
             )
-        return CommandLine([], resume=Path(os.path.expanduser(dict(flags)["--resume"])), imports=imports, **ending)
+        return CommandLine([], resume=Path(os.path.expanduser(dict(flags)["--resume"])), imports=imports)._replace(**ending)
     for setting in settings:
         _check(setting)
     for package in (value for flag, value in flags if flag == "--package"):
@@ -99,7 +99,7 @@ def parse_command_line(arguments: Sequence[str], schema: type[Any]) -> CommandLi
     if not arguments:
         hydra = ["--help"]
     return CommandLine(hydra + quote_paths([*(f for f in given if f == "--multirun"), *settings])[given.count("--multirun") :],
-                       plan="--plan" in given, version="--version" in given, imports=imports, **ending)  # fmt: skip
+                       plan="--plan" in given, version="--version" in given, imports=imports)._replace(**ending)  # fmt: skip
 
 
 def _sort(arguments: Sequence[str]) -> tuple[list[tuple[str, str]], list[str], list[str]]:
