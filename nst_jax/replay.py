@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nst_jax.config.compose import to_yaml
+from nst_jax.config.compose import check_imported, to_yaml
 from nst_jax.config.schema import Config
 from nst_jax.errors import InputError, printable
 from nst_jax.images.files import read_file, read_image, read_text, write_image
@@ -63,7 +63,7 @@ def replay(picture: Path, **files: str | list[str] | None) -> tuple[bool, str]:
     """
     settings, facts = _record(picture)
     config = _with_files(_located(recorded_config(settings, f"the record in {picture}"), picture.parent), files)
-    _check_imports(config)
+    check_imported(config, "record", "import them yourself and call nst_jax.replay.replay")
     with in_start_directory(_manifest_beside(picture)):
         prepared = as_recorded(_same_inputs(config, facts), facts.get("plan"))
     steps = int(facts["steps"])
@@ -111,14 +111,6 @@ def _located(config: Any, folder: Path) -> Any:
         return config
     same = to_yaml(beside, record=False) == to_yaml(config, record=False)
     return replace(beside, run=config.run) if same else config
-
-
-def _check_imports(config: Any) -> None:
-    """Refuses a record that wants modules imported: a picture may come from anybody, and to import is to run code."""
-    if unknown := [name for name in getattr(config, "imports", ()) if name not in sys.modules]:
-        raise InputError(
-            f"record must not import modules, got imports={unknown}; import them yourself and call nst_jax.replay.replay"
-        )
 
 
 def _with_files(config: Any, files: dict[str, Any]) -> Any:

@@ -202,6 +202,17 @@ def test_a_run_is_not_resumed_through_a_link(broken: Path, main, tmp_path: Path)
     assert [path.name for path in tmp_path.iterdir()] == ["20240101"]
 
 
+def test_a_record_imports_no_modules_unasked(broken: Path, main, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    (tmp_path / "strange.py").write_text("raise SystemExit(7)")
+    monkeypatch.syspath_prepend(tmp_path)
+    config = broken / "config.yaml"
+    config.write_text(config.read_text().replace("imports: []", "imports: [strange]"))
+    code, _, err = main("--resume", str(broken))
+    assert (code, err.count("\n")) == (2, 1)
+    assert "--import" in err
+    assert main("--resume", str(broken), "--import", "strange")[0] == 7
+
+
 def test_from_another_directory_the_pictures_are_found(broken: Path, main, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     folder = broken.absolute()
     monkeypatch.chdir(tmp_path)

@@ -271,6 +271,19 @@ def test_a_resumed_sweep_is_composed_as_it_began(here: Path):
     assert "style_weight: 7" in Path("all/1-gone/config.yaml").read_text()
 
 
+@pytest.mark.parametrize("search", [None, {"trials": 1, "at_once": 1, "fixed": ["imports=[strange]"], "chosen": {}}])
+def test_a_resumed_sweep_imports_no_modules_unasked(here: Path, monkeypatch: pytest.MonkeyPatch, search: Any):
+    Path("strange.py").write_text("raise SystemExit(7)")
+    monkeypatch.syspath_prepend(here)
+    sweep = create_sweep(Path("all"), search=search)
+    if search is None:
+        sweep.add(Grid({}, [["imports=[strange]"]]), ["0"])
+    code, _, err = call("--resume", "all")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "--import" in err
+    assert "strange" not in sys.modules
+
+
 def test_only_one_process_runs_a_sweep(copied: Path):
     with SweepFolder(copied).running():
         code, _, err = call("--resume", "all")

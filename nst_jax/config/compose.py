@@ -116,6 +116,21 @@ def load(overrides: list[str], name: str = "config") -> Any:
     return loader.load_configuration(name, overrides, RunMode.RUN)
 
 
+def check_imported(config: Any, source: str, advice: str) -> None:
+    """Refuses a record that has modules imported, unless they are: it may come from anybody, and to import is to run code.
+
+    Args:
+        config: read from the record.
+        source: what messages call it.
+        advice: how the user imports them.
+
+    Raises:
+        InputError: a module is not imported yet.
+    """
+    if unknown := [name for name in getattr(config, "imports", ()) if name not in sys.modules]:
+        raise InputError(f"{source} must not run code unasked, got imports={unknown}; if you trust these modules, {advice}")
+
+
 def import_modules(names: Sequence[str]) -> None:
     """Imports modules that register style distances or networks.
 

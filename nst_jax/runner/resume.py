@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from nst_jax import job
+from nst_jax.config.compose import check_imported
 from nst_jax.distributed import broadcast, initialize, is_coordinator
 from nst_jax.errors import InputError
 from nst_jax.runner.kinds import as_recorded, config_in, kind_of, prepare
@@ -29,6 +30,7 @@ def resume(path: Path, *, quiet: bool = False) -> tuple[RunFolder, job.Result | 
     """
     folder = RunFolder(path)
     config = silenced(config_in(folder)) if quiet else config_in(folder)
+    check_imported(config, f"config.yaml in {path}", "give each again: nst_jax.run --resume DIR --import MODULE")
     initialize(kind_of(config).hosts(config), needed=False)
     if folder.manifest.exists() and folder.read_manifest()["status"] == "finished":
         if is_coordinator():

@@ -13,7 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import HydraContext
 from omegaconf import open_dict
 
-from nst_jax.config.compose import as_config, from_yaml, to_yaml
+from nst_jax.config.compose import as_config, from_yaml, import_modules, to_yaml
 from nst_jax.config.schema import Config
 from nst_jax.errors import InputError, printable
 from nst_jax.job import Result
@@ -146,6 +146,7 @@ def _run_or_resume(config: Config) -> tuple[RunFolder, Result | None]:
         raise InputError(
             f"config.yaml in {folder.path} must hold the settings of this member, got others; restore it, or remove that folder"
         )
+    import_modules(config.imports)
     return resume(folder.path)
 
 

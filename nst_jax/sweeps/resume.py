@@ -13,7 +13,7 @@ from hydra.errors import HydraException
 from hydra.types import HydraContext, RunMode
 from omegaconf.errors import OmegaConfBaseException
 
-from nst_jax.config.compose import explain
+from nst_jax.config.compose import check_imported, explain
 from nst_jax.errors import InputError
 from nst_jax.runs.manifest import in_start_directory
 from nst_jax.sweeps.finish import summarized
@@ -36,6 +36,7 @@ def resume_sweep(path: Path) -> None:
     with in_start_directory(record), _hydra(record["composition"]) as (context, master):
         sweep = Sweep(context, master, None, folder.path)
         members = _unfinished(sweep, record)
+        _check_imports(sweep, members, record)
         with summarized(folder):
             sweep.launch(members)
             if record["search"]:
@@ -56,6 +57,13 @@ def _unfinished(sweep: Sweep, record: dict[str, Any]) -> list[Member]:
             )
         members.append(member)
     return members
+
+
+def _check_imports(sweep: Sweep, members: list[Member], record: dict[str, Any]) -> None:
+    """Refuses to import what the record names, also in trials to come."""
+    trials = [sweep.compose(record["search"]["fixed"], len(record["members"]))] if record["search"] else []
+    for member in (*members, *trials):
+        check_imported(member.config, "sweep", "give each again: nst_jax.run --resume DIR --import MODULE")
 
 
 @contextmanager
