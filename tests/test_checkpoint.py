@@ -206,6 +206,15 @@ def test_a_full_disk_is_one_line_and_the_last_good_one_is_kept(tmp_path: Path, m
     assert read(tmp_path) == (1, 0, [])
 
 
+@pytest.mark.skipif(not hasattr(os, "statvfs"), reason="needs POSIX")
+def test_a_disk_without_room_for_more_files_is_one_line_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (checkpoints := Checkpoints(tmp_path, 0.0)).write(position(1), 0)
+    monkeypatch.setattr(os, "statvfs", lambda path: SimpleNamespace(f_files=1000, f_favail=9))
+    with pytest.raises(InputError, match=r"^\S+ must be writable, got 'no space left on device'; [^\n]+$"):
+        checkpoints.write(position(2), 0)
+    assert read(tmp_path) == (1, 0, [])
+
+
 REFUSED = """
 import resource, signal
 from tests.test_checkpoint import *

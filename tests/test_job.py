@@ -233,6 +233,12 @@ def test_a_stalled_scale_is_said_and_left(vgg, monkeypatch):
     assert [report.last for report in said] == [False, False, False, True]
 
 
+def test_a_scale_that_ends_far_above_its_start_is_said(vgg):
+    rates = {rate: run(vgg, spec_of(optimizer={"name": "adam", "learning_rate": rate})) for rate in (0.01, 1e9)}
+    assert rates[0.01].recoveries == []
+    assert [message.partition(":")[2] for message in rates[1e9].recoveries] == [" use a smaller rate"]
+
+
 @pytest.mark.parametrize(("content", "style", "role"), [((16, 320), (32, 32), "content"), ((32, 32), (300, 16), "style")])
 def test_a_picture_too_narrow_for_a_scale_is_refused(vgg, content: tuple[int, int], style: tuple[int, int], role: str):
     spec = to_spec(make_config({"size": 64}), architecture="vgg19")

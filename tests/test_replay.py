@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 from nst_jax import replay as module
 from nst_jax.config.compose import make_config
@@ -50,6 +51,12 @@ def edited(name: str, *, pixels: np.ndarray | None = None, **facts: object) -> s
 def test_the_same_bytes_again(capsys: pytest.CaptureFixture[str]):
     assert [main(["one"]), main(["one/result.png"])] == [0, 0]
     assert capsys.readouterr().out == "one/result.png: the same bytes again\n" * 2
+
+
+def test_a_result_beyond_pillows_limit_comes_again_too(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 24)  # beyond twice as many Pillow reads nothing
+    assert main(["one"]) == 0
+    assert capsys.readouterr().out == "one/result.png: the same bytes again\n"
 
 
 def test_a_fresh_process_in_another_directory_makes_the_same_bytes(here: Path, tmp_path: Path):

@@ -7,6 +7,8 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -96,6 +98,24 @@ def test_without_run_dir_the_folder_is_named_after_the_time(main):
     _, out, _ = main(*OWN, "steps=1")
     assert re.match(r"runs/\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d/result\.png", out)
     assert Path(out.split(":")[0]).is_file()
+
+
+def test_runs_that_begin_in_the_same_second_have_folders_of_their_own(monkeypatch: pytest.MonkeyPatch, here: Path):
+    monkeypatch.setattr(time, "strftime", lambda form: "runs/now")
+    with ThreadPoolExecutor(10) as pool:
+        folders = {*pool.map(perform._folder, [None] * 10)}
+    assert len(folders) == 10
+    assert all(folder.is_dir() and folder.parent == Path("runs") for folder in folders)
+
+
+def test_a_tilde_is_the_home_folder(main, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    (home := tmp_path / "home").mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    Path("style.png").rename(home / "style.png")
+    assert main(*OWN, "style.path=~/style.png", "run.dir=~/out", "run.quiet=true")[0] == 0
+    assert (home / "out/result.png").exists()
+    assert main("--resume", "~/out")[0] == 0
+    assert not Path("~").exists()
 
 
 def test_a_plan_says_what_each_scale_takes_and_runs_nothing(main):
