@@ -1,12 +1,13 @@
-"""Command line: `python -m tests.fuzz --pictures 2000 --runs 500`; prints every failure with the seed that repeats it."""
+"""Command line: `python -m tests.fuzz pictures runs --count 500`; prints every failure with the seed that repeats it."""
 
 import argparse
 import functools
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
-from tests.fuzz import harness, pictures, runs, weights
+from tests.fuzz import harness, kills, pictures, runs, weights
 
 # Kind: number of cases by default, and the case, of its folder and a random generator.
 KINDS = {
@@ -16,14 +17,16 @@ KINDS = {
     "checkpoints": (300, runs.damaged_checkpoint),
     "cache": (300, runs.damaged_program),
     "weights": (500, weights.damaged_weights),
+    "kills": (100, kills.killed_run),
 }
 
 
 def main() -> int:
-    """Run the asked-for numbers of cases; returns 1 if one failed."""
+    """Runs the cases of the kinds asked for; returns 1 if one failed."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
-    for kind, (count, _) in KINDS.items():
-        parser.add_argument(f"--{kind}", type=int, default=count, help=f"number of cases (default: {count})")
+    parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"any of {', '.join(KINDS)} (default: all)")
+    defaults = ", ".join(f"{count} {kind}" for kind, (count, _) in KINDS.items())
+    parser.add_argument("--count", type=int, help=f"number of cases of each kind (default: {defaults})")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=float("inf"), help="limit for each kind")
     options = parser.parse_args()
@@ -32,12 +35,16 @@ def main() -> int:
         outside = Path(folder) / "outside"
         outside.mkdir()
         (outside / "precious").write_text("mine")
-        weights.make_networks_narrow()
-        for kind, (_, case) in KINDS.items():
+        for kind in options.kinds or KINDS:
+            count, case = KINDS[kind]
+            if kind == "weights":
+                weights.make_networks_narrow()
             inside = Path(folder) / kind
             inside.mkdir()
-            bound, count = functools.partial(case, inside), getattr(options, kind)
-            tally = harness.run_cases(kind, bound, count, seed=options.seed, seconds=options.seconds, outside=outside)
+            bound, count = functools.partial(case, inside), count if options.count is None else options.count
+            hang_s = kills.HANG_S if kind == "kills" else harness.HANG_S
+            limits: Any = {"seconds": options.seconds, "hang_s": hang_s}
+            tally = harness.run_cases(kind, bound, count, seed=options.seed, outside=outside, **limits)
             print(tally, flush=True)
             failures += tally.failures
     print("\n".join(failures), file=sys.stderr)

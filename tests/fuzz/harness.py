@@ -32,16 +32,16 @@ class Tally:
 
 
 class Hang(BaseException):
-    """A case took longer than `HANG_S`."""
+    """A case took too long."""
 
 
 @contextmanager
-def _limited() -> Iterator[None]:
+def _limited(seconds: int) -> Iterator[None]:
     def stop(*_: object) -> None:
         raise Hang
 
     before = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(HANG_S)
+    signal.alarm(seconds)
     try:
         yield
     finally:
@@ -50,11 +50,18 @@ def _limited() -> Iterator[None]:
 
 
 def run_cases(
-    kind: str, case: Case, count: int, *, seed: int = 0, seconds: float = float("inf"), outside: Path | None = None
+    kind: str,
+    case: Case,
+    count: int,
+    *,
+    seed: int = 0,
+    seconds: float = float("inf"),
+    hang_s: int = HANG_S,
+    outside: Path | None = None,
 ) -> Tally:
     """Runs a case `count` times, or for so many seconds.
 
-    A failure is an exception other than a one-line InputError, a case over `HANG_S` seconds, an AssertionError of the case (a
+    A failure is an exception other than a one-line InputError, a case over `hang_s` seconds, an AssertionError of the case (a
     wrong result), or a change of the folder `outside`, in which nothing may be touched.
     """
     tally, end = Tally(kind), time.monotonic() + seconds
@@ -64,7 +71,7 @@ def run_cases(
             break
         trace = ""
         try:
-            with _limited():
+            with _limited(hang_s):
                 outcome = case(np.random.default_rng([seed, number]))
         except InputError as error:
             outcome = "refused" if "\n" not in str(error) and "\x1b" not in str(error) else "of several lines"
