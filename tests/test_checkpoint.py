@@ -124,9 +124,22 @@ def test_a_checkpoint_of_another_state_or_other_settings_is_kept(tmp_path: Path)
     assert latest(tmp_path, shapes(), 0, "mine", pytest.fail) is not None
 
 
-def test_edited_metadata_are_damage(tmp_path: Path):
+@pytest.mark.parametrize("format_", [2, 99])
+def test_a_checkpoint_of_another_format_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format_: int):
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "FORMAT", format_)
+        Checkpoints(tmp_path, 0.0).write(position(8), 0)
+    if format_ == 2:  # it had its record elsewhere
+        (tmp_path / "nst_jax-00000008/nst_jax.json").unlink()
+        (tmp_path / "nst_jax-00000008/_CHECKPOINT_METADATA").write_text('{"custom_metadata": {"record": "{}"}}')
+    with pytest.raises(InputError, match="of this version"):
+        read(tmp_path)
+    assert names(tmp_path) == ["nst_jax-00000008"]
+
+
+def test_an_edited_record_is_damage(tmp_path: Path):
     Checkpoints(tmp_path, 0.0).write(position(8), 0)
-    file = tmp_path / "nst_jax-00000008" / "_CHECKPOINT_METADATA"
+    file = tmp_path / "nst_jax-00000008/nst_jax.json"
     file.write_text(file.read_text().replace('\\"left\\": 7', '\\"left\\": 6'))
     assert '\\"left\\": 6' in file.read_text()
     step, _, said = read(tmp_path)
@@ -179,12 +192,13 @@ def damage(path: Path, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["gone", "cut", "flipped", "empty", "hollow"])
-def test_a_damaged_checkpoint_is_told_and_the_one_before_is_taken(tmp_path: Path, how: str):
+def test_a_damaged_checkpoint_is_told_and_the_one_before_is_taken(tmp_path: Path, how: str, capfd):
     checkpoints = Checkpoints(tmp_path, 0.0)
     for step in (8, 9):
         checkpoints.write(position(step), step)
     damage(tmp_path / "nst_jax-00000009", how)
     step, length, (said,) = read(tmp_path)
+    assert capfd.readouterr().err == ""  # Orbax's threads print pages about files that they cannot read
     assert (step, length) == (8, 8)
     assert re.fullmatch(r"checkpoint of step 9 is damaged \([^\n]+\): going back to the one before, or the beginning", said)
     assert names(tmp_path) == ["nst_jax-00000008", "nst_jax-00000009.damaged"]

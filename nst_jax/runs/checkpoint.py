@@ -1,9 +1,11 @@
 """Checkpoints of a run, from which a killed run continues to the same bytes. The only importer of Orbax.
 
-    checkpoints/nst_jax-00000120/   the solver's state as Orbax writes it; the rest of the job's state is its metadata
+    checkpoints/nst_jax-00000120/                the solver's state as Orbax writes it
+    checkpoints/nst_jax-00000120/nst_jax.json    the rest of the job's state, and the hash of every file
 
-A checkpoint appears whole or not at all; the last two are kept. Each carries a hash of its metadata and of its arrays: neither
-Orbax nor the format below it notices every damage. Nothing but folders of that name is ever removed, and no link is followed.
+nst_jax.json is written last: without it a checkpoint does not count. The hashes are checked before Orbax reads a file, since it
+overlooks some damage and prints pages about other. The last two checkpoints are kept. Only folders of that name are removed, and
+no link is followed.
 """
 
 import errno
@@ -25,12 +27,17 @@ import numpy as np
 
 from nst_jax.errors import InputError
 from nst_jax.job import JobState
-from nst_jax.system.atomic_write import os_errors_as_input
+from nst_jax.system.atomic_write import atomic_write, os_errors_as_input
 
-FORMAT = 2  # raised when the meaning of the metadata changes
+FORMAT = 3  # raised when the meaning of the metadata changes: checkpoints of other formats cannot be resumed
+_OTHER_VERSION = (
+    "checkpoint of step {} must be of this version of nst_jax, got another; it is kept:"
+    " continue with the version that wrote it, or begin a new run"
+)
 KEPT = 2
 _NAME = re.compile(r"nst_jax-\d{8,}")
 _OWN = re.compile(_NAME.pattern + r"(\.damaged(-\d+)?|\.orbax-checkpoint-tmp.*)?")
+_RECORD = "nst_jax.json"
 _SPARE_BYTES, _SPARE_FILES = 1 << 20, 64  # for Orbax's own files
 # What the system says of a file that is damaged or missing; any other refusal may pass.
 _DAMAGE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EINVAL, errno.ESPIPE, errno.ENXIO, errno.ELOOP)
@@ -173,9 +180,7 @@ def _plain_path(folder: Path) -> Iterator[Path]:
 def _write(folder: Path, position: JobState, metrics_bytes: int, settings: str) -> None:
     facts = position._asdict()
     state = facts.pop("state")
-    facts |= {"format": FORMAT, "metrics_bytes": metrics_bytes, "settings": settings}
-    record = json.dumps(facts | {"arrays": _layout(state), "arrays_sha256": _hash(state)})
-    metadata = {"record": record, "sha256": hashlib.sha256(record.encode()).hexdigest()}
+    facts |= {"format": FORMAT, "metrics_bytes": metrics_bytes, "settings": settings, "arrays": _layout(state)}
     name = f"nst_jax-{position.step:08d}"
     with os_errors_as_input(folder):
         folder.mkdir(exist_ok=True)
@@ -185,11 +190,16 @@ def _write(folder: Path, position: JobState, metrics_bytes: int, settings: str) 
             try:
                 with _checkpointer() as orbax:
                     save = _arguments().PyTreeSave(state)
-                    orbax.save(plain / name, args=save, force=True, custom_metadata=metadata)
+                    orbax.save(plain / name, args=save, force=True)
             except ValueError as error:
                 _remove(folder, re.compile(name + r"\.orbax-checkpoint-tmp.*"))
                 raise _os_error(error) from error
-            _sync([*(plain / name).rglob("*"), folder.parent / "metrics.jsonl"])
+            files = [path for path in (plain / name).rglob("*") if path.is_file()]
+            _sync([*files, folder.parent / "metrics.jsonl"])
+            facts |= {"files": {str(file.relative_to(plain / name)): _sha256(file) for file in files}}
+            record = json.dumps(facts)
+            sealed = {"record": record, "sha256": hashlib.sha256(record.encode()).hexdigest()}
+            atomic_write(plain / name / _RECORD, json.dumps(sealed).encode())
     for old in _names(folder)[:-KEPT]:
         shutil.rmtree(folder / old, ignore_errors=True)
 
@@ -209,26 +219,47 @@ def _check_space(folder: Path, needed: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
+def _sha256(file: Path) -> str:
+    if not file.is_file():  # a pipe has no end
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), file.name)
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _record(path: Path) -> dict[str, Any]:
+    """What nst_jax.json of a checkpoint holds.
+
+    Raises:
+        InputError: it is of another format.
+        ValueError: it is damaged; any other exception as well.
+    """
+    file = path / _RECORD
+    if not file.exists() and '"record"' in (path / "_CHECKPOINT_METADATA").read_text():  # where format 2 had it
+        raise InputError(_OTHER_VERSION.format(_step(path.name)))
+    sealed = json.loads(file.read_bytes())
+    if hashlib.sha256(sealed["record"].encode()).hexdigest() != sealed["sha256"]:
+        raise ValueError(f"{_RECORD} is not as it was written")
+    facts = json.loads(sealed["record"])
+    if facts.pop("format") != FORMAT:
+        raise InputError(_OTHER_VERSION.format(_step(path.name)))
+    return facts
+
+
 def _read(path: Path, template: Callable[[int], Any], metrics_bytes: int, settings: str) -> tuple[JobState, int]:
+    facts = _record(path)
+    for name, sha256 in facts.pop("files").items():
+        if _sha256(path / name) != sha256:
+            raise ValueError(f"{name} is not as it was written")
+    if facts.pop("settings") != settings:
+        raise InputError("config.yaml must hold the settings that the run began with, got others; restore it")
+    length, layout = facts.pop("metrics_bytes"), facts.pop("arrays")
+    blank = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), template(facts["stage"]))
+    if layout != _layout(blank):
+        raise InputError(_OTHER_VERSION.format(facts["step"]))
+    if length > metrics_bytes:
+        raise ValueError("metrics.jsonl is shorter than it was")
     with _checkpointer() as orbax:
-        metadata: dict[str, Any] = orbax.metadata(path).custom_metadata
-        if hashlib.sha256(metadata["record"].encode()).hexdigest() != metadata["sha256"]:
-            raise ValueError("its metadata are not those that were written")
-        facts: dict[str, Any] = json.loads(metadata["record"])
-        if facts.pop("settings") != settings:
-            raise InputError("config.yaml must hold the settings that the run began with, got others; restore it")
-        length, digest, layout, format_ = (facts.pop(key) for key in ("metrics_bytes", "arrays_sha256", "arrays", "format"))
-        blank = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), template(facts["stage"]))
-        if format_ != FORMAT or layout != _layout(blank):
-            raise InputError(
-                f"checkpoint of step {facts['step']} must be of this version of nst_jax, got another; it is kept:"
-                " continue with the version that wrote it, or begin a new run"
-            )
-        if length > metrics_bytes:
-            raise ValueError("metrics.jsonl is shorter than it was")
         state = orbax.restore(path, args=_arguments().PyTreeRestore(item=blank))
-    if _hash(state) != digest:
-        raise ValueError("its arrays are not those that were written")
     sequences: dict[str, Any] = {name: tuple(facts[name]) for name in ("recoveries", "rows")}
     return JobState(**facts | sequences | {"state": state}), length
 
@@ -237,13 +268,6 @@ def _layout(state: Any) -> str:
     """Structure, shapes and dtypes of a state: equal for states that can be restored from each other's checkpoints."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(state)
     return hashlib.sha256(str([(str(key), leaf.shape, str(leaf.dtype)) for key, leaf in leaves]).encode()).hexdigest()
-
-
-def _hash(state: Any) -> str:
-    digest = hashlib.sha256()
-    for array in jax.tree.leaves(state):
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
 
 
 def _checkpointer() -> Any:
