@@ -3,6 +3,7 @@
 Hydra imports this file at the start of every program that uses it, so that everything else is imported where it is needed.
 """
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,7 +97,7 @@ class RecordedSweeper(Sweeper):
         from nst_jax.sweeps.search import search
         from nst_jax.sweeps.sweep import Sweep, sweep_grids
 
-        path = Path(self._master.hydra.sweep.dir).expanduser()
+        path = Path(os.path.expanduser(self._master.hydra.sweep.dir))
         sweep = Sweep(self._context, self._master, self._launcher, path)
         params, score, plan = self.options["params"] or {}, self.options["score"], self.options["plan"]
         if trials := self.options["trials"]:

@@ -55,7 +55,7 @@ class StyledImage:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes PNG, JPEG, WebP or 16-bit TIFF by the extension of `path`, with the settings inside."""
-        write_image(Path(path).expanduser(), self.pixels[None], text={CONFIG_TEXT: self.config})
+        write_image(Path(os.path.expanduser(path)), self.pixels[None], text={CONFIG_TEXT: self.config})
 
     def _repr_png_(self) -> bytes:
         encoded = io.BytesIO()

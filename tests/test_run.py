@@ -164,6 +164,7 @@ def test_a_notice_is_said_once_and_kept(main, monkeypatch: pytest.MonkeyPatch):
         (["size=8"], "size must be at least 16, got 8"),
         (["seed=one"], "seed must be a whole number, got 'one'"),
         (["content.path=nowhere.jpg"], "image nowhere.jpg must be a file, got no such file; check the path"),
+        (["content.path=~tilde.png"], "image ~tilde.png must be a file, got no such file"),
         (["content.path=."], "image . must be a file, got a folder; give one picture of it, or all in a sweep: -m "),
         (["size=60000"], "size must give a picture that fits into memory, got 60000, which is 60000x"),
         (["size=60000", "--plan"], "size must give a picture that fits into memory, got 60000, which is 60000x"),

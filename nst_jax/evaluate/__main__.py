@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -63,7 +64,7 @@ def _score_all(content: str, style: str, images: Sequence[Path]) -> dict[str, di
 
 def _picture(name: str) -> Picture:
     """A file where there is one, or where `name` looks like one; else the picture of that name."""
-    path = Path(name).expanduser()
+    path = Path(os.path.expanduser(name))
     if path.is_file() or path.suffix or len(path.parts) > 1:
         return read_image(path)
     return find_image(name, notify=lambda notice: print(notice, file=sys.stderr))

@@ -2,7 +2,6 @@
 
 import io
 import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,7 +30,7 @@ def as_picture(what: str, given: Any, background: float = 1.0) -> Picture:
     if isinstance(given, str) and given in NAMED:
         return find_image(given, notify=lambda line: None)
     if isinstance(given, str | os.PathLike):
-        return read_image(Path(given).expanduser(), background=background)
+        return read_image(os.path.expanduser(given), background=background)
     if isinstance(given, Image.Image):
         return _from_pillow(what, given, background)
     return Picture(as_pixels(what, given), "", what)

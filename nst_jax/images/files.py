@@ -4,6 +4,7 @@ import difflib
 import hashlib
 import io
 import json
+import re
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -60,6 +61,10 @@ def read_file(path: Path) -> bytes:
     """The bytes of a file that a user named, or one clear line."""
     if not path.is_file():
         found = f"no such file; did you mean {near}?" if (near := nearest_file(path)) else "no such file; check the path"
+        if re.search(r"[*?]|^\[", path.name) and not near:
+            found = (
+                f"no such file; several pictures are a sweep: -m content.path='glob({path})', or -m content.path=a.jpg,b.jpg"
+            )
         if path.is_dir():
             found = f"a folder; give one picture of it, or all in a sweep: -m content.path='glob({path}/*)'"
         raise InputError(f"image {path} must be a file, got {found}")

@@ -1,8 +1,8 @@
 """A job prepared from the arguments of `nst_jax.transfer`: the counterpart of `nst_jax.runner.prepare` without a run folder."""
 
 import dataclasses
+import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
 import optax
@@ -89,7 +89,7 @@ def _read(
     """Reads every picture and mask."""
     given = {"content": content} | {f"style {number}": one for number, one in enumerate(_listed(style), 1)}
     if not isinstance(init, str) or init not in job.INITS:
-        if isinstance(init, str) and init not in NAMED and not Path(init).expanduser().is_file():
+        if isinstance(init, str) and init not in NAMED and not os.path.isfile(os.path.expanduser(init)):
             raise InputError(f"init must be one of {', '.join(job.INITS)}, or a picture; got {init!r}")
         given["init"] = init
     pictures = {role: as_picture(role, one) for role, one in given.items()}

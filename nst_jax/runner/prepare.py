@@ -1,12 +1,12 @@
 """Preparing a run: the config is checked, the pictures and the network's parameters are read."""
 
 import functools
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from nst_jax import job
@@ -219,7 +219,7 @@ def read_picture(config: PictureConfig, tell: Callable[[str], None], background:
     """Reads the picture that a config names, alpha composited on a gray; `tell` hears its notices."""
     if config.path is None:
         return _named(config.name, tell)
-    picture = read_image(Path(config.path).expanduser(), background=background)
+    picture = read_image(os.path.expanduser(config.path), background=background)
     for notice in picture.notices:
         tell(notice)
     return picture
