@@ -4,8 +4,8 @@
     checkpoints/nst_jax-00000120/nst_jax.json    the rest of the job's state, and the hash of every file
 
 nst_jax.json is written last: without it a checkpoint does not count. The hashes are checked before Orbax reads a file, since it
-overlooks some damage and prints pages about other. The last two checkpoints are kept. Only folders of that name are removed, and
-no link is followed.
+overlooks some damage and prints pages about other. The last two checkpoints are kept. Only folders of that name are removed,
+and no link is followed.
 """
 
 import errno
