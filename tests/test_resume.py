@@ -85,6 +85,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(here: Path, unbroken: Path, afte
     arguments = command(*OWN, f"run.dir={name}", "run.checkpoint_every_s=0.01")
     with subprocess.Popen(arguments, env=environment(here), stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
+        assert "steps" in process.stderr.readline()  # what will be made
         process.stderr.readline()
         time.sleep(after if isinstance(after, float) else 0)
         process.kill()
@@ -100,6 +101,7 @@ def test_an_interrupted_run_has_its_picture_and_goes_on_to_the_same_bytes(here: 
     arguments = command(*OWN, "run.dir=stopped", "run.checkpoint_every_s=0")
     with subprocess.Popen(arguments, env=environment(here), stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
+        assert "steps" in process.stderr.readline()  # what will be made
         process.stderr.readline()
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)

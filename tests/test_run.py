@@ -210,7 +210,7 @@ def test_a_disk_that_fills_up_is_one_line_and_no_half_result(main, monkeypatch: 
     monkeypatch.setattr(perform, "create_run_folder", create_on_a_full_disk)
     code, out, err = main(*OWN, "run.dir=one")
     assert (code, out) == (2, "")
-    assert re.fullmatch(r"error: one/metrics\.jsonl must be writable, got 'no space left on device'[^\n]*\n", err)
+    assert re.fullmatch(r"[^\n]* 5 steps; [^\n]*\nerror: one/metrics\.jsonl must be writable, got 'no space left[^\n]*\n", err)
     left = {path.name for path in Path("one").iterdir()}
     assert left == {"config.yaml", "inputs", "manifest.json", "metrics.jsonl", "report.html"}
 
@@ -245,6 +245,7 @@ def test_ctrl_c_ends_with_the_picture_so_far(here: Path):
     command = [sys.executable, "-m", "nst_jax.run", *OWN, "steps=1000000", "run.dir=one", "optimizer=adam"]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
+        assert "24x18 pixels, 1000000 steps" in process.stderr.readline()
         assert process.stderr.readline().startswith("step 1 of 1000000 at 24 px")
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)

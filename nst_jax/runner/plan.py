@@ -1,4 +1,6 @@
-"""`python -m nst_jax.run --plan ...`: how a job will be run, and the memory it takes, without running it."""
+"""`nst-jax ... --plan`: how a job will be run, and the time and memory it takes, without running it."""
+
+import sys
 
 from rich.console import Console
 from rich.table import Table
@@ -6,18 +8,18 @@ from rich.table import Table
 from nst_jax import job
 from nst_jax.config.schema import Config
 from nst_jax.distributed import num_shards
-from nst_jax.job.compile import compile_in_background
 from nst_jax.job.memory_plan import needed_bytes
+from nst_jax.runner.estimate import duration, estimate
 from nst_jax.runner.prepare import prepare
 from nst_jax.system.memory import available_bytes
 
-_COLUMNS = ("scale", "picture", "steps", "devices", "tiles", "anew", "a step", "in all", "free")
+_COLUMNS = ("scale", "picture", "steps", "devices", "tiles", "anew", "memory", "free", "time")
 _LEGEND = """anew: what is computed a second time, to save memory
-a step, in all, free: memory on each device, of the compiled step beside its arrays, expected of the job, and there now"""
+memory, free: on each device, expected of the job, and there now"""
 
 
 def show_plan(config: Config) -> None:
-    """Compiles the programs of every scale, and prints what was chosen for it and what it takes on each device.
+    """Prints what is chosen for every scale, and the time and the memory on each device that it will take.
 
     Raises:
         InputError: anything a user can mend.
@@ -25,26 +27,20 @@ def show_plan(config: Config) -> None:
     prepared = prepare(config)
     stages = job.plan(prepared.inputs, prepared.spec)
     table = Table(*_COLUMNS, box=None, header_style="bold")
-    needs = [job.needs(prepared.params, stage, prepared.spec) for stage in stages]
-    with compile_in_background(needs) as pending:
-        for stage, need, compiled in zip(stages, needs, pending, strict=True):
-            objective, (height, width) = need.objective, stage.content.shape[1:3]
-            tile, devices = int(objective.tile), int(objective.devices)
-            expected = needed_bytes(
-                objective.network.remat, tile, height * width, devices, num_shards((height, width), devices)
-            )
-            table.add_row(
-                *(str(stage.scale.size), f"{width}x{height}", str(stage.scale.steps), str(devices)),
-                *(f"{tile} px" if tile else "whole", objective.network.remat.replace("none", "nothing")),
-                *(
-                    _gigabytes(compiled.result().programs.step_bytes),
-                    _gigabytes(expected),
-                    _gigabytes(available_bytes(devices)),
-                ),
-            )
-    console = Console()
+    found = estimate(prepared)
+    for stage, work in zip(stages, found.work, strict=True):
+        objective, (height, width) = job.needs(prepared.params, stage, prepared.spec).objective, stage.content.shape[1:3]
+        tile, devices = int(objective.tile), int(objective.devices)
+        expected = needed_bytes(objective.network.remat, tile, height * width, devices, num_shards((height, width), devices))
+        table.add_row(
+            *(str(stage.scale.size), f"{width}x{height}", str(stage.scale.steps), str(devices)),
+            *(f"{tile} px" if tile else "whole", objective.network.remat.replace("none", "nothing")),
+            *(_gigabytes(expected), _gigabytes(available_bytes(devices))),
+            duration(work / found.rate).removeprefix("about ") if found.rate else "unknown",
+        )
+    console = Console(width=None if sys.stdout.isatty() else 200)
     console.print(table)
-    console.print(_LEGEND, style="dim")
+    console.print(f"{_LEGEND}\nin all, with compiling: {duration(found.seconds)}", style="dim")
 
 
 def _gigabytes(number: int | None) -> str:

@@ -17,6 +17,7 @@ from nst_jax.images.files import MIN_SIDE, WRITABLE, fit_long_side, write_image
 from nst_jax.report.plots import plot_losses
 from nst_jax.report.run_page import write_report
 from nst_jax.report.video import frame_steps, write_video
+from nst_jax.runner.estimate import duration, estimate, first_line, learn
 from nst_jax.runner.kinds import config_in, prepare
 from nst_jax.runner.prepare import Made, Prepared, reporter
 from nst_jax.runner.worker import coordinator_callback, ignore_interrupts, worker_callback
@@ -25,7 +26,7 @@ from nst_jax.runs.checkpoint import Checkpoints, discard
 from nst_jax.runs.folder import RunFolder, create_run_folder, loss_terms, resume_command
 from nst_jax.runs.lock import run_lock
 from nst_jax.runs.manifest import end_manifest, provenance
-from nst_jax.runs.progress import Progress, format_number, progress
+from nst_jax.runs.progress import Progress, format_number, is_interactive, progress
 from nst_jax.system.atomic_write import os_errors_as_input
 from nst_jax.system.cli import INTERRUPTED
 from nst_jax.system.records import strict_json
@@ -42,6 +43,7 @@ def run(config: Any) -> tuple[RunFolder, job.Result]:
     """
     prepared = prepare(config)
     with new_run(prepared) as folder:
+        announce(prepared)
         prepared.kind.begin(prepared, folder)
         return folder, run_job(prepared, folder)
 
@@ -138,7 +140,17 @@ def run_job(prepared: Prepared, folder: RunFolder, position: job.JobState | None
         with interruptible(recorder):
             made = prepared.kind.execute(prepared, coordinator_callback(recorder), recorder.snapshot_at, position)
     write_record(prepared, recorder, made)
+    learn(prepared, made.result)
     return made.result
+
+
+def announce(prepared: Prepared) -> None:
+    """Prints what will be made, on which device, and about how long it takes; on a terminal also what is compiled before."""
+    tell = reporter(prepared.config)
+    tell(first_line(prepared))
+    found = estimate(prepared)
+    if not found.known and is_interactive():
+        tell(f"compiling {len(found.work)} programs, {duration(found.overhead)} the first time")
 
 
 def run_worker(prepared: Prepared, position: job.JobState | None = None) -> None:
