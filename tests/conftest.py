@@ -17,18 +17,11 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # XLA comments on each program that it loads
 
-# Programs of the tests' own process are compiled without LLVM's optimizations, in half the time; convolutions and products are
-# library calls either way. The flag is read once: commands that tests start are compiled as users' are.
-flags = os.environ.get("XLA_FLAGS")
-os.environ["XLA_FLAGS"] = f"{flags or ''} --xla_backend_optimization_level=0"
+# Programs are compiled without LLVM's optimizations, in half the time; products and convolutions are library calls either way.
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"
 
 import jax
 import pytest
-
-jax.jit(lambda x: x)(0.0)
-os.environ.pop("XLA_FLAGS")
-if flags is not None:
-    os.environ["XLA_FLAGS"] = flags
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
