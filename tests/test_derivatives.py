@@ -20,8 +20,8 @@ LAYERS = ("relu1_1", "relu2_1")
 check_grads = functools.partial(check, rtol=1e-3, atol=1e-3)
 
 
-def picture(seed, side=18):
-    return jnp.asarray(np.random.default_rng(seed).random((1, side, side, 3), np.float32))
+def picture(seed):
+    return jnp.asarray(np.random.default_rng(seed).random((1, 8, 18, 3), np.float32))
 
 
 def loss_of(distance="gram", convolution="winograd", tile=0, **options):
@@ -66,7 +66,7 @@ def test_forward_mode_and_second_derivatives_agree_with_the_gradient(options):
         return first, (forward, jnp.vdot(jax.grad(lambda x: jnp.vdot(gradient(x), v))(x), u))
 
     for found in products():
-        np.testing.assert_allclose(found, found[0], rtol=2e-4)
+        np.testing.assert_allclose(found, found[0], rtol=2e-4, atol=1e-6)
         assert found[0] != 0
 
 
