@@ -1,6 +1,7 @@
 """`nst_jax.transfer` and `nst_jax.make_loss`: jobs and losses from Python, with the defaults of the command line."""
 
 import dataclasses
+import functools
 import io
 import os
 from collections.abc import Callable, Sequence
@@ -18,14 +19,15 @@ from nst_jax.config.compose import to_yaml
 from nst_jax.images.files import PillowImage, to_pillow, write_image
 from nst_jax.job.memory_plan import choose_plan
 from nst_jax.job.pyramid import initial_image
-from nst_jax.objective.loss import LossWeights, Scalar, Targets, Terms, loss
+from nst_jax.objective.loss import LossWeights, ObjectiveSpec, Targets, Terms, loss
+from nst_jax.partition import WHOLE, ExecutionPlan
 from nst_jax.runner.from_python import Options, PictureLike, prepare_arguments
 from nst_jax.runs.callback import interruptible
 from nst_jax.runs.manifest import CONFIG_TEXT
 from nst_jax.runs.progress import Progress, is_interactive
 from nst_jax.runs.progress import progress as show_progress
 from nst_jax.system.compilation_cache import use_compilation_cache
-from nst_jax.types import Image, Params
+from nst_jax.types import Image, Params, Scalar
 
 
 @dataclass(frozen=True, repr=False)
@@ -132,12 +134,14 @@ class Loss:
         targets: what the image is compared with.
         weights: the weights of the terms, layers and regions.
         spec: the structure of the loss.
+        plan: how it is executed.
     """
 
     params: Params
     targets: Targets
     weights: LossWeights
-    spec: Any = field(metadata={"static": True})
+    spec: ObjectiveSpec = field(metadata={"static": True})
+    plan: ExecutionPlan = field(metadata={"static": True}, default=WHOLE)
 
     def __call__(self, image: Image) -> Scalar:
         """The weighted sum of all terms."""
@@ -148,7 +152,7 @@ class Loss:
         return self._evaluate(image)[1]
 
     def _evaluate(self, image: Image) -> tuple[Scalar, Terms]:
-        return loss(self.params, image, self.targets, self.weights, spec=self.spec)
+        return loss(self.params, image, self.targets, self.weights, spec=self.spec, plan=self.plan)
 
 
 def make_loss(
@@ -178,12 +182,14 @@ def make_loss(
     prepared = prepare_arguments(content, style, init, masks, style_masks, options)
     spec = dataclasses.replace(prepared.spec, scales=prepared.spec.scales[-1:])
     job.check_pictures(prepared.inputs, spec)
-    (stage,) = job.plan(prepared.inputs, spec)
-    objective = choose_plan(spec.objective, (stage.content.shape[1], stage.content.shape[2]))
-    targets = jax.jit(objective.targets)(prepared.params, *jax.tree.map(jnp.asarray, (stage.content, stage.styles)))
+    (stage,) = job.make_stages(prepared.inputs, spec)
+    objective: Any = spec.objective
+    plan = choose_plan(spec, (stage.content.shape[1], stage.content.shape[2]))
+    targets_of = jax.jit(functools.partial(objective.targets, plan=plan))
+    targets = targets_of(prepared.params, *jax.tree.map(jnp.asarray, (stage.content, stage.styles)))
     weights = jax.tree.map(jnp.float32, spec.loss_weights)
     image = jnp.asarray(initial_image(stage, spec, prepared.inputs.init))
-    return Loss(prepared.params, targets, weights, objective), image
+    return Loss(prepared.params, targets, weights, objective, plan), image
 
 
 @dataclass

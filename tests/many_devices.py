@@ -17,6 +17,7 @@ from nst_jax.job.compile import compile_programs
 from nst_jax.networks.convnet import ConvNet, NetworkSpec
 from nst_jax.objective.loss import LossWeights, ObjectiveSpec, Styles, loss, make_targets
 from nst_jax.optimize.solver import SolverSpec
+from nst_jax.partition import WHOLE, ExecutionPlan
 
 jax.config.update("jax_enable_compilation_cache", False)
 SHALLOW, DEEP = ("relu1_1", "relu2_1"), ("relu1_1", "relu3_1", "relu5_1")
@@ -42,10 +43,10 @@ def weights_for(spec: ObjectiveSpec, regions: int = 1) -> LossWeights:
     return LossWeights(content, style, jnp.float32(0.1), tuple(jnp.float32(1) for _ in range(regions)))
 
 
-def compare(name: str, devices: int, size: tuple[int, int], *, masks: bool = False, tile: int = 0, **options: Any) -> None:
+def compare(name: str, devices: int, size: tuple[int, int], *, masks: bool = False, **options: Any) -> None:
     """The loss and the gradient of one objective on one device and on several."""
     layers = {"content_layers": options.pop("content", ("relu2_1",)), "style_layers": options.pop("style", SHALLOW)}
-    distance = options.pop("distance", "gram")
+    distance, remat, tile = options.pop("distance", "gram"), options.pop("remat", "none"), options.pop("tile", 0)
     settings: dict[str, Any] = {"pooling": "average", "convolution": "winograd"} | options
     network = NetworkSpec(**settings)
     image, content = picture(0, *size), picture(1, *size)
@@ -54,14 +55,14 @@ def compare(name: str, devices: int, size: tuple[int, int], *, masks: bool = Fal
     regions: Any = np.concatenate([left, 1 - left]).astype(np.float32) if masks else None
     params = params_of(network, ("relu5_1",) if network.architecture == "vgg19" else ("relu5",))
     found = []
-    for number in (1, devices):
-        spec = ObjectiveSpec(network, **layers, style_distance=distance, tile=tile if number > 1 else 0, devices=number)
+    spec = ObjectiveSpec(network, **layers, style_distance=distance)
+    for plan in (WHOLE, ExecutionPlan(remat, tile, devices)):
 
         @jax.jit
-        def run(params: Any, image: Any, spec: ObjectiveSpec = spec) -> Any:
-            targets = make_targets(params, jnp.asarray(content), Styles(styles, regions=regions), spec=spec)
+        def run(params: Any, image: Any, plan: ExecutionPlan = plan) -> Any:
+            targets = make_targets(params, jnp.asarray(content), Styles(styles, regions=regions), spec=spec, plan=plan)
             weights = weights_for(spec, 2 if masks else 1)
-            return jax.value_and_grad(lambda x: loss(params, x, targets, weights, spec=spec)[0])(image)
+            return jax.value_and_grad(lambda x: loss(params, x, targets, weights, spec=spec, plan=plan)[0])(image)
 
         value, gradient = run(params, image)
         found.append((float(value), np.asarray(gradient, np.float64)))
@@ -75,13 +76,13 @@ def whole_job(name: str, devices: int, size: tuple[int, int], solver: SolverSpec
     results, parts = [], 0.0
     for number in (1, devices):
         network = NetworkSpec(pooling="average", convolution="winograd")
-        objective = ObjectiveSpec(network, ("relu2_1",), SHALLOW, devices=number, convention="mean")
+        objective = ObjectiveSpec(network, ("relu2_1",), SHALLOW, convention="mean")
         scales = (job.Scale(max(size) // 2, 3), job.Scale(max(size), 4))
         weights: Any = LossWeights({"relu2_1": 0.3}, dict.fromkeys(SHALLOW, 0.5), 1.0)  # pyright: ignore[reportArgumentType]
-        spec = job.JobSpec(objective, weights, solver, scales)
+        spec = job.JobSpec(objective, weights, solver, scales, plans=(ExecutionPlan(devices=number),) * 2)
         results.append(job.transfer(params_of(network, ("relu5_1",)), pictures, spec).pixels)
-        stage = job.plan(pictures, spec)[-1]
-        programs = compile_programs(job.needs(params_of(network, ("relu5_1",)), stage, spec)).programs
+        stage = job.make_stages(pictures, spec)[-1]
+        programs = compile_programs(job.compile_key(params_of(network, ("relu5_1",)), stage, spec)).programs
         if number > 1:
             state = programs.start(programs_start_of(stage, spec), stage.detail)
             images = [leaf for leaf in jax.tree.leaves(state) if leaf.shape[-3:] == stage.content.shape[1:]]
@@ -98,11 +99,11 @@ def programs_start_of(stage: job.Stage, spec: job.JobSpec) -> Any:
 
 def exchanged(name: str, devices: int, size: tuple[int, int]) -> None:
     """How often neighbors send each other rows in the compiled gradient."""
-    spec = ObjectiveSpec(NetworkSpec(convolution="winograd"), (), SHALLOW, devices=devices)
+    spec, plan = ObjectiveSpec(NetworkSpec(convolution="winograd"), (), SHALLOW), ExecutionPlan(devices=devices)
     params = params_of(spec.network, ("relu5_1",))
     style: Any = Styles((picture(2, *size),))  # pyright: ignore[reportArgumentType]
-    targets = jax.jit(make_targets, static_argnames="spec")(params, picture(1, *size), style, spec=spec)
-    gradient = jax.jit(jax.grad(lambda x: loss(params, x, targets, weights_for(spec), spec=spec)[0]))
+    targets = jax.jit(make_targets, static_argnames=("spec", "plan"))(params, picture(1, *size), style, spec=spec, plan=plan)
+    gradient = jax.jit(jax.grad(lambda x: loss(params, x, targets, weights_for(spec), spec=spec, plan=plan)[0]))
     text = gradient.lower(picture(0, *size)).compile().as_text() or ""
     tell(name, sends=len(re.findall(r"= \S+ collective-permute(?:-start)?\(", text)))
 

@@ -9,10 +9,11 @@ import pytest
 from jax.test_util import check_grads as check
 
 from nst_jax import networks
-from nst_jax.networks.ops.remat import remat
+from nst_jax.networks.ops.remat import recomputed
 from nst_jax.networks.ops.winograd import conv3x3, transform_kernel
 from nst_jax.objective import LossWeights, ObjectiveSpec, Styles, loss, make_targets
 from nst_jax.objective.wasserstein import barycenter_root, covariance_root, squared_bures
+from nst_jax.partition import ExecutionPlan
 
 LAYERS = ("relu1_1", "relu2_1")
 
@@ -24,15 +25,15 @@ def picture(seed):
     return jnp.asarray(np.random.default_rng(seed).random((1, 8, 18, 3), np.float32))
 
 
-def loss_of(distance="gram", convolution="winograd", tile=0, **options):
-    """Params, the loss of (params, image, style picture), and the image."""
-    net = networks.load("vgg19", convolution=convolution, taps=LAYERS, **options)
-    spec = ObjectiveSpec(net.spec, ("relu2_1",), LAYERS, style_distance=distance, tile=tile)
+def loss_of(distance="gram", convolution="winograd", **plan):
+    """Params, and the loss of (params, image, style picture)."""
+    net = networks.load("vgg19", convolution=convolution, taps=LAYERS)
+    spec, plan = ObjectiveSpec(net.spec, ("relu2_1",), LAYERS, style_distance=distance), ExecutionPlan(**plan)
     weights = LossWeights({"relu2_1": jnp.float32(1e-3)}, {name: jnp.float32(0.5) for name in LAYERS}, jnp.float32(1))
 
     def of(params, image, style):
-        targets = make_targets(params, picture(1), Styles((style,)), spec=spec)
-        return loss(params, image, targets, weights, spec=spec)[0]
+        targets = make_targets(params, picture(1), Styles((style,)), spec=spec, plan=plan)
+        return loss(params, image, targets, weights, spec=spec, plan=plan)[0]
 
     return net.params, of
 
@@ -103,10 +104,10 @@ def test_gradients_by_the_parameters_are_those_of_the_direct_convolution():
 @pytest.mark.parametrize("tile", [0, 16])
 def test_the_gradient_by_the_targets_is_never_silently_zero(tile):
     net = networks.load("vgg19", taps=LAYERS)
-    spec = ObjectiveSpec(net.spec, ("relu2_1",), LAYERS, tile=tile)
+    spec, plan = ObjectiveSpec(net.spec, ("relu2_1",), LAYERS), ExecutionPlan(tile=tile)
     weights = LossWeights({"relu2_1": jnp.float32(1)}, {name: jnp.float32(0) for name in LAYERS}, jnp.float32(0))
-    targets = make_targets(net.params, picture(1), Styles((picture(2),)), spec=spec)
-    gradient = jax.grad(lambda t: loss(net.params, picture(0), t, weights, spec=spec)[0])(targets)
+    targets = make_targets(net.params, picture(1), Styles((picture(2),)), spec=spec, plan=plan)
+    gradient = jax.grad(lambda t: loss(net.params, picture(0), t, weights, spec=spec, plan=plan)[0])(targets)
     whole = networks.convnet.features(net.params, picture(0), ("relu2_1",), spec=net.spec)["relu2_1"]
     np.testing.assert_allclose(gradient.content["relu2_1"], targets.content["relu2_1"] - whole, atol=1e-4)
 
@@ -118,7 +119,7 @@ def test_convolutions_and_pooling_agree_with_differences_in_float64():
         check_grads(jax.jit(lambda x, u: jnp.sin(conv3x3(x, u, padding="reflect"))), (x, u), order=2, modes=["fwd", "rev"])
         check_grads(jax.jit(functools.partial(networks.layers.pool, window=2, stride=2, kind="max", scale=1.0)), (x,), order=2)
         run = lambda params, x: {"y": jnp.sin(params["a"] * x)}  # noqa: E731
-        check_grads(jax.jit(lambda a, x: remat(run, {"a": a}, x)["y"]), (jnp.ones(()), x), order=2, modes=["fwd", "rev"])
+        check_grads(jax.jit(lambda a, x: recomputed(run, {"a": a}, x)["y"]), (jnp.ones(()), x), order=2, modes=["fwd", "rev"])
 
 
 def test_bures_agrees_with_differences_in_float64():

@@ -1,7 +1,5 @@
 """The job on tiny pictures: the same bytes again, chunks that do not matter, coarse to fine, and every start."""
 
-from collections.abc import Generator
-from concurrent.futures import Future
 from typing import Any, NoReturn
 
 import jax
@@ -16,14 +14,13 @@ from nst_jax.config.to_spec import to_spec
 from nst_jax.errors import InputError
 from nst_jax.images.color import match_covariance, to_oklab, transport
 from nst_jax.images.files import resize
-from nst_jax.job import history as course
-from nst_jax.job.batched import run_batched
-from nst_jax.job.compile import Compiled, Programs, Request
-from nst_jax.job.pyramid import initial_image, plan
+from nst_jax.job import history
+from nst_jax.job.loop import Chunk, JobSteps
+from nst_jax.job.pyramid import initial_image
 from nst_jax.networks import Network, load
 from nst_jax.optimize.lbfgs import lbfgs
-from nst_jax.optimize.loop import upsample
-from nst_jax.optimize.solver import SOLVERS
+from nst_jax.optimize.loop import init_state, upsample
+from nst_jax.optimize.solver import SOLVERS, SolverSpec
 
 SHALLOW = {"content_layers": ["relu2_1"], "style_layers": ["relu1_1", "relu2_1"]}
 
@@ -72,14 +69,14 @@ def test_the_outcome_is_a_picture_with_a_row_for_each_step(from_noise: job.Resul
 
 
 def test_the_same_seed_gives_the_same_bytes_whatever_the_chunks(vgg, from_noise, monkeypatch):
-    monkeypatch.setattr(course, "CHUNK_SECONDS", 0.0)  # one step a chunk
+    monkeypatch.setattr(history, "CHUNK_SECONDS", 0.0)  # one step a chunk
     again = run(vgg, spec_of(init="noise", scales=[16, 32], steps=[7, 4], seed=5))
     assert again.pixels.tobytes() == from_noise.pixels.tobytes()
     assert [row["loss"] for row in again.rows] == [row["loss"] for row in from_noise.rows]
 
 
 def test_from_any_position_the_job_goes_on_to_the_same_bytes(vgg, from_noise, monkeypatch):
-    monkeypatch.setattr(course, "CHUNK_SECONDS", 0.0)
+    monkeypatch.setattr(history, "CHUNK_SECONDS", 0.0)
     spec = spec_of(init="noise", scales=[16, 32], steps=[7, 4], seed=5)
     positions: list[job.JobState] = []
     run(vgg, spec, observe=lambda report: bool(positions.append(report.position())))
@@ -97,7 +94,7 @@ def untimed(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_chunks_end_where_the_observer_wants_to_look(vgg, from_noise, monkeypatch):
-    monkeypatch.setattr(course, "CHUNK_SECONDS", 100.0)
+    monkeypatch.setattr(history, "CHUNK_SECONDS", 100.0)
     seen: list[job.StepInfo] = []
     spec = spec_of(init="noise", scales=[16, 32], steps=[7, 4], seed=5)
     outcome = run(vgg, spec, observe=lambda report: bool(seen.append(report)), chunk_at=range(3, 100, 3))
@@ -170,7 +167,7 @@ def test_the_recolored_start_follows_regions_shares_and_style_masks():
         config = make_config({"loss": SHALLOW, "scales": [16], "steps": 1, **options})
         spec = to_spec(config, architecture="vgg19", num_styles=2, num_regions=2)
         inputs = job.Inputs(CONTENT, (STYLE, other), None, (left, None), (upper, None))
-        start = initial_image(plan(inputs, spec)[0], spec, None)
+        start = initial_image(job.make_stages(inputs, spec)[0], spec, None)
         np.testing.assert_allclose(start, region * reds + (1 - region) * rest, atol=1e-5)
 
 
@@ -205,17 +202,19 @@ def stalling_at_step_2(**options: Any) -> optax.GradientTransformationExtraArgs:
 
 
 def test_a_chunk_that_fails_ends_the_jobs_that_shared_it_alone():
-    def steps(stage: int) -> Generator[Request, Any, job.Result]:
-        yield Request("chunk", stage, ({}, jnp.zeros(1), (), (), jnp.int32(1)))
+    state = init_state(jnp.zeros((1, 1, 1, 3)), solver=SolverSpec(), terms=())
+
+    def steps(stage: int, program: Any) -> JobSteps:
+        yield Chunk(stage, program, {}, state, (), (), jnp.int32(1))
         return job.Result(np.zeros((1, 1, 1, 3), np.float32), [], {}, [], False)
 
     def exhausted(*arguments: Any) -> NoReturn:
         raise MemoryError
 
-    programs: list[Future[Compiled]] = [Future(), Future()]
-    for program, chunk in zip(programs, (exhausted, lambda params, states, *rest: states), strict=True):
-        program.set_result(Compiled(Programs(exhausted, exhausted, chunk, 0), 0.0))
-    failed, done = run_batched([steps(0), steps(1)], programs, 2)
+    def idle(params: Any, states: Any, targets: Any, weights: Any, counts: Any) -> Any:
+        return [(state, {}, count) for state, count in zip(states, counts, strict=True)]
+
+    failed, done = job.run_jobs([steps(0, exhausted), steps(1, idle)], 2)
     assert isinstance(failed, MemoryError)
     assert isinstance(done, job.Result)
 
@@ -264,16 +263,16 @@ def test_matched_colors_change_the_style_that_is_seen(vgg):
 
 def test_a_stage_keeps_each_of_its_pictures_once():
     inputs = job.Inputs(CONTENT, (STYLE,))
-    first, second = stages = job.plan(inputs, spec_of(scales=[16, 32], steps=[1, 1]))
+    first, second = stages = job.make_stages(inputs, spec_of(scales=[16, 32], steps=[1, 1]))
     assert second.coarser is first.content
     np.testing.assert_array_equal(second.detail, resize(CONTENT, (19, 32)) - resize(resize(CONTENT, (10, 16)), (19, 32)))
-    kept = [job.needs({}, stage, spec_of()).arrays[1] for stage in stages]
+    kept = [job.compile_key({}, stage, spec_of()).arrays[1] for stage in stages]
     assert not [leaf for leaf in jax.tree.leaves(kept) if isinstance(leaf, jax.Array | np.ndarray)]
 
 
 @pytest.mark.parametrize("options", [{"content_weight": 0}, {"content_layers": []}])
 def test_a_texture_gets_nothing_of_the_content(vgg, options: dict[str, Any]):
-    first, second = job.plan(job.Inputs(CONTENT, (STYLE,)), spec_of(scales=[16, 32], steps=[1, 1], loss=options))
+    first, second = job.make_stages(job.Inputs(CONTENT, (STYLE,)), spec_of(scales=[16, 32], steps=[1, 1], loss=options))
     assert not first.detail.any()
     assert not second.detail.any()
-    assert job.plan(job.Inputs(CONTENT, (STYLE,)), spec_of(scales=[16, 32], steps=[1, 1]))[1].detail.any()
+    assert job.make_stages(job.Inputs(CONTENT, (STYLE,)), spec_of(scales=[16, 32], steps=[1, 1]))[1].detail.any()

@@ -12,6 +12,7 @@ from nst_jax.networks.convnet import NetworkSpec
 from nst_jax.objective.loss import LossWeights, ObjectiveSpec, Styles, make_targets
 from nst_jax.optimize.loop import init_state, run_chunk
 from nst_jax.optimize.solver import SolverSpec
+from nst_jax.partition import ExecutionPlan
 
 TAPS = ("relu1_1", "relu2_1")
 STEPS = 4
@@ -27,14 +28,14 @@ def _promotion_that_optax_needs():
 def test_jobs_at_once_by_vmap_are_the_jobs_one_by_one(remat, distance):
     params = networks.load("vgg19", convolution="winograd", taps=TAPS).params
     content, style = jnp.asarray(np.random.default_rng(0).random((2, 1, 16, 18, 3), np.float32))
-    spec = ObjectiveSpec(NetworkSpec(convolution="winograd", remat=remat), TAPS[1:], TAPS, distance, "mean")
+    spec = ObjectiveSpec(NetworkSpec(convolution="winograd"), TAPS[1:], TAPS, distance, "mean")
     solver = SolverSpec("adam")
     targets = jax.jit(make_targets, static_argnames="spec")(params, content, Styles((style,)), spec=spec)
 
     def weights(style_weight):
         return LossWeights({TAPS[1]: jnp.float32(1)}, dict.fromkeys(TAPS, style_weight), jnp.float32(0))
 
-    chunk = functools.partial(run_chunk, spec=spec, solver=solver, capacity=STEPS)
+    chunk = functools.partial(run_chunk, spec=spec, solver=solver, capacity=STEPS, plan=ExecutionPlan(remat))
     both = jnp.array([0.5, 20.0])
     states = jax.vmap(lambda _: init_state(content, solver=solver, terms=spec.terms))(both)
     together, _, made = jax.jit(jax.vmap(chunk, in_axes=(None, 0, None, 0, None)))(

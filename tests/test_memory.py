@@ -12,9 +12,12 @@ import pytest
 
 from nst_jax import networks
 from nst_jax.errors import InputError
+from nst_jax.job import JobSpec
 from nst_jax.job import memory_plan as memory
 from nst_jax.networks.convnet import REMAT, NetworkSpec, features
 from nst_jax.objective.loss import ObjectiveSpec
+from nst_jax.optimize.solver import solver_spec
+from nst_jax.partition import ExecutionPlan
 from nst_jax.system import memory as free_memory
 
 TAPS = ("relu1_1", "relu2_1", "pool2", "relu3_1")
@@ -26,7 +29,7 @@ def vgg(request):
 
 
 def energy(params, image, convolution, remat):
-    maps = features(params, image, TAPS, spec=NetworkSpec(convolution=convolution, remat=remat))
+    maps = features(params, image, TAPS, spec=NetworkSpec(convolution=convolution), remat=remat)
     return sum(jnp.mean(found**2) for found in maps.values())
 
 
@@ -50,27 +53,29 @@ def test_blocks_need_less_memory_than_all_maps():
     image = jax.ShapeDtypeStruct((1, 192, 192, 3), jnp.float32)
 
     def temporary(remat):
-        spec = NetworkSpec(convolution="winograd", remat=remat)
-        gradient = jax.grad(lambda x, params: jnp.mean(features(params, x, taps, spec=spec)["relu4_1"] ** 2))
+        spec = NetworkSpec(convolution="winograd")
+        gradient = jax.grad(lambda x, params: jnp.mean(features(params, x, taps, spec=spec, remat=remat)["relu4_1"] ** 2))
         compiled = jax.jit(gradient).lower(image, params).compile()
         return compiled.memory_analysis().temp_size_in_bytes  # pyright: ignore[reportOptionalMemberAccess]
 
     assert temporary("blocks") < 0.85 * temporary("none")
 
 
-def spec_with(remat, tile):
-    return ObjectiveSpec(NetworkSpec(remat=remat), ("relu4_2",), ("relu1_1",), tile=tile)
+def spec_with(distance="gram", memory=10, **settings):
+    objective = ObjectiveSpec(NetworkSpec(), ("relu4_2",), ("relu1_1",), distance)
+    return JobSpec(objective, None, solver_spec("lbfgs", memory=memory), (), plan_settings=settings)
 
 
 @pytest.mark.parametrize(
     ("gigabytes", "chosen"),
     [(None, ("none", 0)), (24, ("none", 0)), (7, ("blocks", 0)), (5, ("none", 512)), (1, ("none", 256))],
 )
-def test_auto_computes_anew_or_by_tiles_only_where_memory_is_short(monkeypatch, gigabytes, chosen):
+def test_the_plan_recomputes_or_has_tiles_only_where_memory_is_short(monkeypatch, gigabytes, chosen):
     monkeypatch.setattr(memory, "available_bytes", lambda devices: gigabytes and gigabytes * 2**30)
-    assert memory.choose_plan(spec_with("auto", "auto"), (2048, 1024)) == spec_with(*chosen)
-    for remat in sorted(set(REMAT) - {"auto"}):
-        assert memory.choose_plan(spec_with(remat, 320), (2048, 1024)) == spec_with(remat, 320)
+    assert memory.choose_plan(spec_with(devices=1), (2048, 1024)) == ExecutionPlan(*chosen)
+    for remat in REMAT:
+        plan = ExecutionPlan(remat, 320, 1)
+        assert memory.choose_plan(spec_with(**dataclasses.asdict(plan)), (2048, 1024)) == plan
 
 
 @pytest.mark.parametrize(
@@ -81,26 +86,25 @@ def test_auto_takes_the_devices_that_a_picture_keeps_busy(monkeypatch, height, p
     monkeypatch.setattr(jax, "device_count", lambda: 8)
     monkeypatch.setattr(jax, "process_count", lambda: processes)
     monkeypatch.setattr(memory, "available_bytes", lambda devices: None)
-    objective = dataclasses.replace(spec_with("none", 0), devices="auto")
-    assert memory.choose_plan(objective, (height, 400)).devices == chosen
-    assert memory.choose_plan(objective, (height, 400), jobs=3).devices == 1
+    spec = spec_with(remat="none", tile=0)
+    assert memory.choose_plan(spec, (height, 400)).devices == chosen
+    assert memory.choose_plan(spec, (height, 400), jobs=3).devices == 1
 
 
 def test_regions_the_sliced_distance_and_the_solvers_pairs_are_counted(monkeypatch):
     monkeypatch.setattr(memory, "available_bytes", lambda devices: 6.3 * 2**30)
-    objective, size = spec_with("none", "auto"), (1086, 1448)
-    assert memory.choose_plan(objective, size).tile == 0
-    assert memory.choose_plan(objective, size, regions=4).tile != 0
-    assert memory.choose_plan(objective, size, pairs=100).tile != 0
-    sliced = dataclasses.replace(objective, network=NetworkSpec(remat="none"), style_distance="sliced_wasserstein")
-    assert memory.choose_plan(sliced, size).tile != 0
+    fixed, size = {"remat": "none", "devices": 1}, (1086, 1448)
+    assert memory.choose_plan(spec_with(**fixed), size).tile == 0
+    assert memory.choose_plan(spec_with(**fixed), size, regions=4).tile != 0
+    assert memory.choose_plan(spec_with(memory=100, **fixed), size).tile != 0
+    assert memory.choose_plan(spec_with("sliced_wasserstein", **fixed), size).tile != 0
 
 
 def test_a_state_that_cannot_be_cut_counts_whole(monkeypatch):
     monkeypatch.setattr(memory, "available_bytes", lambda devices: 4 * 2**30)
-    objective = dataclasses.replace(spec_with("none", "auto"), devices=8)
-    assert memory.choose_plan(objective, (2048, 2048)).tile == 0
-    assert memory.choose_plan(objective, (2047, 2049)).tile != 0
+    spec = spec_with(remat="none", devices=8)
+    assert memory.choose_plan(spec, (2048, 2048)).tile == 0
+    assert memory.choose_plan(spec, (2047, 2049)).tile != 0
 
 
 def test_a_step_that_takes_more_than_is_free_is_not_begun(monkeypatch):

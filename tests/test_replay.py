@@ -1,5 +1,6 @@
 """Replay: the same bytes again from the picture alone, numbers where they differ, one line where it cannot be."""
 
+import dataclasses
 import json
 import os
 import re
@@ -110,9 +111,11 @@ def test_the_plan_of_the_record_is_used_whatever_memory_is_free(monkeypatch: pyt
     monkeypatch.setattr(memory, "_free_bytes", lambda: 1 << 20)
     settings, facts = module._record(Path("one/result.png"))
     prepared = module._same_inputs(module.recorded_config(settings, ""), facts)
-    assert prepared.spec.plan[-1].tile == 256  # what fits now
+    assert prepared.spec.plans[-1].tile == 256  # what fits now
     again = kinds.as_recorded(prepared, facts["plan"])
-    assert [plan._asdict() for plan in again.spec.plan] == facts["plan"] == [{"remat": "none", "tile": 0, "devices": 1}]
+    assert (
+        [dataclasses.asdict(plan) for plan in again.spec.plans] == facts["plan"] == [{"remat": "none", "tile": 0, "devices": 1}]
+    )
     assert again.begun["plan"] == facts["plan"]
     for bad in (
         None,
@@ -122,7 +125,7 @@ def test_the_plan_of_the_record_is_used_whatever_memory_is_free(monkeypatch: pyt
         [{"remat": "none", "tile": 0, "devices": 99}],
         [{"remat": "none", "tile": 1, "devices": 1}],
     ):
-        assert kinds.as_recorded(prepared, bad).spec.plan == prepared.spec.plan
+        assert kinds.as_recorded(prepared, bad).spec.plans == prepared.spec.plans
 
 
 def test_pictures_that_moved_are_named(capsys: pytest.CaptureFixture[str]):

@@ -1,7 +1,6 @@
 """Tiles: the sums, the loss and the gradient of a whole picture, whatever its size, the distance, the masks."""
 
 import itertools
-from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +11,7 @@ from nst_jax import networks
 from nst_jax.networks.convnet import NetworkSpec
 from nst_jax.objective.loss import LossWeights, ObjectiveSpec, Styles, loss, make_targets
 from nst_jax.objective.style import STYLE_DISTANCES
+from nst_jax.partition import WHOLE, ExecutionPlan
 from nst_jax.partition.receptive_field import receptive_field
 from nst_jax.partition.tiles import feature_maps, sum_over_positions, tiles
 from nst_jax.partition.windows import lengths
@@ -54,7 +54,9 @@ def test_every_position_has_the_map_of_the_whole_picture(params, padding: str, c
             return {name: (maps[name] * beside[name]).sum((0, 1, 2)) for name in taps}
 
         return [
-            sum_over_positions(sums, params[convolution], image, codes, None, taps=taps, spec=spec, tile=tile)
+            sum_over_positions(
+                sums, params[convolution], image, codes, None, taps=taps, spec=spec, plan=ExecutionPlan(tile=tile)
+            )
             for tile in (0, 48)
         ]
 
@@ -76,14 +78,13 @@ def weights_for(spec: ObjectiveSpec, regions: int = 1) -> LossWeights:
 
 def whole_and_tiled(params, spec: ObjectiveSpec, tile: int, image, content, styles):
     found = []
-    for size in (0, tile):
-        one = replace(spec, tile=size)
+    for plan in (WHOLE, ExecutionPlan(tile=tile)):
 
         @jax.jit
-        def run(params, image, content, styles, one=one):
-            targets = make_targets(params, content, styles, spec=one)
-            weights = weights_for(one, 1 if styles.regions is None else len(styles.regions))
-            return jax.value_and_grad(lambda x: loss(params, x, targets, weights, spec=one), has_aux=True)(image)
+        def run(params, image, content, styles, plan=plan):
+            targets = make_targets(params, content, styles, spec=spec, plan=plan)
+            weights = weights_for(spec, 1 if styles.regions is None else len(styles.regions))
+            return jax.value_and_grad(lambda x: loss(params, x, targets, weights, spec=spec, plan=plan), has_aux=True)(image)
 
         (value, _), gradient = run(params, image, content, styles)
         found.append((float(value), np.asarray(gradient, np.float64)))
@@ -113,7 +114,8 @@ def test_masks_guide_the_tiles_too(params):
 
 def test_the_maps_of_the_content_are_put_together(params):
     taps, spec, image = ("relu1_2", "conv3_1"), NetworkSpec(convolution="winograd"), picture(0, 75, 50)
-    both = jax.jit(lambda image: [feature_maps(params["winograd"], image, taps=taps, spec=spec, tile=tile) for tile in (0, 32)])
+    plans = (WHOLE, ExecutionPlan(tile=32))
+    both = jax.jit(lambda image: [feature_maps(params["winograd"], image, taps=taps, spec=spec, plan=plan) for plan in plans])
     whole, tiled = both(image)
     for name in taps:
         np.testing.assert_allclose(tiled[name], whole[name], rtol=0, atol=2e-5 * float(whole[name].max()))

@@ -6,6 +6,7 @@ Ours takes one gradient per step, `optax.lbfgs` as many as its zoom line search 
 """
 
 import argparse
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +18,7 @@ from nst_jax.config.compose import make_config
 from nst_jax.config.to_spec import to_spec
 from nst_jax.images.files import fit_long_side, resize
 from nst_jax.images.named import find_image
-from nst_jax.job import Inputs, plan
+from nst_jax.job import Inputs, make_stages
 from nst_jax.job.memory_plan import choose_plan
 from nst_jax.networks import load
 from nst_jax.optimize import lbfgs
@@ -70,12 +71,14 @@ def transfer_loss(size: int) -> tuple[Function, jax.Array]:
     """The default loss of the sample pictures, and the content as the initial image."""
     spec = to_spec(make_config({"size": size, "scales": 1, "steps": 1}), architecture="vgg19")
     content, style = (find_image(name, notify=print).pixels for name in ("tubingen", "starry"))
-    (stage,) = plan(Inputs(resize(content, fit_long_side(content.shape[1], content.shape[2], size)), (style,)), spec)
-    objective = choose_plan(spec.objective, (stage.content.shape[1], stage.content.shape[2]))
+    (stage,) = make_stages(Inputs(resize(content, fit_long_side(content.shape[1], content.shape[2], size)), (style,)), spec)
+    objective, execution = spec.objective, choose_plan(spec, (stage.content.shape[1], stage.content.shape[2]))
     params = load("vgg19", convolution=objective.network.convolution, taps=objective.taps).params
-    targets = jax.jit(objective.targets)(params, *jax.tree.map(jnp.asarray, (stage.content, stage.styles)))
+    targets = jax.jit(functools.partial(objective.targets, plan=execution))(
+        params, *jax.tree.map(jnp.asarray, (stage.content, stage.styles))
+    )
     weights = jax.tree.map(jnp.float32, spec.loss_weights)
-    return lambda image: objective.loss(params, image, targets, weights)[0], jnp.asarray(stage.content)
+    return lambda image: objective.loss(params, image, targets, weights, execution)[0], jnp.asarray(stage.content)
 
 
 def main() -> None:

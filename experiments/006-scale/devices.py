@@ -23,6 +23,7 @@ from nst_jax import networks
 from nst_jax.networks.architectures import ARCHITECTURES, Conv, extent, names_of
 from nst_jax.networks.ops.halo import halo
 from nst_jax.objective.loss import LossWeights, ObjectiveSpec, Styles, loss, make_targets
+from nst_jax.partition import ExecutionPlan
 from nst_jax.partition.windows import lengths
 
 STYLE = tuple(f"relu{i}_1" for i in range(1, 6))
@@ -50,11 +51,13 @@ def main() -> None:
 def evaluation(size: tuple[int, int], devices: int) -> tuple[float, np.ndarray, str]:
     """Loss, gradient, and the compiled program's text."""
     net = networks.load("vgg19", pooling="average", convolution="xla")
-    spec = ObjectiveSpec(net.spec, ("relu4_2",), STYLE, devices=devices)
+    spec, plan = ObjectiveSpec(net.spec, ("relu4_2",), STYLE), ExecutionPlan(devices=devices)
     image, content, style = np.random.default_rng(1).random((3, 1, *size, 3), np.float32)
-    targets = jax.jit(make_targets, static_argnames="spec")(net.params, content, Styles((style,)), spec=spec)
+    targets = jax.jit(make_targets, static_argnames=("spec", "plan"))(
+        net.params, content, Styles((style,)), spec=spec, plan=plan
+    )
     weights = LossWeights({"relu4_2": jnp.float32(1e-3)}, {name: jnp.float32(0.2) for name in STYLE}, jnp.float32(0))
-    function: Any = jax.jit(jax.value_and_grad(lambda x, params, *rest: loss(params, x, *rest, spec=spec)[0]))
+    function: Any = jax.jit(jax.value_and_grad(lambda x, params, *rest: loss(params, x, *rest, spec=spec, plan=plan)[0]))
     compiled = function.lower(image, net.params, targets, weights).compile()
     value, gradient = compiled(image, net.params, targets, weights)
     return float(value), np.asarray(gradient, np.float64), compiled.as_text() or ""

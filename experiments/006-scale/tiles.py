@@ -22,6 +22,7 @@ from matplotlib.figure import Figure
 
 from nst_jax import networks
 from nst_jax.objective.loss import LossWeights, ObjectiveSpec, Styles, loss, make_targets
+from nst_jax.partition import ExecutionPlan
 from nst_jax.system.compilation_cache import use_compilation_cache
 from nst_jax.system.memory import trim_heap
 
@@ -66,14 +67,17 @@ def main() -> None:
 
 def evaluation(size: int, tile: str, pooling: str) -> tuple[Any, dict[str, float]]:
     """Loss and gradient as one compiled function of the image; the seconds of compiling it, and its temporary memory."""
-    net = networks.load("vgg19", pooling=pooling, remat="blocks" if tile == "blocks" else "none")
-    spec = ObjectiveSpec(net.spec, ("relu4_2",), STYLE, tile=0 if tile == "blocks" else int(tile))
+    net = networks.load("vgg19", pooling=pooling)
+    spec = ObjectiveSpec(net.spec, ("relu4_2",), STYLE)
+    plan = ExecutionPlan("blocks") if tile == "blocks" else ExecutionPlan(tile=int(tile))
     generator = np.random.default_rng(1)
     content, style = (jnp.asarray(generator.random((1, n * 3 // 4, n, 3), np.float32)) for n in (size, min(size, 1024)))
-    targets = jax.jit(make_targets, static_argnames="spec")(net.params, content, Styles((style,)), spec=spec)
+    targets = jax.jit(make_targets, static_argnames=("spec", "plan"))(
+        net.params, content, Styles((style,)), spec=spec, plan=plan
+    )
     weights = LossWeights({"relu4_2": jnp.float32(1e-3)}, {name: jnp.float32(0.2) for name in STYLE}, jnp.float32(0))
     began = time.perf_counter()
-    evaluate: Any = jax.jit(jax.value_and_grad(lambda x, params, *rest: loss(params, x, *rest, spec=spec)[0]))
+    evaluate: Any = jax.jit(jax.value_and_grad(lambda x, params, *rest: loss(params, x, *rest, spec=spec, plan=plan)[0]))
     compiled = evaluate.lower(content, net.params, targets, weights).compile()
     trim_heap()
     facts = {"compile_s": round(time.perf_counter() - began, 1)}

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.lib.figures import markdown
-from experiments.lib.inversion_pictures import REFERENCE, Pixels, picture
+from experiments.lib.inversion_pictures import REFERENCE, picture
 from nst_jax.config.compose import from_yaml
 from nst_jax.config.to_spec import to_spec
 from nst_jax.images.files import read_image, resize
@@ -24,6 +24,7 @@ from nst_jax.runner.prepare import read_picture
 from nst_jax.runs.folder import RunFolder
 from nst_jax.sweeps.folder import SweepFolder
 from nst_jax.system.compilation_cache import use_compilation_cache
+from nst_jax.types import Pixels
 
 
 def encoder(network: NetworkSpec, layers: Sequence[str]) -> Callable[[Pixels], dict[str, np.ndarray]]:

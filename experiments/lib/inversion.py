@@ -26,13 +26,13 @@ from nst_jax.invert.neurons import Neurons, choose
 from nst_jax.invert.objective import PriorWeights
 from nst_jax.invert.representation import DESCRIPTORS, code, mean_color
 from nst_jax.invert.restarts import noise
-from nst_jax.invert.run import Pixels, beside, field_of, mean_pairwise_distance, outline, scale_of
+from nst_jax.invert.run import beside, field_of, mean_pairwise_distance, outline, scale_of
 from nst_jax.networks import load
 from nst_jax.networks.convnet import NetworkSpec, features, layer_names
 from nst_jax.networks.params import store as weights
 from nst_jax.optimize.loop import Metrics, State, init_state, run_chunk
 from nst_jax.system.compilation_cache import use_compilation_cache
-from nst_jax.types import Params
+from nst_jax.types import Params, Pixels
 
 FOLDER = Path(__file__).parents[1] / "005-inversion"
 SCALES = Path(__file__).parents[2] / "nst_jax" / "invert" / "scales.json"

@@ -13,7 +13,8 @@ import numpy as np
 
 import nst_jax
 from nst_jax.images.files import read_image, resize
-from nst_jax.invert.run import LUMA, Pixels
+from nst_jax.invert.run import LUMA
+from nst_jax.types import Pixels
 
 SIDE = 227
 BUNDLED = Path(nst_jax.__file__).parent / "images" / "bundled"

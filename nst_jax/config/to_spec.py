@@ -56,6 +56,7 @@ def to_spec(config: Config, *, architecture: str, num_styles: int | None = None,
         init=config.init if config.init in INITS else "file",
         seed=config.seed,
         color=check_one_of("color", config.color, COLORS),
+        plan_settings=_plan_settings(config),
     )
 
 
@@ -79,7 +80,6 @@ def _objective(config: Config, architecture: str) -> ObjectiveSpec:
                 network.convolution, check_one_of("network.precision", network.precision, tuple(PRECISIONS))
             ),
             precision=network.precision,
-            remat=check_one_of("network.remat", network.remat, tuple(REMAT)),
         ),
         content_layers=tuple(loss.content_layers),
         style_layers=tuple(loss.style_layers),
@@ -87,9 +87,18 @@ def _objective(config: Config, architecture: str) -> ObjectiveSpec:
         convention=check_one_of("loss.convention", loss.convention, tuple(CONVENTIONS)),
         tv=check_one_of("loss.tv", loss.tv, tuple(TOTAL_VARIATIONS)),
         epsilon=loss.epsilon,
-        tile=_tile(config.scale.tile, loss.style_distance),
-        devices=_devices(config.scale.devices, loss.style_distance),
     )
+
+
+def _plan_settings(config: Config) -> dict[str, Any]:
+    """The fields of the execution plan that are not "auto"."""
+    distance = config.loss.style_distance
+    settings = {
+        "remat": check_one_of("network.remat", config.network.remat, ("auto", *REMAT)),
+        "tile": _tile(config.scale.tile, distance),
+        "devices": _devices(config.scale.devices, distance),
+    }
+    return {name: value for name, value in settings.items() if value != "auto"}
 
 
 def _tile(value: int | str, style_distance: str) -> int | str:

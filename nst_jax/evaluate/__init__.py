@@ -19,17 +19,14 @@ aspect, to the same longer side, but never enlarged. Lower is better or alike un
 No score alone says that a picture is good: the content has LPIPS 0, the style style distance 0.
 """
 
-import numpy as np
-from jaxtyping import Float
-
 from nst_jax.errors import InputError
 from nst_jax.evaluate.heldout import Judge, judge
 from nst_jax.evaluate.pixels import border, checkerboard, color_distance, grid, total_variation
 from nst_jax.images.files import fit_long_side, resize
+from nst_jax.types import Pixels
 
 __all__ = ["scores"]
 
-Pixels = Float[np.ndarray, "1 _h _w 3"]
 # The smallest side at which every layer of both networks has a position.
 MIN_SIDE = 32
 _JUDGES = {"alex": "alexnet", "vgg": "vgg16"}

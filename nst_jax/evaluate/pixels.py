@@ -4,8 +4,8 @@ import numpy as np
 from jaxtyping import Float
 
 from nst_jax.images.color import to_oklab
+from nst_jax.types import Pixels
 
-Pixels = Float[np.ndarray, "1 _h _w 3"]
 # The grid of three poolings: places are counted modulo this many pixels.
 PERIOD = 8
 

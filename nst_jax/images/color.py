@@ -18,8 +18,8 @@ import numpy as np
 from jaxtyping import Float
 
 from nst_jax.images.strips import strips
+from nst_jax.types import Pixels
 
-Pixels = Float[np.ndarray, "1 _h _w 3"]
 Matrix = Float[np.ndarray, "3 3"]
 
 # Linear sRGB to the responses of the eye's three kinds of cones, and their cube roots to (L, a, b); rows are outputs.

@@ -1,6 +1,6 @@
 """What may be set of an inversion, and its checked description: see `nst_jax.config.schema` for that of a transfer."""
 
-from dataclasses import field
+from dataclasses import asdict, field
 from typing import Annotated, ClassVar
 
 from pydantic import Field, StrictFloat, StrictStr
@@ -15,6 +15,7 @@ from nst_jax.job import JobSpec, Scale
 from nst_jax.networks.convnet import NetworkSpec, check_taps, layer_names
 from nst_jax.objective.natural_image import RMS
 from nst_jax.optimize.solver import SOLVERS, SolverSpec, solver_spec
+from nst_jax.partition import WHOLE
 
 # The paper's rate, and its factors each with a number of steps: for networks and for descriptors.
 RATE = 0.004
@@ -115,6 +116,7 @@ def to_job(config: InvertConfig, layer: str, network: NetworkSpec, neurons: Neur
         scales=(Scale(config.size, steps),),
         init="file",
         seed=config.seed,
+        plan_settings=asdict(WHOLE),
     )
 
 

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
 
 from nst_jax.invert.neurons import Code, Neurons, select
 from nst_jax.invert.representation import DESCRIPTORS, code, mean_color, smallest
@@ -12,9 +11,15 @@ from nst_jax.networks.convnet import NetworkSpec
 from nst_jax.objective.loss import Terms
 from nst_jax.objective.natural_image import alpha_norm, total_variation_power
 from nst_jax.objective.statistics import squared_error
-from nst_jax.types import Image, Params
+from nst_jax.partition import WHOLE, ExecutionPlan
+from nst_jax.types import Image, Params, Scalar
 
-Scalar = Float[Array, ""]
+
+class PriorWeights(NamedTuple):
+    """The traced multipliers λ_α and λ_V."""
+
+    alpha: Scalar
+    tv: Scalar
 
 
 @dataclass(frozen=True)
@@ -46,56 +51,29 @@ class InversionSpec:
         return ("content", "alpha_norm", "tv")
 
     @property
-    def tile(self) -> int:
-        """An inversion is of a whole picture."""
-        return 0
-
-    @property
-    def devices(self) -> int:
-        """And on one device."""
-        return 1
-
-    @property
     def smallest(self) -> int:
         """See `representation.smallest`."""
         return smallest(self.layer, self.network.architecture)
 
-    def targets(self, params: Params, *pictures: Any) -> Code:
-        """Φ0 of the content; there is no style."""
-        return target_code(params, pictures[0], spec=self)
+    def targets(self, params: Params, *pictures: Any, plan: ExecutionPlan = WHOLE) -> Code:
+        """Φ0: the code of the content picture, as far as it counts; there is no style."""
+        return select(code(params, pictures[0], self.layer, network=self.network, remat=plan.remat), self.neurons)
 
-    def loss(self, params: Params, image: Image, targets: Code, weights: "PriorWeights") -> tuple[Scalar, Terms]:
-        """See `loss`."""
-        return loss(params, image, targets, weights, spec=self)
+    def loss(
+        self, params: Params, image: Image, targets: Code, weights: PriorWeights, plan: ExecutionPlan = WHOLE
+    ) -> tuple[Scalar, Terms]:
+        """‖Φ(x) − Φ0‖² / ‖Φ0‖² + λ_α R_α(x/σ) + λ_V R_Vβ(x/σ) (Mahendran and Vedaldi 2015, sec. 2), and its terms by name.
 
-
-class PriorWeights(NamedTuple):
-    """The traced multipliers λ_α and λ_V."""
-
-    alpha: Scalar
-    tv: Scalar
-
-
-def target_code(params: Params, content: Image, *, spec: InversionSpec) -> Code:
-    """Φ0: the code of the content picture, as far as it counts."""
-    return select(code(params, content, spec.layer, network=spec.network), spec.neurons)
-
-
-def loss(params: Params, image: Image, target: Code, weights: PriorWeights, *, spec: InversionSpec) -> tuple[Scalar, Terms]:
-    """‖Φ(x) − Φ0‖² / ‖Φ0‖² + λ_α R_α(x/σ) + λ_V R_Vβ(x/σ) (Mahendran and Vedaldi 2015, sec. 2).
-
-    Returns it, and its terms by name.
-
-    Args:
-        params: of the network; {} for a descriptor.
-        image: the picture being optimized; values outside of [0, 1] are allowed.
-        target: from `target_code`.
-        weights: traced.
-        spec: static.
-    """
-    energy = jnp.sum(target**2)
-    error = squared_error(target_code(params, image, spec=spec), target).sum
-    content = error / jnp.maximum(energy, jnp.finfo(energy.dtype).tiny)
-    alpha = weights.alpha * alpha_norm(image, mean_color(params), spec.alpha)
-    tv = weights.tv * total_variation_power(image, spec.beta)
-    return content + alpha + tv, {"content": content, "alpha_norm": alpha, "tv": tv}
+        Args:
+            params: of the network; {} for a descriptor.
+            image: the picture being optimized; values outside of [0, 1] are allowed.
+            targets: Φ0, from `targets`.
+            weights: traced.
+            plan: only `remat` has an effect: an inversion is of a whole picture, on one device.
+        """
+        energy = jnp.sum(targets**2)
+        error = squared_error(self.targets(params, image, plan=plan), targets).sum
+        content = error / jnp.maximum(energy, jnp.finfo(energy.dtype).tiny)
+        alpha = weights.alpha * alpha_norm(image, mean_color(params), self.alpha)
+        tv = weights.tv * total_variation_power(image, self.beta)
+        return content + alpha + tv, {"content": content, "alpha_norm": alpha, "tv": tv}

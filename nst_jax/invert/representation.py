@@ -17,7 +17,7 @@ DESCRIPTORS = {
 }
 
 
-def code(params: Params, image: Images, layer: str, *, network: NetworkSpec) -> Code:
+def code(params: Params, image: Images, layer: str, *, network: NetworkSpec, remat: str = "none") -> Code:
     """Φ(x): the map of the layer, or the descriptors of the gray picture (the mean of the channels) in [0, 255].
 
     Args:
@@ -25,10 +25,11 @@ def code(params: Params, image: Images, layer: str, *, network: NetworkSpec) -> 
         image: pictures in [0, 1].
         layer: of the network, or a key of `DESCRIPTORS`.
         network: which a descriptor has no use for.
+        remat: see `nst_jax.networks.convnet.features`.
     """
     if layer in DESCRIPTORS:
         return DESCRIPTORS[layer][0](jnp.mean(image, axis=-1) * 255)
-    return features(params, image, (layer,), spec=network)[layer]
+    return features(params, image, (layer,), spec=network, remat=remat)[layer]
 
 
 def mean_color(params: Params) -> Float[Array, " 3"]:

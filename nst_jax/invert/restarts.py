@@ -9,15 +9,14 @@ from jaxtyping import Float
 
 from nst_jax import job
 from nst_jax.invert.representation import mean_color
-from nst_jax.job.batched import run_batched
 from nst_jax.job.compile import compile_in_background
 from nst_jax.objective.natural_image import RMS
-from nst_jax.types import Params
+from nst_jax.types import Params, Pixels
 
 
 def invert(
     params: Params,
-    content: job.Pixels,
+    content: Pixels,
     spec: job.JobSpec,
     restarts: int,
     observe: job.Callback,
@@ -39,19 +38,18 @@ def invert(
     if restarts == 1:
         inputs = job.Inputs(content, (), starts[0])
         return [job.transfer(params, inputs, spec, observe=observe, chunk_at=chunk_at, resume=resume)]
-    group, stages = _Group(observe, spec.scales[0].steps, restarts, resume), job.plan(job.Inputs(content, ()), spec)
-    with compile_in_background([job.needs(params, stages[0], spec, restarts)]) as programs:
-        procedures = [
-            job.job_steps(params, stages, spec, init=start, observe=group.callback(i), resume=group.position(i))
+    group, stages = _Group(observe, spec.scales[0].steps, restarts, resume), job.make_stages(job.Inputs(content, ()), spec)
+    with compile_in_background([job.compile_key(params, stages[0], spec, restarts)]) as programs:
+        jobs = [
+            job.job_steps(params, stages, programs, spec, init=start, observe=group.callback(i), resume=group.position(i))
             for i, start in enumerate(starts)
         ]
-        ends = run_batched(procedures, programs, restarts)
-        compiling = {"compile": programs[0].result().seconds}
+        ends = job.run_jobs(jobs, restarts)
     results: list[job.Result] = []
     for end, rows in zip(ends, group.rows, strict=True):
         if isinstance(end, Exception):
             raise end
-        results.append(replace(end, rows=rows, recoveries=group.recoveries, seconds=compiling | end.seconds))
+        results.append(replace(end, rows=rows, recoveries=group.recoveries))
     return results
 
 
@@ -119,7 +117,7 @@ class _Group:
 
 def noise(
     seed: int, shape: tuple[int, ...], mean: Float[jax.Array, " 3"], restarts: int, *, gray: bool = False
-) -> list[job.Pixels]:
+) -> list[Pixels]:
     """Starts of an inversion: normal noise around the mean color, as far from it as a natural picture is (norm σ)."""
     keys = jax.random.split(jax.random.key(seed), restarts)
     drawn = [np.asarray(jax.random.normal(key, (*shape[:3], 1 if gray else 3))) for key in keys]

@@ -26,9 +26,8 @@ from nst_jax.networks.params import store
 from nst_jax.partition.receptive_field import Field, receptive_field
 from nst_jax.runner.prepare import Kind, Made, Prepared, begin_record, read_picture, reporter
 from nst_jax.runs.folder import RunFolder
-from nst_jax.types import Params
+from nst_jax.types import Params, Pixels
 
-Pixels = Float[np.ndarray, "1 _h _w 3"]
 # Luma of Rec. 601: what a gray picture is of a color one.
 LUMA = np.array((0.299, 0.587, 0.114), np.float32)
 FIELDS = {"hog": hog.FIELD, "hogb": hog.FIELD, "dsift": dsift.FIELD}

@@ -1,9 +1,9 @@
 """A job: pictures and a description in, one picture out, from coarse to fine."""
 
 from nst_jax.job.history import Callback, JobState, Result, StepInfo
-from nst_jax.job.loop import job_steps, needs, state_shapes, transfer
-from nst_jax.job.pyramid import Stage, check_pictures, check_size, plan
-from nst_jax.job.spec import INITS, Inputs, JobSpec, Pixels, Scale
+from nst_jax.job.loop import compile_key, job_steps, run_jobs, state_shapes, transfer
+from nst_jax.job.pyramid import Stage, check_pictures, check_size, make_stages
+from nst_jax.job.spec import INITS, Inputs, JobSpec, Scale
 
 __all__ = [
     "INITS",
@@ -11,16 +11,16 @@ __all__ = [
     "Inputs",
     "JobSpec",
     "JobState",
-    "Pixels",
     "Result",
     "Scale",
     "Stage",
     "StepInfo",
     "check_pictures",
     "check_size",
+    "compile_key",
     "job_steps",
-    "needs",
-    "plan",
+    "make_stages",
+    "run_jobs",
     "state_shapes",
     "transfer",
 ]

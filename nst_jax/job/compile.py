@@ -1,4 +1,4 @@
-"""The compiled programs of a job: made in the background, in order, and kept for later jobs that need the same ones."""
+"""The compiled programs of a job: made in the background, in order, and cached for later jobs with equal keys."""
 
 import functools
 import time
@@ -15,6 +15,7 @@ from nst_jax.job.export_cache import lower_cached
 from nst_jax.objective.loss import Objective
 from nst_jax.optimize.loop import State, init_state, run_chunk, run_chunks, upsample_state
 from nst_jax.optimize.solver import SolverSpec
+from nst_jax.partition import ExecutionPlan
 from nst_jax.system.memory import trim_heap
 from nst_jax.types import Params
 
@@ -28,14 +29,16 @@ class Programs(NamedTuple):
     Attributes:
         targets: the objective's, of the parameters and the pictures.
         start: `init_state`, of the first image; at later scales `upsample_state`, of the last state and of detail.
-        chunk: `run_chunk`, of the parameters, a state, targets, weights and a number of steps.
+        chunk: `run_chunk`, of the parameters, a state, targets, weights and a number of steps; `run_chunks` for several jobs.
         step_bytes: the temporary memory that the largest of them takes on each device, beside the arrays.
+        devices: how many they run on.
     """
 
     targets: Callable[..., Any]
     start: Callable[..., State]
     chunk: Callable[..., Any]
     step_bytes: int
+    devices: int
 
 
 class Compiled(NamedTuple):
@@ -45,19 +48,12 @@ class Compiled(NamedTuple):
     seconds: float
 
 
-class Request(NamedTuple):
-    """What a job asks for: one of the programs of a stage to be called with these arguments."""
-
-    program: str
-    stage: int
-    arguments: tuple[Any, ...]
-
-
 class CompileKey(NamedTuple):
-    """What decides the programs of one stage: the structure of the loss, the solver, and the shapes of the arrays.
+    """What decides the programs of one stage: the loss, how it is executed, the solver, and the shapes of the arrays.
 
     Attributes:
-        objective: with "auto" replaced (see `nst_jax.job.memory_plan.choose_plan`).
+        objective: the structure of the loss.
+        plan: how it is executed.
         solver: how the loss is minimized.
         before: height and width of the image at the scale before, if there is one.
         arrays: params, the pictures that the targets are made of (the content first), and the weights; or their shapes.
@@ -65,6 +61,7 @@ class CompileKey(NamedTuple):
     """
 
     objective: Objective
+    plan: ExecutionPlan
     solver: SolverSpec
     before: tuple[int, int] | None
     arrays: tuple[Params, tuple[Any, ...], Any]
@@ -74,103 +71,114 @@ class CompileKey(NamedTuple):
     def key(self) -> tuple[Any, ...]:
         """Equal for equal programs; can be hashed."""
         leaves, structure = jax.tree.flatten(jax.tree.map(_shape, self.arrays))
-        return self.objective, self.solver, self.before, structure, tuple(leaves), self.jobs
+        return self.objective, self.plan, self.solver, self.before, structure, tuple(leaves), self.jobs
 
 
 @contextmanager
 def compile_in_background(stages: Sequence[CompileKey]) -> Iterator[list["Future[Compiled]"]]:
-    """The programs of all stages, compiled one after the other in the background; what has not begun is dropped at the end."""
+    """Compiles the programs of all stages in the background, in order; those not begun at the end are cancelled."""
     check_jit()
     compiler = ThreadPoolExecutor(1)
     try:
-        yield [compiler.submit(compile_programs, needs) for needs in stages]
+        yield [compiler.submit(compile_programs, key) for key in stages]
     finally:
         compiler.shutdown(wait=False, cancel_futures=True)
 
 
 @jax.transfer_guard("allow")
-def compile_programs(needs: CompileKey) -> Compiled:
-    """The programs of a stage: compiled, or those of an earlier stage with equal needs."""
+def compile_programs(stage: CompileKey) -> Compiled:
+    """The programs of a stage: compiled, or those of an earlier stage with an equal key."""
     began, known = time.perf_counter(), _compile.cache_info().misses
-    programs = _compile(*needs.key)
+    programs = _compile(*stage.key)
     return Compiled(programs, time.perf_counter() - began if _compile.cache_info().misses > known else 0.0)
 
 
 @functools.lru_cache(maxsize=32)
 def _compile(
     objective: Objective,
+    plan: ExecutionPlan,
     solver: SolverSpec,
     before: tuple[int, int] | None,
     structure: Any,
     leaves: tuple[Any, ...],
     jobs: int,
 ) -> Programs:
-    params, pictures, weights = jax.tree.unflatten(structure, leaves)
-    if int(objective.devices) > 1:
-        return _compile_for_devices(objective, solver, before, params, pictures, weights)
-    targets = lower_cached(jax.jit(objective.targets), ("targets", objective), params, *pictures)
-    image = pictures[0]
-    start: Any = init_state.lower(image, solver=solver, terms=objective.terms)
+    params, (content, *others), weights = jax.tree.unflatten(structure, leaves)
+
+    def placed(tree: Any, size: tuple[int, int] = content.shape[1:3]) -> Any:
+        return tree if plan.devices == 1 else with_sharding(tree, sharding_for(tree, size, plan.devices))
+
+    def state_at(size: tuple[int, int]) -> Any:
+        image = jax.ShapeDtypeStruct((1, *size, 3), content.dtype)
+        return placed(jax.tree.map(_shape, init_state.eval_shape(image, solver=solver, terms=objective.terms)), size)
+
+    params, content, others, weights, count = placed((params, content, others, weights, _shape(jnp.int32(0))))
+    targets = _Program(
+        functools.partial(objective.targets, plan=plan), (params, content, *others), key=("targets", objective, plan)
+    )
+    state = state_at(content.shape[1:3])
     if before:
-        start = upsample_state.lower(
-            _state(jax.ShapeDtypeStruct((1, *before, 3), image.dtype), solver, objective), image, solver=solver
-        )
-    arguments = (*jax.tree.map(_shape, (start.out_info, targets.out_info)), weights, jnp.int32(0))
-    several = [(argument,) * jobs for argument in arguments] if jobs else arguments
-    chunk_fn = functools.partial(run_chunks if jobs else run_chunk, spec=objective, solver=solver, capacity=CAPACITY)
-    chunk = lower_cached(jax.jit(chunk_fn), ("chunk", objective, solver, CAPACITY, jobs), params, *several, donate=1)
-    return _programs(targets.compile(), start.compile(), chunk.compile())
-
-
-def _compile_for_devices(
-    objective: Objective, solver: SolverSpec, before: tuple[int, int] | None, params: Any, pictures: Any, weights: Any
-) -> Programs:
-    """The programs of a stage whose work several devices share."""
-    size = pictures[0].shape[1:3]
-
-    def placed(tree: Any, size: tuple[int, int] = size) -> Any:
-        return with_sharding(tree, sharding_for(tree, size, int(objective.devices)))
-
-    params, pictures, weights, count = placed((params, pictures, weights, _shape(jnp.int32(0))))
-    targets = _ForDevices(objective.targets, (params, *pictures))
-    state = placed(_state(pictures[0], solver, objective))
-    places = jax.tree.map(lambda array: array.sharding, state)
-    if before:
-        smaller = placed(_state(jax.ShapeDtypeStruct((1, *before, 3), jnp.float32), solver, objective), before)
-        start = _ForDevices(functools.partial(upsample_state, solver=solver), (smaller, pictures[0]), places)
+        start = _Program(functools.partial(upsample_state, solver=solver), (state_at(before), content), state)
     else:
-        start = _ForDevices(functools.partial(init_state, solver=solver, terms=objective.terms), (pictures[0],), places)
-    chunk_fn = functools.partial(run_chunk, spec=objective, solver=solver, capacity=CAPACITY)
-    arguments = (params, state, targets.out, weights, count)
-    chunk = _ForDevices(chunk_fn, arguments, (places, count.sharding, count.sharding), donate=1)
-    return _programs(targets.compiled, start.compiled, chunk.compiled, calls=(targets, start, chunk))
+        start = _Program(functools.partial(init_state, solver=solver, terms=objective.terms), (content,), state)
+    options = {"spec": objective, "solver": solver, "capacity": CAPACITY, "plan": plan}
+    arguments, results = (state, targets.result, weights, count), (state, count, count)
+    if jobs:
+        arguments, results = tuple((argument,) * jobs for argument in arguments), (results,) * jobs
+    chunk = _Program(
+        functools.partial(run_chunks if jobs else run_chunk, **options),
+        (params, *arguments),
+        results,
+        key=("chunk", *options.values(), jobs),
+        donate=(1,),
+    )
+    trim_heap()
+    temporary = max(program.temporary_bytes for program in (targets, start, chunk))
+    return Programs(targets, start, chunk, temporary, plan.devices)
 
 
-class _ForDevices:
-    """A program for several devices, which brings its arguments to where it wants them."""
+class _Program:
+    """A compiled program; one for several devices brings its arguments to where it wants them.
 
-    def __init__(self, function: Any, arguments: Any, places: Any = None, donate: int | None = None) -> None:
-        """Of `function`, for arrays as `arguments` says, whose results lie at `places`; None is anywhere."""
-        jitted = jax.jit(function, out_shardings=places, donate_argnums=() if donate is None else donate)
-        lowered = jitted.lower(*arguments)
-        self._wanted = jax.tree.map(lambda array: array.sharding, arguments)
-        self.compiled = lowered.compile()
-        self.out = with_sharding(lowered.out_info, self.compiled.output_shardings)
+    Attributes:
+        result: the shapes of what it returns, and where that lies.
+        temporary_bytes: the memory that it takes on each device, beside its arrays.
+    """
+
+    def __init__(
+        self, function: Any, arguments: Any, result: Any = None, *, key: Any = None, donate: tuple[int, ...] = ()
+    ) -> None:
+        """Compiles `function`.
+
+        Args:
+            function: of arrays.
+            arguments: their shapes, and where they lie; on one device that is nowhere.
+            result: likewise, or a prefix of it; None is anywhere.
+            key: what decides the function, to keep the traced program of one device: see `lower_cached`.
+            donate: the arguments whose memory the result may take.
+        """
+        self._places = _places(arguments)
+        several = bool(jax.tree.leaves(self._places))
+        jitted = jax.jit(function, donate_argnums=donate, out_shardings=_places(result) if several else None)
+        lowered = lower_cached(jitted, key, *arguments, donate=donate) if key and not several else jitted.lower(*arguments)
+        self._compiled = lowered.compile()
+        found = jax.tree.map(_shape, lowered.out_info)
+        self.result = with_sharding(found, self._compiled.output_shardings) if several else found
+        self.temporary_bytes: int = self._compiled.memory_analysis().temp_size_in_bytes  # pyright: ignore[reportOptionalMemberAccess]
+        self._call = self._call_on_several if several else self._compiled
 
     def __call__(self, *arguments: Any) -> Any:
+        return self._call(*arguments)
+
+    def _call_on_several(self, *arguments: Any) -> Any:
         # Waits: what two programs at once send to other processes would arrive in any order.
-        placed = jax.block_until_ready(place(arguments, self._wanted))
-        return jax.block_until_ready(self.compiled(*placed))
+        placed = jax.block_until_ready(place(arguments, self._places))
+        return jax.block_until_ready(self._compiled(*placed))
 
 
-def _programs(*compiled: Any, calls: Sequence[Callable[..., Any]] = ()) -> Programs:
-    trim_heap()
-    temporary = max(program.memory_analysis().temp_size_in_bytes for program in compiled)
-    return Programs(*(calls or compiled), step_bytes=temporary)
-
-
-def _state(image: Any, solver: SolverSpec, objective: Objective) -> Any:
-    return init_state.eval_shape(image, solver=solver, terms=objective.terms)
+def _places(tree: Any) -> Any:
+    """Where the arrays of a tree lie; None for each on one device."""
+    return jax.tree.map(lambda array: array.sharding, tree)
 
 
 def _shape(array: Any) -> jax.ShapeDtypeStruct:

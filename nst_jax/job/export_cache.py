@@ -36,14 +36,14 @@ MAX_FILES = 256
 _KNOWN = ("nst_jax.", "jax.", "optax.", "flax.")
 
 
-def lower_cached(function: Any, key: object, *arguments: Any, donate: int | None = None) -> Any:
+def lower_cached(function: Any, key: object, *arguments: Any, donate: tuple[int, ...] = ()) -> Any:
     """`jax.jit(function).lower(*arguments)`, traced only if no earlier program has left it on disk.
 
     Args:
         function: of arrays, compiled by `jax.jit`.
         key: what decides `function`: plain values, tuples, dataclasses and functions.
         arguments: arrays, or their shapes and types.
-        donate: the number of the argument whose memory the result may take.
+        donate: the numbers of the arguments whose memory the result may take.
     """
     path = _path(key, jax.tree.map(lambda a: (a.shape, a.dtype), arguments))
     exported = _read(path) if path else None
@@ -51,7 +51,7 @@ def lower_cached(function: Any, key: object, *arguments: Any, donate: int | None
         exported = export.export(function)(*arguments)
         if path:
             _write(path, exported)
-    return jax.jit(exported.call, donate_argnums=() if donate is None else donate).lower(*arguments)
+    return jax.jit(exported.call, donate_argnums=donate).lower(*arguments)
 
 
 def _path(key: object, shapes: Any) -> Path | None:

@@ -1,4 +1,4 @@
-"""The course of a job over its chunks of steps: what is recorded, told to an observer, and given back."""
+"""The history of a job over its chunks of steps: metrics, reports to a callback, and the result."""
 
 import time
 from bisect import bisect_right
@@ -12,8 +12,8 @@ from nst_jax.distributed import to_host
 from nst_jax.images.color import with_colors
 from nst_jax.job.compile import CAPACITY
 from nst_jax.job.pyramid import Stage
-from nst_jax.job.spec import Pixels
 from nst_jax.optimize.loop import Metrics, State, picture
+from nst_jax.types import Pixels
 
 # A chunk holds as many steps as fill about so many seconds: the host wakes once a chunk.
 CHUNK_SECONDS = 1.0
@@ -27,8 +27,8 @@ class JobState(NamedTuple):
         left: steps left of it.
         step: steps made so far, over all scales.
         seconds: spent so far: "steps", "total".
-        recoveries: what was said so far of steps that had to be undone.
-        state: the solver's, in the host's memory; of several jobs that are stepped together, a tuple of them.
+        recoveries: the messages so far about steps that had to be undone.
+        state: of the solver, in the host's memory; of several jobs that are stepped together, a tuple of states.
         rows: of such jobs, the metrics of the steps that each has made.
     """
 
@@ -42,15 +42,15 @@ class JobState(NamedTuple):
 
 
 class StepInfo(NamedTuple):
-    """What an observer is told after each chunk of steps.
+    """A report on a chunk of steps, the argument of a callback.
 
     Attributes:
         step: steps made so far, over all scales.
         rows: one mapping for each step of the chunk: step, scale, size, loss, the terms of the loss, seconds.
         messages: what the user should know, such as a step that was undone.
-        pixels: gives the picture so far, at the size of its scale.
-        last: the job ends here, whatever the observer wants.
-        position: gives what is needed to go on from here; to be asked for before the observer returns.
+        pixels: returns the picture so far, at the size of its scale.
+        last: the job ends here, whatever the callback returns.
+        position: gives the state to resume from; to be called before the callback returns.
     """
 
     step: int
@@ -61,20 +61,20 @@ class StepInfo(NamedTuple):
     position: Callable[[], JobState]
 
 
-# Told after each chunk; True asks the job to stop with the picture so far.
+# Called after each chunk; True stops the job with the picture so far.
 Callback = Callable[[StepInfo], bool]
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a job gives back.
+    """The result of a job.
 
     Attributes:
         pixels: the picture, within [0, 1].
-        rows: the metrics of every step; where the job went on from a position, of those since.
-        seconds: of compiling (partly while steps are made), of the steps, in total.
-        recoveries: what was said of steps that had to be undone.
-        stopped: the observer asked to stop early.
+        rows: the metrics of every step; of a resumed job, of the steps since.
+        seconds: "compile" (partly while steps are made), "steps", "total".
+        recoveries: the messages about steps that had to be undone.
+        stopped: the callback asked to stop early.
     """
 
     pixels: Pixels
@@ -85,7 +85,7 @@ class Result:
 
 
 class History:
-    """What accumulates over the chunks of all scales."""
+    """Accumulates metrics and seconds over the chunks of all scales."""
 
     def __init__(self, observe: Callback, chunk_at: Sequence[int], resume: JobState | None) -> None:
         before = resume.seconds if resume else {"steps": 0.0, "total": 0.0}
@@ -93,11 +93,11 @@ class History:
         self.rows: list[dict[str, Any]] = []
         self.step = resume.step if resume else 0
         self.recoveries = list(resume.recoveries) if resume else []
-        self.step_seconds = before["steps"]
+        self.step_seconds, self.compile_seconds = before["steps"], 0.0
         self.stopped = False
 
     def seconds(self) -> dict[str, float]:
-        """Spent so far."""
+        """Seconds spent so far on steps, and in total."""
         return {"steps": self.step_seconds, "total": time.perf_counter() - self.began}
 
     def chunk_length(self, left: int, seconds_per_step: float | None) -> int:
@@ -108,8 +108,8 @@ class History:
             left = min(left, self.chunk_at[ahead] - self.step)
         return max(1, min(length, left, CAPACITY))
 
-    def note(self, stage: Stage, left: int, metrics: Metrics, made: int, messages: list[str], state: State) -> None:
-        """Records the rows of a chunk that ended in `state`, `left` steps before the end of its stage; tells the observer."""
+    def record(self, stage: Stage, left: int, metrics: Metrics, made: int, messages: list[str], state: State) -> None:
+        """Records the rows of a chunk that ended in `state`, `left` steps before the end of its stage; calls the callback."""
         seconds = time.perf_counter() - self.began
         columns = {name: _as_loss(np.asarray(column)).tolist() for name, column in metrics.items()}
         new: list[dict[str, Any]] = [

@@ -1,25 +1,54 @@
 """The job: pictures and a description in, one picture out. The one place that knows the order of the steps."""
 
+import functools
 import time
-from collections.abc import Generator, Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Int
 
 from nst_jax.distributed import broadcast_int
-from nst_jax.job.compile import CompileKey, Request, compile_in_background
+from nst_jax.job.compile import Compiled, CompileKey, Programs, compile_in_background
 from nst_jax.job.history import Callback, History, JobState, Result, painted
-from nst_jax.job.memory_plan import check_memory, choose_plan, planned
-from nst_jax.job.pyramid import Stage, check_pictures, initial_image, plan
-from nst_jax.job.spec import Inputs, JobSpec, Pixels
-from nst_jax.objective.loss import Objective
-from nst_jax.optimize.loop import State, init_state
-from nst_jax.types import Params
+from nst_jax.job.memory_plan import check_memory, choose_plan
+from nst_jax.job.pyramid import Stage, check_pictures, initial_image, make_stages
+from nst_jax.job.spec import Inputs, JobSpec
+from nst_jax.optimize.loop import Metrics, State, init_state
+from nst_jax.types import Params, Pixels
 
 # A scale that ends at a loss so many times that of its first step has diverged.
 DIVERGENCE_FACTOR = 2
+
+
+class Chunk(NamedTuple):
+    """A job's request for steps: `program(params, state, targets, weights, num_steps)`, or one call for several jobs.
+
+    Attributes:
+        stage: number of the scale; jobs at the same scale may share a call.
+        program: `run_chunk`, or `run_chunks` if it is compiled for several jobs.
+        params: of the network.
+        state: of the solver; donated.
+        targets: of the loss.
+        weights: of its terms.
+        num_steps: at most so many.
+    """
+
+    stage: int
+    program: Callable[..., Any]
+    params: Params
+    state: State
+    targets: Any
+    weights: Any
+    num_steps: Int[Array, ""]
+
+
+# The state after a chunk, the metrics of its steps, and their number.
+Steps = tuple[State, Metrics, Int[Array, ""]]
+# A job between two chunks: it yields each request, and is sent the steps.
+JobSteps = Generator[Chunk, Steps, Result]
 
 
 @jax.transfer_guard("allow")  # whatever JAX_TRANSFER_GUARD says: these are meant
@@ -42,47 +71,30 @@ def transfer(
         spec: everything else.
         observe: called after each chunk.
         chunk_at: steps over all scales, in order, at which a chunk ends, because the observer wants to look there.
-        resume: where to go on, as an earlier `Report.position` of the same job gave it; None is the beginning.
+        resume: where to continue, as an earlier `StepInfo.position` of the same job gave it; None is the beginning.
 
     Raises:
         InputError: a picture too narrow for one of the scales, or too large for the memory that is free.
     """
     check_pictures(inputs, spec)
-    stages = plan(inputs, spec)[resume.stage if resume else 0 :]
-    compile_seconds, reply = 0.0, None
-    procedure = job_steps(params, stages, spec, init=inputs.init, observe=observe, chunk_at=chunk_at, resume=resume)
-    wanted = [needs(params, stage, spec) for stage in stages]
-    with compile_in_background(wanted) as pending:
-        try:
-            while True:
-                call = procedure.send(reply)
-                index = call.stage - stages[0].number
-                compiled = pending[index].result()
-                if call.program == "targets":
-                    devices = int(wanted[index].objective.devices)
-                    check_memory(compiled.programs.step_bytes, stages[index].scale.size, devices)
-                reply = getattr(compiled.programs, call.program)(*call.arguments)
-                compile_seconds += compiled.seconds if call.program == "targets" else 0.0
-        except StopIteration as end:
-            outcome: Result = end.value
-    return replace(outcome, seconds={"compile": compile_seconds} | outcome.seconds)
+    stages = make_stages(inputs, spec)[resume.stage if resume else 0 :]
+    with compile_in_background([compile_key(params, stage, spec) for stage in stages]) as programs:
+        options = {"init": inputs.init, "observe": observe, "chunk_at": chunk_at, "resume": resume}
+        (end,) = run_jobs([job_steps(params, stages, programs, spec, **options)])
+    if isinstance(end, Exception):
+        raise end
+    return end
 
 
-def choose_for(spec: JobSpec, height_width: tuple[int, int], regions: int, jobs: int = 0) -> Objective:
-    """The objective of a scale with each "auto" replaced: see `nst_jax.job.memory_plan.choose_plan`."""
-    pairs = dict(spec.solver.options).get("memory", 10)
-    return choose_plan(spec.objective, height_width, jobs, regions=regions, pairs=pairs)
-
-
-def needs(params: Params, stage: Stage, spec: JobSpec, jobs: int = 0) -> CompileKey:
-    """What decides the programs of a stage, of one job alone or of several together."""
+def compile_key(params: Params, stage: Stage, spec: JobSpec, jobs: int = 0) -> CompileKey:
+    """What decides the programs of a stage, of one job alone or of several that are stepped together."""
     height_width, regions = (stage.content.shape[1], stage.content.shape[2]), stage.styles.regions
-    if spec.plan:
-        objective = planned(spec.objective, spec.plan[stage.number])
+    if spec.plans:
+        plan = spec.plans[stage.number]
     else:
-        objective = choose_for(spec, height_width, 1 if regions is None else len(regions), jobs)
+        plan = choose_plan(spec, height_width, regions=1 if regions is None else len(regions), jobs=jobs)
     pictures = jax.tree.map(lambda array: jax.ShapeDtypeStruct(array.shape, jnp.float32), (stage.content, stage.styles))
-    return CompileKey(objective, spec.solver, stage.before, (params, pictures, _weights(spec)), jobs)
+    return CompileKey(spec.objective, plan, spec.solver, stage.before, (params, pictures, _weights(spec)), jobs)
 
 
 def state_shapes(stage: Stage, spec: JobSpec) -> State:
@@ -94,70 +106,121 @@ def state_shapes(stage: Stage, spec: JobSpec) -> State:
 
 def job_steps(
     params: Params,
-    stages: list[Stage],
+    stages: Sequence[Stage],
+    programs: Sequence[Future[Compiled]],
     spec: JobSpec,
     *,
     init: Pixels | None = None,
     observe: Callback = lambda report: False,
     chunk_at: Sequence[int] = (),
     resume: JobState | None = None,
-) -> Generator[Request, Any, Result]:
-    """The job as a sequence of calls of compiled programs, for whoever makes them: one job alone, or several together.
-
-    Its arguments are those of `transfer`, planned. To each `Request` it is sent what the program returns.
-    """
-    weights = _weights(spec)
-    course = History(observe, chunk_at, resume)
-    before: Any = resume or jnp.asarray(initial_image(stages[0], spec, init))
+) -> JobSteps:
+    """One job, for `run_jobs`. The arguments are those of `transfer`, with the programs of each stage."""
+    weights, history = _weights(spec), History(observe, chunk_at, resume)
+    before: JobState | State | Pixels = resume or initial_image(stages[0], spec, init)
     stage = stages[0]
-    for stage in stages:
-        before = yield from _run_stage(params, stage, before, weights, course)
-        if course.stopped:
+    for stage, future in zip(stages, programs, strict=True):
+        compiled = future.result()
+        history.compile_seconds += compiled.seconds
+        check_memory(compiled.programs.step_bytes, stage.scale.size, compiled.programs.devices)
+        before = yield from _run_stage(params, stage, compiled.programs, before, weights, history)
+        if history.stopped:
             break
-    return Result(painted(before, stage), course.rows, course.seconds(), course.recoveries, course.stopped)
+    assert isinstance(before, State)
+    seconds = {"compile": history.compile_seconds} | history.seconds()
+    return Result(painted(before, stage), history.rows, seconds, history.recoveries, history.stopped)
+
+
+def _run_stage(
+    params: Params, stage: Stage, programs: Programs, before: JobState | State | Pixels, weights: Any, history: History
+) -> Generator[Chunk, Steps, State]:
+    """The steps of a stage, from a position in it, the state that the stage before ended in, or the first image."""
+    targets = programs.targets(params, *jax.tree.map(jnp.asarray, (stage.content, stage.styles)))
+    left = stage.scale.steps
+    if isinstance(before, JobState):
+        state, left = jax.tree.map(jnp.array, before.state), before.left
+    elif isinstance(before, State):
+        state = programs.start(before, jnp.asarray(stage.detail))
+    else:
+        state = programs.start(jnp.asarray(before))
+    request = functools.partial(Chunk, stage.number, programs.chunk, params, targets=targets, weights=weights)
+    recoveries, seconds_per_step = int(state.recoveries), None
+    while left and not history.stopped:
+        length = broadcast_int(history.chunk_length(left, seconds_per_step))
+        began = time.perf_counter()
+        state, metrics, count = yield request(state=state, num_steps=jnp.int32(length))
+        made = int(count)
+        seconds = time.perf_counter() - began
+        seconds_per_step = seconds / max(made, 1)
+        history.step_seconds += seconds
+        left = 0 if bool(state.stalled) else left - made
+        messages = _messages(state, recoveries, history.step + made, ended=not left)
+        recoveries = int(state.recoveries)
+        history.record(stage, left, metrics, made, messages, state)
+    return state
 
 
 def _weights(spec: JobSpec) -> Any:
     return jax.tree.map(jnp.float32, spec.loss_weights)
 
 
-def _pictures(stage: Stage) -> tuple[Any, ...]:
-    """What the targets are made of, the content first."""
-    return jax.tree.map(jnp.asarray, (stage.content, stage.styles))
-
-
-def _run_stage(params: Params, stage: Stage, before: Any, weights: Any, course: History) -> Generator[Request, Any, State]:
-    """The steps of a stage, from the first image, the state that the stage before ended in, or a position in this one."""
-    targets = yield Request("targets", stage.number, (params, *_pictures(stage)))
-    if isinstance(before, JobState):
-        state, left = jax.tree.map(jnp.array, before.state), before.left
-    else:
-        arguments = (before, jnp.asarray(stage.detail)) if stage.before else (before,)
-        state, left = (yield Request("start", stage.number, arguments)), stage.scale.steps
-    recoveries, seconds_per_step = int(state.recoveries), None
-    while left and not course.stopped:
-        length = broadcast_int(course.chunk_length(left, seconds_per_step))
-        began = time.perf_counter()
-        state, metrics, count = yield Request("chunk", stage.number, (params, state, targets, weights, jnp.int32(length)))
-        made = int(count)
-        seconds = time.perf_counter() - began
-        seconds_per_step = seconds / max(made, 1)
-        course.step_seconds += seconds
-        left = 0 if bool(state.stalled) else left - made
-        messages = _messages(state, recoveries, course.step + made, ended=not left)
-        recoveries = int(state.recoveries)
-        course.note(stage, left, metrics, made, messages, state)
-    return state
-
-
 def _messages(state: State, recoveries: int, step: int, ended: bool) -> list[str]:
-    """What to say of a chunk that ends at `step`, and perhaps the scale with it."""
-    said = []
+    """Messages about a chunk that ends at `step`, and perhaps the scale with it."""
+    messages = []
     if int(state.recoveries) > recoveries:
-        said.append(f"by step {step} a step had no descent: went on from the last good image with fresh memory")
+        messages.append(f"by step {step} a step had no descent: went on from the last good image with fresh memory")
     if bool(state.stalled):
-        said.append(f"by step {step} no step lowers the loss any more: this scale ends here")
+        messages.append(f"by step {step} no step lowers the loss any more: this scale ends here")
     first, last = float(state.first_loss), float(state.loss)
     if ended and last > DIVERGENCE_FACTOR * first:
-        said.append(f"by step {step} the loss was {last:.3g}, above the {first:.3g} of the first step: use a smaller rate")
-    return said
+        messages.append(f"by step {step} the loss was {last:.3g}, above the {first:.3g} of the first step: use a smaller rate")
+    return messages
+
+
+@jax.transfer_guard("allow")
+def run_jobs(jobs: Sequence[JobSteps], size: int = 0) -> list[Result | Exception]:
+    """Runs one job, or several: their chunks of steps are calls of one program, everything else runs one by one.
+
+    A job that is ahead, since it has stalled at a scale, waits at the next one for the others; unused slots are idle.
+
+    Args:
+        jobs: at most `size`, or one.
+        size: how many jobs the programs are compiled for; 0 for one alone.
+
+    Returns:
+        The result of each job, or the exception that ended it; one of a program ends the jobs that shared that call.
+    """
+    ends: dict[int, Result | Exception] = {}
+    waiting: dict[int, Chunk] = {}
+    replies: dict[int, Any] = dict.fromkeys(range(len(jobs)))
+    while replies or waiting:
+        for i, reply in replies.items():
+            try:
+                waiting[i] = jobs[i].send(reply)
+            except StopIteration as end:
+                ends[i] = end.value
+            except Exception as error:
+                ends[i] = error
+        replies = _make_steps(waiting, size, ends)
+    return [ends[i] for i in range(len(jobs))]
+
+
+def _make_steps(waiting: dict[int, Chunk], size: int, ends: dict[int, Result | Exception]) -> dict[int, Steps]:
+    """Serves the requests of the coarsest stage, by job, and removes them; a failure goes to `ends`."""
+    stage = min((chunk.stage for chunk in waiting.values()), default=0)
+    chunks = {i: waiting.pop(i) for i in list(waiting) if waiting[i].stage == stage}
+    try:
+        return dict(zip(chunks, _call(list(chunks.values()), size), strict=True)) if chunks else {}
+    except Exception as error:  # such as memory that is exhausted
+        ends |= dict.fromkeys(chunks, error)
+        return {}
+
+
+def _call(chunks: Sequence[Chunk], size: int) -> Sequence[Steps]:
+    first = chunks[0]
+    arguments = [chunk[3:] for chunk in chunks]
+    if not size:
+        return [first.program(first.params, *arguments[0])]
+    while len(arguments) < size:
+        arguments.append((jax.tree.map(jnp.copy, first.state), first.targets, first.weights, jnp.int32(0)))
+    return first.program(first.params, *zip(*arguments, strict=True))[: len(chunks)]

@@ -1,17 +1,16 @@
-"""What a job will need and what there is: chooses, before anything is compiled, what is computed anew, tiles and devices.
+"""Choice of the execution plan, before anything is compiled: the memory that a job will need against what is free.
 
 The bytes for each pixel were measured as the temporary memory of the compiled gradient of VGG-19 to relu5_1 by Winograd's
 convolution, and of its targets; the network's parameters, the L-BFGS pairs and the pictures are added to them.
 """
 
-import dataclasses
-from typing import NamedTuple
-
 import jax
 
 from nst_jax import distributed
 from nst_jax.errors import InputError
+from nst_jax.job.spec import JobSpec
 from nst_jax.objective.loss import Objective
+from nst_jax.partition import ExecutionPlan
 from nst_jax.system.memory import available_bytes
 
 # Temporary bytes per pixel of one gradient in float32, and what a job holds beside it whatever its size.
@@ -30,52 +29,32 @@ LEAST_ROWS = 128
 SHARE = 0.8
 
 
-class Plan(NamedTuple):
-    """How a scale is executed: same loss, other memory, time, and rounding. See `nst_jax.objective.loss.ObjectiveSpec`."""
-
-    remat: str
-    tile: int
-    devices: int
-
-
-def choose_plan(
-    objective: Objective, height_width: tuple[int, int], jobs: int = 0, *, regions: int = 1, pairs: int = 10
-) -> Objective:
-    """The objective with each "auto" replaced: the first of all ways, from the fastest on, that fits into memory.
+def choose_plan(spec: JobSpec, height_width: tuple[int, int], *, regions: int = 1, jobs: int = 0) -> ExecutionPlan:
+    """The first of all plans, from the fastest on, that fits into memory; what `spec.plan_settings` holds is not chosen.
 
     Args:
-        objective: whose network may say `remat="auto"`, and itself `tile="auto"` and `devices="auto"`; anything else is kept.
+        spec: of the job.
         height_width: of the image that is optimized, in pixels.
-        jobs: how many jobs make their steps together, on one device; 0 for one alone.
         regions: of the content picture.
-        pairs: that the solver keeps.
+        jobs: how many jobs make their steps together, on one device; 0 for one alone.
     """
-    devices = 1 if jobs else _devices(objective, height_width[0])
-    remats = ("none", "blocks") if objective.network.remat == "auto" else (objective.network.remat,)
-    tiles = TILES if objective.tile == "auto" else (int(objective.tile),)
+    fixed = spec.plan_settings
+    devices = 1 if jobs else fixed.get("devices") or _busy_devices(height_width[0])
+    remats = (fixed["remat"],) if "remat" in fixed else ("none", "blocks")
+    tiles = (fixed["tile"],) if "tile" in fixed else TILES
     ways = [(remat, tile) for tile in tiles for remat in remats if remat == remats[0] or not tile]
     free, pixels = available_bytes(devices), height_width[0] * height_width[1] * max(jobs, 1)
     shared = devices, distributed.num_shards(height_width, devices)
-    extra = extra_bytes(objective, regions)
+    extra, pairs = extra_bytes(spec.objective, regions), dict(spec.solver.options).get("memory", 10)
     fitting = [way for way in ways if free is None or needed_bytes(*way, pixels, *shared, extra, pairs) <= SHARE * free]
-    remat, tile = (fitting or ways[-1:])[0]
-    return planned(objective, Plan(remat, tile, devices))
+    return ExecutionPlan(*(fitting or ways[-1:])[0], devices)
 
 
-def planned(objective: Objective, plan: Plan) -> Objective:
-    """The objective, executed as planned."""
-    changes = {name: value for name, value in plan._asdict().items() if name != "remat" and getattr(objective, name) != value}
-    network = dataclasses.replace(objective.network, remat=plan.remat)
-    return dataclasses.replace(objective, network=network, **changes)  # pyright: ignore[reportArgumentType] # a dataclass
-
-
-def _devices(objective: Objective, height: int) -> int:
+def _busy_devices(height: int) -> int:
     """How many devices are kept busy by a picture: no more than it has parts of `LEAST_ROWS` rows.
 
     Several processes share all devices or none, when each does the same: none may be left with nothing to do.
     """
-    if objective.devices != "auto":
-        return int(objective.devices)
     busy = max(1, min(jax.device_count(), height // LEAST_ROWS))
     return jax.device_count() if busy > 1 and jax.process_count() > 1 else busy
 

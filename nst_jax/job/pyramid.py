@@ -1,4 +1,4 @@
-"""The stages of a job, coarse to fine: every picture at every scale, and what is wrong with them."""
+"""The stages of a job, coarse to fine: every picture at every scale, and the checks of the pictures."""
 
 from typing import NamedTuple
 
@@ -9,9 +9,10 @@ from nst_jax.errors import InputError
 from nst_jax.images.color import match_covariance, recolor, transport
 from nst_jax.images.files import fit_long_side, resize
 from nst_jax.images.masks import Mask, check_aspect, check_regions, regions_at
-from nst_jax.job.spec import Inputs, JobSpec, Pixels, Scale
+from nst_jax.job.spec import Inputs, JobSpec, Scale
 from nst_jax.objective.loss import LossWeights, Styles
 from nst_jax.system.memory import available_bytes
+from nst_jax.types import Pixels
 
 # Images of the size of the result that every job holds at once: content, start, gradient, and the solver's.
 _LEAST_IMAGES = 8
@@ -27,7 +28,7 @@ class Stage(NamedTuple):
         styles: likewise, and how they are mixed.
         colors: the picture, at this size, whose colors the result gets; None if it keeps its own.
         before: height and width of the scale before.
-        coarser: the content at the scale before; None where there is none, or the loss asks for no content.
+        coarser: the content at the scale before; None at the first scale, and if the loss has no content term.
         is_last: the finest one.
     """
 
@@ -42,13 +43,13 @@ class Stage(NamedTuple):
 
     @property
     def detail(self) -> Pixels:
-        """What the content has at this size and not at the one before, made anew each time; 0 if nobody asks for it."""
+        """The content minus the enlarged content of the scale before, computed at each access; 0 without a coarser content."""
         if self.coarser is None:
             return np.zeros_like(self.content)
         return self.content - resize(self.coarser, (self.content.shape[1], self.content.shape[2]))
 
 
-def plan(inputs: Inputs, spec: JobSpec) -> list[Stage]:
+def make_stages(inputs: Inputs, spec: JobSpec) -> list[Stage]:
     """The stages of a job, coarse to fine, with the pictures at their sizes."""
     colors = inputs.content if spec.color == "luminance" else None
     recolored = [recolor(inputs.content, style, spec.color) for style in inputs.styles]
@@ -102,7 +103,7 @@ def _check_masks(inputs: Inputs, spec: JobSpec) -> None:
 
 
 def initial_image(stage: Stage, spec: JobSpec, init: Pixels | None) -> Pixels:
-    """What the job starts from, at the size of its first stage; `init` is the picture for "file" and "adain"."""
+    """The first image of the job, at the size of its first stage; `init` is the picture for "file" and "adain"."""
     if spec.init == "noise":
         return np.asarray(jax.random.uniform(jax.random.key(spec.seed), stage.content.shape, np.float32))
     if spec.init == "recolored":

@@ -1,16 +1,14 @@
-"""What decides a picture: the description of a job, and its pictures."""
+"""The description of a job, which decides its picture, and its input pictures."""
 
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-import numpy as np
-from jaxtyping import Float
-
 from nst_jax.images.masks import Mask
 from nst_jax.objective.loss import Objective
 from nst_jax.optimize.solver import SolverSpec
+from nst_jax.partition import ExecutionPlan
+from nst_jax.types import Pixels
 
-Pixels = Float[np.ndarray, "1 _h _w 3"]
 # Where a job may start from, besides a picture of its own ("file").
 INITS = ("recolored", "content", "style", "noise", "adain")
 
@@ -38,7 +36,8 @@ class JobSpec:
             "noise", "adain" (see `nst_jax.runner.preview`) or "file".
         seed: of the noise.
         color: whose colors the picture has, one of `nst_jax.images.color.COLORS`.
-        plan: how each scale is executed: see `nst_jax.job.memory_plan.Plan`; () chooses by the free memory.
+        plan_settings: the fields of `ExecutionPlan` that are not chosen by the free memory.
+        plans: how each scale is executed; () is chosen when its programs are compiled.
     """
 
     objective: Objective
@@ -50,7 +49,8 @@ class JobSpec:
     init: str = "recolored"
     seed: int = 0
     color: str = "style"
-    plan: tuple[Any, ...] = ()
+    plan_settings: dict[str, Any] = field(default_factory=dict)
+    plans: tuple[ExecutionPlan, ...] = ()
 
 
 class Inputs(NamedTuple):

@@ -62,7 +62,7 @@ def load(name: str = "vgg19", *, convolution: str = "auto", taps: tuple[str, ...
         convolution: "winograd", for which kernels are transformed here, "xla", for which they are kept as they are, or
             "auto", the faster one.
         taps: only the parameters up to the last of these layers are kept: 113 MB less without conv5_2 to conv5_4.
-        options: further fields of `NetworkSpec`: pooling, pooling_scale, padding, padding_at, precision, remat.
+        options: further fields of `NetworkSpec`: pooling, pooling_scale, padding, padding_at, precision.
 
     Raises:
         InputError: if there is no such network here, or its file is damaged.

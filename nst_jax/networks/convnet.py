@@ -12,12 +12,12 @@ from nst_jax.errors import InputError, check_one_of
 from nst_jax.networks.architectures import ARCHITECTURES, Conv, Layer, Pool, extent, names_of
 from nst_jax.networks.layers import ACTIVATIONS, Convolution, Preprocessing, local_response, pool
 from nst_jax.networks.ops.halo import Rows, with_halo
-from nst_jax.networks.ops.remat import remat
+from nst_jax.networks.ops.remat import recomputed
 from nst_jax.types import Features, Images, Params
 
-# Name in the config -> the first letters of the layers that end a part which the gradient computes anew from its input:
-# the poolings end blocks. (Parts of single layers keep every layer's input, and need more memory than keeping all there is.)
-REMAT: dict[str, tuple[str, ...]] = {"auto": (), "none": (), "blocks": ("pool",)}
+# Name in the config -> the prefixes of the layers that end a part which the gradient recomputes from its input: poolings end
+# blocks. (Parts of single layers would store every layer's input, which takes more memory than no rematerialization.)
+REMAT: dict[str, tuple[str, ...]] = {"none": (), "blocks": ("pool",)}
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,6 @@ class NetworkSpec:
         padding_at: "all" convolutions have that padding, or only the "first" one, the others padding with zeros.
         convolution: "winograd", for parameters that `prepare` has transformed, or "xla".
         precision: of the convolutions, a key of `PRECISIONS`; "bfloat16" is for convolution "xla" only.
-        remat: what the gradient computes anew instead of keeping it, a key of `REMAT`; "auto" is "none" until
-            `nst_jax.job.memory_plan.choose_plan` has chosen.
     """
 
     architecture: str = "vgg19"
@@ -44,7 +42,6 @@ class NetworkSpec:
     padding_at: str = "all"
     convolution: str = "xla"
     precision: str = "float32"
-    remat: str = "none"
     layers: tuple[Layer, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -193,8 +190,10 @@ def check_taps(architecture: str, taps: Sequence[str]) -> None:
             raise InputError(f"layer must be one of {architecture}'s {', '.join(names)}; got {tap!r}")
 
 
-@functools.partial(jax.jit, static_argnames=("taps", "spec", "rows"))
-def features(params: Params, image: Images, taps: tuple[str, ...], *, spec: NetworkSpec, rows: Rows | None = None) -> Features:
+@functools.partial(jax.jit, static_argnames=("taps", "spec", "rows", "remat"))
+def features(
+    params: Params, image: Images, taps: tuple[str, ...], *, spec: NetworkSpec, rows: Rows | None = None, remat: str = "none"
+) -> Features:
     """The maps of the layers `taps`, computing only the layers up to the last of them.
 
     Args:
@@ -203,15 +202,16 @@ def features(params: Params, image: Images, taps: tuple[str, ...], *, spec: Netw
         taps: layer names such as "conv4_2", "relu4_2" (after rectification) or "pool4".
         spec: the network.
         rows: how the pictures' rows are shared among devices, if they are: then `image` is what one of them has.
+        remat: what the gradient recomputes instead of storing it, a key of `REMAT`.
 
     Returns:
         One map per tap, by name.
     """
     found: Features = {}
     x, after = image, ""
-    for taps_here in segments(spec.architecture, taps, spec.remat):
+    for taps_here in segments(spec.architecture, taps, remat):
         run = functools.partial(apply_segment, names=taps_here, after=after, spec=spec, rows=rows)
-        maps: Features = remat(run, params, x) if REMAT[spec.remat] else run(params, x)  # pyright: ignore[reportAssignmentType]
+        maps: Features = recomputed(run, params, x) if REMAT[remat] else run(params, x)  # pyright: ignore[reportAssignmentType]
         after = taps_here[-1]
         x = maps[after]
         found |= maps
@@ -226,7 +226,7 @@ def apply_segment(
 
 
 def segments(architecture: str, taps: Sequence[str], remat: str) -> list[tuple[str, ...]]:
-    """The taps of each part of the network that is computed anew as a whole; the last of a part is what the next begins with.
+    """The taps of each part of the network that is recomputed as a whole; the last one of a part is the input of the next.
 
     Example:
         >>> segments("vgg19", ("relu1_1", "relu3_1"), "blocks")

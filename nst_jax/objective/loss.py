@@ -15,11 +15,11 @@ from nst_jax.objective.priors import TOTAL_VARIATIONS
 from nst_jax.objective.statistics import Statistics, content_distance, squared_error, wide
 from nst_jax.objective.style import STYLE_DISTANCES, StyleDistance
 from nst_jax.objective.wasserstein import EPSILON
+from nst_jax.partition import WHOLE, ExecutionPlan
 from nst_jax.partition.tiles import feature_maps, sum_over_positions
 from nst_jax.partition.windows import lengths
-from nst_jax.types import Features, Image, Params
+from nst_jax.types import Features, Image, Params, Scalar
 
-Scalar = Float[Array, ""]
 # Weighted terms of a loss by name; they add up to it. Metrics, tables and charts show whatever terms there are.
 Terms = dict[str, Scalar]
 
@@ -39,16 +39,6 @@ class Objective(Protocol):
         ...
 
     @property
-    def tile(self) -> int | str:
-        """The longest side, in pixels, of what the network is run on at a time, or "auto"; 0 is the whole picture."""
-        ...
-
-    @property
-    def devices(self) -> int | str:
-        """How many devices share the work, or "auto"."""
-        ...
-
-    @property
     def smallest(self) -> int:
         """The smallest side of a picture, in pixels, that every part of the loss is defined for."""
         ...
@@ -58,11 +48,13 @@ class Objective(Protocol):
         """The names of the terms that `loss` returns."""
         ...
 
-    def targets(self, params: Params, *pictures: Any) -> Any:
+    def targets(self, params: Params, *pictures: Any, plan: ExecutionPlan = WHOLE) -> Any:
         """What the image is compared with."""
         ...
 
-    def loss(self, params: Params, image: Image, targets: Any, weights: Any) -> tuple[Scalar, Terms]:
+    def loss(
+        self, params: Params, image: Image, targets: Any, weights: Any, plan: ExecutionPlan = WHOLE
+    ) -> tuple[Scalar, Terms]:
         """The loss of an image, and its terms by name, which add up to it."""
         ...
 
@@ -79,9 +71,6 @@ class ObjectiveSpec:
         convention: a key of `conventions.CONVENTIONS`: whose normalization the weights are meant for.
         tv: the form of the total variation, a key of `priors.TOTAL_VARIATIONS`.
         epsilon: ε of the Wasserstein distance, above 0, see `wasserstein.EPSILON`.
-        tile: the longest side, in pixels, of what the network is run on at a time; 0 is the whole picture; "auto" is 0 until
-            `nst_jax.job.memory_plan.choose_plan` has chosen.
-        devices: how many devices share the work; "auto" likewise.
     """
 
     network: NetworkSpec
@@ -91,8 +80,6 @@ class ObjectiveSpec:
     convention: str = "paper"
     tv: str = "l2"
     epsilon: float = EPSILON
-    tile: int | str = 0
-    devices: int | str = 1
     parts: tuple[StyleDistance, Convention, Callable[[Image], Scalar]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -116,13 +103,15 @@ class ObjectiveSpec:
         """See `smallest_image`."""
         return smallest_image(self.network.architecture, self.taps)
 
-    def targets(self, params: Params, *pictures: Any) -> "Targets":
+    def targets(self, params: Params, *pictures: Any, plan: ExecutionPlan = WHOLE) -> "Targets":
         """See `make_targets`."""
-        return make_targets(params, *pictures, spec=self)
+        return make_targets(params, *pictures, spec=self, plan=plan)
 
-    def loss(self, params: Params, image: Image, targets: "Targets", weights: "LossWeights") -> tuple[Scalar, Terms]:
+    def loss(
+        self, params: Params, image: Image, targets: "Targets", weights: "LossWeights", plan: ExecutionPlan = WHOLE
+    ) -> tuple[Scalar, Terms]:
         """See `loss`."""
-        return loss(params, image, targets, weights, spec=self)
+        return loss(params, image, targets, weights, spec=self, plan=plan)
 
 
 class Styles(NamedTuple):
@@ -164,7 +153,9 @@ class Targets(NamedTuple):
     guides: "dict[str, tuple[Float[Array, '1 h w'] | None, ...]]"
 
 
-def make_targets(params: Params, content: Array, styles: Styles, *, spec: ObjectiveSpec) -> Targets:
+def make_targets(
+    params: Params, content: Array, styles: Styles, *, spec: ObjectiveSpec, plan: ExecutionPlan = WHOLE
+) -> Targets:
     """The targets of a content picture, [1, h, w, 3] in [0, 1], and of styles.
 
     Raises:
@@ -173,14 +164,12 @@ def make_targets(params: Params, content: Array, styles: Styles, *, spec: Object
     _check_picture("content", content, spec.smallest)
     for style in styles.pictures:
         _check_picture("style", style, smallest_image(spec.network.architecture, spec.style_layers or spec.taps))
-    content_maps = feature_maps(
-        params, content, taps=spec.content_layers, spec=spec.network, tile=spec.tile, devices=spec.devices
-    )
+    content_maps = feature_maps(params, content, taps=spec.content_layers, spec=spec.network, plan=plan)
     if not spec.style_layers:
         return Targets(content_maps, {}, {})
     distance = spec.parts[0]
     masks = styles.masks or (None,) * len(styles.pictures)
-    described = [_describe(params, *pair, spec=spec) for pair in zip(styles.pictures, masks, strict=True)]
+    described = [_describe(params, *pair, spec=spec, plan=plan) for pair in zip(styles.pictures, masks, strict=True)]
     equal = ((1 / len(described),) * len(described),)
     targets, guides_of = {}, _guides(styles.regions, spec)
     for name in spec.style_layers:
@@ -191,18 +180,17 @@ def make_targets(params: Params, content: Array, styles: Styles, *, spec: Object
     return Targets(content_maps, targets, guides_of)
 
 
-def _describe(params: Params, style: Image, mask: Float[Array, "1 h w 1"] | None, *, spec: ObjectiveSpec) -> dict[str, Any]:
+def _describe(
+    params: Params, style: Image, mask: Float[Array, "1 h w 1"] | None, *, spec: ObjectiveSpec, plan: ExecutionPlan
+) -> dict[str, Any]:
     """What the style distance keeps of one style picture, or of the part of it within a mask, by layer."""
     describe = spec.parts[0].target_stats
 
     def sums(maps: Features, guides_of: Any, _: None) -> dict[str, Any]:
         return {name: describe(maps[name], *guides_of[name]) for name in spec.style_layers}
 
-    return _summed(sums, params, style, _guides(mask, spec), None, taps=spec.style_layers, spec=spec)
-
-
-def _summed(*arguments: Any, taps: tuple[str, ...], spec: ObjectiveSpec) -> Any:
-    return sum_over_positions(*arguments, taps=taps, spec=spec.network, tile=spec.tile, devices=spec.devices)
+    guides_of = _guides(mask, spec)
+    return sum_over_positions(sums, params, style, guides_of, None, taps=spec.style_layers, spec=spec.network, plan=plan)
 
 
 def _guides(regions: Float[Array, "r h w 1"] | None, spec: ObjectiveSpec) -> dict[str, tuple[Any, ...]]:
@@ -213,7 +201,7 @@ def _guides(regions: Float[Array, "r h w 1"] | None, spec: ObjectiveSpec) -> dic
     return {name: tuple(maps[i : i + 1, :, :, 0] for i in range(len(regions))) for name, maps in found.items()}
 
 
-def measure(params: Params, image: Image, targets: Targets, *, spec: ObjectiveSpec) -> Statistics:
+def measure(params: Params, image: Image, targets: Targets, *, spec: ObjectiveSpec, plan: ExecutionPlan = WHOLE) -> Statistics:
     """The statistics of an image, of style for each region."""
     stats = spec.parts[0].stats
 
@@ -225,7 +213,7 @@ def measure(params: Params, image: Image, targets: Targets, *, spec: ObjectiveSp
         return Statistics(style, {name: squared_error(maps[name], beside[name][0]) for name in spec.content_layers})
 
     beside = {name: (targets.content.get(name), targets.guides.get(name)) for name in spec.taps}
-    return _summed(of, params, image, beside, targets.style, taps=spec.taps, spec=spec)
+    return sum_over_positions(of, params, image, beside, targets.style, taps=spec.taps, spec=spec.network, plan=plan)
 
 
 def score(statistics: Statistics, targets: Targets, weights: LossWeights, *, spec: ObjectiveSpec) -> tuple[Any, Any]:
@@ -248,7 +236,15 @@ def score(statistics: Statistics, targets: Targets, weights: LossWeights, *, spe
     return content, style
 
 
-def loss(params: Params, image: Array, targets: Targets, weights: LossWeights, *, spec: ObjectiveSpec) -> tuple[Scalar, Terms]:
+def loss(
+    params: Params,
+    image: Array,
+    targets: Targets,
+    weights: LossWeights,
+    *,
+    spec: ObjectiveSpec,
+    plan: ExecutionPlan = WHOLE,
+) -> tuple[Scalar, Terms]:
     """L_total = α L_content + β L_style + the weighted total variation (Gatys et al. 2016, eq. 7), and these terms by name.
 
     Args:
@@ -256,14 +252,15 @@ def loss(params: Params, image: Array, targets: Targets, weights: LossWeights, *
         image: the picture being optimized, [1, h, w, 3]; values outside of [0, 1] are allowed.
         targets: from `make_targets`.
         weights: traced: one compiled program serves them all.
-        spec: static.
+        spec: the structure of the loss; static.
+        plan: how it is executed; static.
 
     Raises:
         InputError: an image of another shape or dtype, too small for a layer, or of another size than the content.
     """
     _check_picture("image", image, spec.smallest)
-    _check_targets(image, targets, spec)
-    statistics = measure(params, image, targets, spec=spec)
+    _check_targets(image, targets, spec, plan)
+    statistics = measure(params, image, targets, spec=spec, plan=plan)
     content, style = score(statistics, targets, weights, spec=spec)
     tv = weights.tv * spec.parts[2](image.astype(wide(image)))
     content, style, tv = (jnp.asarray(term, wide(image)) for term in (content, style, tv))
@@ -282,7 +279,7 @@ def _check_picture(what: str, picture: Array, smallest: int) -> None:
         raise InputError(f"{what} must be at least {smallest} pixels on each side for these layers, got {size}; enlarge it")
 
 
-def _check_targets(image: Array, targets: Targets, spec: ObjectiveSpec) -> None:
+def _check_targets(image: Array, targets: Targets, spec: ObjectiveSpec, plan: ExecutionPlan) -> None:
     """Raises InputError unless the targets are those of a content of the image's size; rows for several devices may follow."""
     expected = [lengths(spec.network.architecture, spec.taps, side) for side in image.shape[1:3]] if spec.taps else []
     given = [*targets.content.items(), *((name, guide) for name, guides in targets.guides.items() for guide in guides)]
@@ -290,7 +287,7 @@ def _check_targets(image: Array, targets: Targets, spec: ObjectiveSpec) -> None:
         if array is None:
             continue
         height, width = (side[name] for side in expected)
-        if array.shape[2] != width or (array.shape[1] < height if spec.devices != 1 else array.shape[1] != height):
+        if array.shape[2] != width or (array.shape[1] < height if plan.devices > 1 else array.shape[1] != height):
             raise InputError(
                 f"targets of {name} must have {width}x{height} positions as the image has,"
                 f" got {array.shape[2]}x{array.shape[1]}; make them of a content of the image's size"

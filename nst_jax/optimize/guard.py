@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Int
 
-Scalar = Float[Array, ""]
+from nst_jax.types import Scalar
 
 
 class GuardState(NamedTuple):

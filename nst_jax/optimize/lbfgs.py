@@ -5,12 +5,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Int
 
 from nst_jax.optimize.guard import choose, dtype_of, is_finite
 from nst_jax.optimize.lbfgs_memory import LbfgsMemory, clear, direction_of, dot, empty_memory, push
-
-Scalar = Float[Array, ""]
+from nst_jax.types import Scalar
 
 # Armijo's constant: a step must bring at least this part of the decrease that the slope promises.
 SUFFICIENT_DECREASE = 1e-4

@@ -15,9 +15,9 @@ from nst_jax.optimize.adam import resized, upsample_adam
 from nst_jax.optimize.ema import Average, add, mean, no_average
 from nst_jax.optimize.guard import choose
 from nst_jax.optimize.solver import UNBOUNDED, SolverSpec
-from nst_jax.types import Image, Params
+from nst_jax.partition import WHOLE, ExecutionPlan
+from nst_jax.types import Image, Params, Scalar
 
-Scalar = Float[Array, ""]
 # Image -> the loss and its terms.
 Loss = Callable[[Image], tuple[Scalar, Terms]]
 # "loss" and each of its terms, over the steps of a chunk; entries past the last step are unused.
@@ -124,7 +124,7 @@ def make_step(loss: Loss, solver: SolverSpec) -> Callable[[State], State]:
     return step
 
 
-@functools.partial(jax.jit, static_argnames=("spec", "solver", "capacity"), donate_argnames=("state",))
+@functools.partial(jax.jit, static_argnames=("spec", "solver", "capacity", "plan"), donate_argnames=("state",))
 def run_chunk(
     params: Params,
     state: State,
@@ -135,6 +135,7 @@ def run_chunk(
     spec: Objective,
     solver: SolverSpec,
     capacity: int,
+    plan: ExecutionPlan = WHOLE,
 ) -> tuple[State, Metrics, Int[Array, ""]]:
     """Makes up to `num_steps` steps (at most `capacity`) in one compiled loop; fewer if the solver stalls.
 
@@ -143,7 +144,7 @@ def run_chunk(
     Returns:
         The new state, the metrics of the steps, and how many steps were made.
     """
-    step = make_step(lambda image: spec.loss(params, image, targets, weights), solver)
+    step = make_step(lambda image: spec.loss(params, image, targets, weights, plan), solver)
 
     def body(carry: tuple[State, Metrics, Int[Array, ""]]) -> tuple[State, Metrics, Int[Array, ""]]:
         state, metrics, i = carry
@@ -159,7 +160,7 @@ def run_chunk(
         return jax.lax.while_loop(unfinished, body, (state, empty, jnp.zeros((), jnp.int32)))
 
 
-@functools.partial(jax.jit, static_argnames=("spec", "solver", "capacity"), donate_argnames=("states",))
+@functools.partial(jax.jit, static_argnames=("spec", "solver", "capacity", "plan"), donate_argnames=("states",))
 def run_chunks(
     params: Params,
     states: tuple[State, ...],
@@ -170,6 +171,7 @@ def run_chunks(
     spec: Objective,
     solver: SolverSpec,
     capacity: int,
+    plan: ExecutionPlan = WHOLE,
 ) -> tuple[tuple[State, Metrics, Int[Array, ""]], ...]:
     """`run_chunk` for several images of one size at once; they share the parameters, and nothing else.
 
@@ -179,6 +181,6 @@ def run_chunks(
         The result of `run_chunk` for each image.
     """
     several = jax.tree.map(lambda *leaves: jnp.stack(leaves), *zip(states, targets, weights, num_steps, strict=True))
-    one = functools.partial(run_chunk, spec=spec, solver=solver, capacity=capacity)
+    one = functools.partial(run_chunk, spec=spec, solver=solver, capacity=capacity, plan=plan)
     results = jax.vmap(one, in_axes=(None, 0, 0, 0, 0))(params, *several)
     return tuple(jax.tree.map(operator.itemgetter(i), results) for i in range(len(states)))

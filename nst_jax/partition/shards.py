@@ -17,6 +17,7 @@ from nst_jax.distributed import AXIS, mesh_of
 from nst_jax.networks.architectures import ARCHITECTURES, extent, names_of
 from nst_jax.networks.convnet import NetworkSpec, features
 from nst_jax.networks.ops.halo import Rows, halo
+from nst_jax.partition import ExecutionPlan
 from nst_jax.partition.receptive_field import deepest_stride, receptive_field
 from nst_jax.partition.windows import lengths
 from nst_jax.types import Features, Image, Params
@@ -63,36 +64,38 @@ def sums_over_devices(
     *,
     taps: tuple[str, ...],
     spec: NetworkSpec,
-    devices: int,
+    plan: ExecutionPlan,
 ) -> Any:
     """`sums` of all positions of an image's maps: see `nst_jax.partition.tiles.sum_over_positions`."""
-    own, rows = _shares(spec, taps, image, devices)
-    whole = {name: own * devices // receptive_field(spec.architecture, name).stride for name in taps}
+    own, rows = _shares(spec, taps, image, plan.devices)
+    whole = {name: own * plan.devices // receptive_field(spec.architecture, name).stride for name in taps}
 
     def on_device(params: Params, image: Image, aligned: Any, extra: Any) -> Any:
-        return jax.lax.psum(sums(_maps(params, image, taps, spec, rows), aligned, extra), AXIS)
+        return jax.lax.psum(sums(_maps(params, image, taps, spec, rows, plan.remat), aligned, extra), AXIS)
 
     aligned = {name: jax.tree.map(functools.partial(_fill, rows=whole[name]), tree) for name, tree in aligned.items()}
     total = jax.shard_map(
         on_device,
-        mesh=mesh_of(devices),
+        mesh=mesh_of(plan.devices),
         in_specs=(P(), P(None, AXIS), P(None, AXIS), P()),
         out_specs=P(),
         check_vma=False,
-    )(params, _fill(image, own * devices), aligned, extra)
+    )(params, _fill(image, own * plan.devices), aligned, extra)
     return _without_excess(total, sums, params, image, aligned, extra, whole, spec=spec, rows=rows)
 
 
-def maps_over_devices(params: Params, image: Image, *, taps: tuple[str, ...], spec: NetworkSpec, devices: int) -> Features:
+def maps_over_devices(
+    params: Params, image: Image, *, taps: tuple[str, ...], spec: NetworkSpec, plan: ExecutionPlan
+) -> Features:
     """The maps of an image, with rows of zeros at their end so that each device has as many rows: they stay where they are."""
-    own, rows = _shares(spec, taps, image, devices)
+    own, rows = _shares(spec, taps, image, plan.devices)
     return jax.shard_map(
-        functools.partial(_maps, taps=taps, spec=spec, rows=rows),
-        mesh=mesh_of(devices),
+        functools.partial(_maps, taps=taps, spec=spec, rows=rows, remat=plan.remat),
+        mesh=mesh_of(plan.devices),
         in_specs=(P(), P(None, AXIS)),
         out_specs=P(None, AXIS),
         check_vma=False,
-    )(params, _fill(image, own * devices))
+    )(params, _fill(image, own * plan.devices))
 
 
 def _shares(spec: NetworkSpec, taps: tuple[str, ...], image: Image, devices: int) -> tuple[int, Rows]:
@@ -100,9 +103,9 @@ def _shares(spec: NetworkSpec, taps: tuple[str, ...], image: Image, devices: int
     return rows_each(spec.architecture, taps, image.shape[1], devices), Rows(devices, heights)
 
 
-def _maps(params: Params, image: Image, taps: tuple[str, ...], spec: NetworkSpec, rows: Rows) -> Features:
+def _maps(params: Params, image: Image, taps: tuple[str, ...], spec: NetworkSpec, rows: Rows, remat: str) -> Features:
     """A device's rows of the maps, with zeros where they lie beyond the picture."""
-    maps = features(params, image, taps, spec=spec, rows=rows)
+    maps = features(params, image, taps, spec=spec, rows=rows, remat=remat)
     return {name: jnp.where(_inside(found.shape[1], rows.of(name)), found, 0) for name, found in maps.items()}
 
 

@@ -18,6 +18,7 @@ from jaxtyping import Array, Float
 from nst_jax.distributed import AXIS, mesh_of
 from nst_jax.networks.convnet import NetworkSpec, apply_segment, features
 from nst_jax.networks.ops.linear import differentiable, of_leaves
+from nst_jax.partition import WHOLE, ExecutionPlan
 from nst_jax.partition.receptive_field import deepest_stride, receptive_field
 from nst_jax.partition.shards import Sums, maps_over_devices, shares_rows, sums_over_devices
 from nst_jax.partition.windows import Span, Window, cores, lengths, window
@@ -53,8 +54,7 @@ def sum_over_positions(
     *,
     taps: tuple[str, ...],
     spec: NetworkSpec,
-    tile: int | str,
-    devices: int | str = 1,
+    plan: ExecutionPlan = WHOLE,
 ) -> Any:
     """`sums` over all positions of an image's maps.
 
@@ -66,51 +66,44 @@ def sum_over_positions(
         extra: other arguments of `sums`.
         taps: layer names.
         spec: the network.
-        tile: the longest side of a tile, in pixels; 0 and "auto" are no tiles.
-        devices: how many share the work; "auto" is one.
+        plan: tiles, devices, rematerialization.
 
     Example:
         >>> from nst_jax import networks
         >>> net = networks.load("vgg19", convolution="xla")
         >>> image = jax.random.uniform(jax.random.key(0), (1, 70, 50, 3))
-        >>> def mean_of(image, tile):
+        >>> def mean_of(image, plan):
         ...     sums = lambda maps, aligned, extra: maps["relu2_1"].sum()
-        ...     found = sum_over_positions(sums, net.params, image, {}, None, taps=("relu2_1",), spec=net.spec, tile=tile)
+        ...     found = sum_over_positions(sums, net.params, image, {}, None, taps=("relu2_1",), spec=net.spec, plan=plan)
         ...     return found / 35 / 25
-        >>> bool(jnp.allclose(mean_of(image, 0), mean_of(image, 32)))
+        >>> bool(jnp.allclose(mean_of(image, WHOLE), mean_of(image, ExecutionPlan(tile=32))))
         True
     """
     height, width = image.shape[1:3]
-    if _divides(tile, height, width):
-        groups = tiles(spec.architecture, taps, (height, width), int(tile))
-        return _summed(sums, spec, (groups, _number(devices)), params, image, aligned, extra)
-    if _number(devices) > 1 and shares_rows(spec.architecture, taps):
-        return sums_over_devices(sums, params, image, aligned, extra, taps=taps, spec=spec, devices=_number(devices))
-    return sums(features(params, image, taps, spec=spec), aligned, extra)
-
-
-def _divides(tile: int | str, height: int, width: int) -> bool:
-    return isinstance(tile, int) and 0 < tile < max(height, width)
-
-
-def _number(devices: int | str) -> int:
-    return devices if isinstance(devices, int) else 1
+    if 0 < plan.tile < max(height, width):
+        groups = tiles(spec.architecture, taps, (height, width), plan.tile)
+        return _summed(sums, spec, (groups, plan.devices), params, image, aligned, extra)
+    if plan.devices > 1 and shares_rows(spec.architecture, taps):
+        return sums_over_devices(sums, params, image, aligned, extra, taps=taps, spec=spec, plan=plan)
+    return sums(features(params, image, taps, spec=spec, remat=plan.remat), aligned, extra)
 
 
 def feature_maps(
-    params: Params, image: Image, *, taps: tuple[str, ...], spec: NetworkSpec, tile: int | str, devices: int | str = 1
+    params: Params, image: Image, *, taps: tuple[str, ...], spec: NetworkSpec, plan: ExecutionPlan = WHOLE
 ) -> Features:
     """`nst_jax.networks.convnet.features`, tile by tile.
 
     Maps whose rows several devices share may have rows of zeros at their end.
     """
     height, width = image.shape[1:3]
-    if taps and _divides(tile, height, width):
-        work = tiles(spec.architecture, taps, (height, width), int(tile)), _number(devices)
+    if not taps:
+        return {}
+    if 0 < plan.tile < max(height, width):
+        work = tiles(spec.architecture, taps, (height, width), plan.tile), plan.devices
         return _share_out(work, functools.partial(_put_maps, taps=taps, spec=spec, work=work), params, image)
-    if taps and _number(devices) > 1 and shares_rows(spec.architecture, taps):
-        return maps_over_devices(params, image, taps=taps, spec=spec, devices=_number(devices))
-    return features(params, image, taps, spec=spec) if taps else {}
+    if plan.devices > 1 and shares_rows(spec.architecture, taps):
+        return maps_over_devices(params, image, taps=taps, spec=spec, plan=plan)
+    return features(params, image, taps, spec=spec, remat=plan.remat)
 
 
 def _put_maps(params: Params, image: Image, *, taps: tuple[str, ...], spec: NetworkSpec, work: Work) -> Features:

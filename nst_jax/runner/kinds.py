@@ -1,7 +1,7 @@
 """The kinds of runs, and reading the config of a recorded one. A new kind is one more entry of `KINDS`."""
 
 import os
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import jax
@@ -9,9 +9,9 @@ import jax
 from nst_jax.config.compose import from_yaml
 from nst_jax.images.files import fit_long_side
 from nst_jax.invert.run import INVERSION
-from nst_jax.job.loop import choose_for
-from nst_jax.job.memory_plan import TILES, Plan
+from nst_jax.job.memory_plan import TILES, choose_plan
 from nst_jax.networks.convnet import REMAT
+from nst_jax.partition import ExecutionPlan
 from nst_jax.runner.prepare import TRANSFER, Kind, Prepared
 from nst_jax.runs.folder import RunFolder
 
@@ -35,8 +35,7 @@ def prepare(config: Any) -> Prepared:
     height, width = prepared.inputs.content.shape[1:3]
     sizes = [fit_long_side(height, width, scale.size) for scale in prepared.spec.scales]
     regions, jobs = max(1, len(prepared.inputs.masks)), prepared.jobs if prepared.jobs > 1 else 0
-    chosen = [choose_for(prepared.spec, size, regions, jobs) for size in sizes]
-    return _with_plan(prepared, [Plan(one.network.remat, int(one.tile), int(one.devices)) for one in chosen])
+    return _with_plans(prepared, [choose_plan(prepared.spec, size, regions=regions, jobs=jobs) for size in sizes])
 
 
 def as_recorded(prepared: Prepared, plan: Any) -> Prepared:
@@ -45,18 +44,18 @@ def as_recorded(prepared: Prepared, plan: Any) -> Prepared:
     Several processes choose anew: only the first one has the record.
     """
     try:
-        plans = [Plan(str(one["remat"]), int(one["tile"]), int(one["devices"])) for one in plan]
+        plans = [ExecutionPlan(str(one["remat"]), int(one["tile"]), int(one["devices"])) for one in plan]
     except (TypeError, KeyError, ValueError):
         return prepared
-    tiles = (*TILES, prepared.spec.objective.tile)
+    tiles = (*TILES, prepared.spec.plan_settings.get("tile", 0))
     fits = all(one.remat in REMAT and one.tile in tiles and 1 <= one.devices <= jax.device_count() for one in plans)
     alike = len(plans) == len(prepared.spec.scales) and jax.process_count() == 1
-    return _with_plan(prepared, plans) if fits and alike else prepared
+    return _with_plans(prepared, plans) if fits and alike else prepared
 
 
-def _with_plan(prepared: Prepared, plans: list[Plan]) -> Prepared:
-    begun = prepared.begun | {"plan": [plan._asdict() for plan in plans]}
-    return replace(prepared, spec=replace(prepared.spec, plan=tuple(plans)), begun=begun)
+def _with_plans(prepared: Prepared, plans: list[ExecutionPlan]) -> Prepared:
+    begun = prepared.begun | {"plan": [asdict(plan) for plan in plans]}
+    return replace(prepared, spec=replace(prepared.spec, plans=tuple(plans)), begun=begun)
 
 
 def recorded_config(text: str, source: str) -> Any:

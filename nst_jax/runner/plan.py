@@ -1,4 +1,4 @@
-"""`nst-jax ... --plan`: how a job will be run, and the time and memory it takes, without running it."""
+"""`nst-jax ... --plan`: the execution plan of a job, and the time and memory that it takes, without running it."""
 
 import sys
 
@@ -13,29 +13,34 @@ from nst_jax.runner.estimate import duration, estimate
 from nst_jax.runner.prepare import prepare
 from nst_jax.system.memory import available_bytes
 
-_COLUMNS = ("scale", "picture", "steps", "devices", "tiles", "anew", "memory", "free", "time")
-_LEGEND = """anew: what is computed a second time, to save memory
-memory, free: on each device, expected of the job, and there now"""
+_COLUMNS = ("scale", "picture", "steps", "devices", "tiles", "recomputed", "memory", "available", "time")
+_LEGEND = """recomputed: activations that the gradient recomputes instead of storing them, see network.remat
+memory, available: on each device, expected of the job, and free now"""
 
 
 def show_plan(config: Config) -> None:
-    """Prints what is chosen for every scale, and the time and the memory on each device that it will take.
+    """Prints the plan of every scale, and the expected time and memory on each device.
 
     Raises:
-        InputError: anything a user can mend.
+        InputError: anything the user can fix.
     """
     prepared = prepare(config)
-    stages = job.plan(prepared.inputs, prepared.spec)
+    stages = job.make_stages(prepared.inputs, prepared.spec)
     table = Table(*_COLUMNS, box=None, header_style="bold")
     found = estimate(prepared)
     for stage, work in zip(stages, found.work, strict=True):
-        objective, (height, width) = job.needs(prepared.params, stage, prepared.spec).objective, stage.content.shape[1:3]
-        tile, devices = int(objective.tile), int(objective.devices)
-        expected = needed_bytes(objective.network.remat, tile, height * width, devices, num_shards((height, width), devices))
+        plan, (height, width) = job.compile_key(prepared.params, stage, prepared.spec).plan, stage.content.shape[1:3]
+        shards = num_shards((height, width), plan.devices)
+        expected = needed_bytes(plan.remat, plan.tile, height * width, plan.devices, shards)
         table.add_row(
-            *(str(stage.scale.size), f"{width}x{height}", str(stage.scale.steps), str(devices)),
-            *(f"{tile} px" if tile else "whole", objective.network.remat.replace("none", "nothing")),
-            *(_gigabytes(expected), _gigabytes(available_bytes(devices))),
+            str(stage.scale.size),
+            f"{width}x{height}",
+            str(stage.scale.steps),
+            str(plan.devices),
+            f"{plan.tile} px" if plan.tile else "whole",
+            plan.remat,
+            _gigabytes(expected),
+            _gigabytes(available_bytes(plan.devices)),
             duration(work / found.rate).removeprefix("about ") if found.rate else "unknown",
         )
     console = Console(width=None if sys.stdout.isatty() else 200)

@@ -22,7 +22,7 @@ from nst_jax.networks.params import store as weights
 from nst_jax.runner.preview import preview
 from nst_jax.runs.folder import RunFolder
 from nst_jax.runs.manifest import begin_manifest
-from nst_jax.types import Params
+from nst_jax.types import Params, Pixels
 
 # `init` of a member of a sweep that goes on from the picture of the one before.
 PREVIOUS = "previous"
@@ -40,7 +40,7 @@ class Made:
 
     result: job.Result
     facts: dict[str, Any] = field(default_factory=dict)
-    pictures: dict[str, job.Pixels] = field(default_factory=dict)
+    pictures: dict[str, Pixels] = field(default_factory=dict)
 
 
 class Kind(NamedTuple):
@@ -97,7 +97,7 @@ class Prepared:
 
     def state_shapes(self, stage: int) -> Any:
         """The state that a checkpoint holds in a stage: its structure, with shapes and dtypes for arrays."""
-        shapes = job.state_shapes(job.plan(self.inputs, self.spec)[stage], self.spec)
+        shapes = job.state_shapes(job.make_stages(self.inputs, self.spec)[stage], self.spec)
         return shapes if self.jobs == 1 else (shapes,) * self.jobs
 
 
@@ -211,7 +211,7 @@ def _mask_source(path: str | None) -> PictureConfig | None:
     return None if path in (None, "rest") else PictureConfig("mask", path)
 
 
-def _preview(config: Config, spec: job.JobSpec, pictures: dict[str, Picture]) -> job.Pixels:
+def _preview(config: Config, spec: job.JobSpec, pictures: dict[str, Picture]) -> Pixels:
     return preview(pictures["content"].pixels, pictures["style"].pixels, size=spec.scales[-1].size, color=spec.color)
 
 

@@ -5,11 +5,11 @@ import numpy as np
 
 from nst_jax.images.color import recolor, with_colors
 from nst_jax.images.files import fit_long_side, resize
-from nst_jax.job import Pixels
 from nst_jax.networks import choose_convolution, load
 from nst_jax.networks.adain import LAYER, paint
 from nst_jax.networks.layers import prepare
 from nst_jax.networks.params import store as weights
+from nst_jax.types import Pixels
 
 # The decoder was trained on parts of pictures of 256 pixels; on much larger pictures its strokes are fine threads.
 LARGEST = 512

@@ -9,10 +9,10 @@ from nst_jax.config.schema import Config
 from nst_jax.errors import InputError, check_one_of
 from nst_jax.evaluate import scores
 from nst_jax.images.files import fit_long_side, read_image, resize
-from nst_jax.job import Pixels
 from nst_jax.runner.prepare import read_picture, specify
 from nst_jax.runs.folder import RunFolder
 from nst_jax.sweeps.folder import SweepFolder
+from nst_jax.types import Pixels
 
 
 def factors_of(score: str) -> dict[str, float]:

@@ -18,7 +18,7 @@ from nst_jax.networks.ops.linear import differentiable, of_leaves
 from nst_jax.types import Features, Params
 
 
-def remat(run: Callable[[Params, Array], Features], params: Params, x: Float[Array, "n h w c"]) -> Features:
+def recomputed(run: Callable[[Params, Array], Features], params: Params, x: Float[Array, "n h w c"]) -> Features:
     """Computes `run(params, x)`; the gradient recomputes it instead of keeping its intermediate results.
 
     Args:
@@ -29,7 +29,7 @@ def remat(run: Callable[[Params, Array], Features], params: Params, x: Float[Arr
     Example:
         >>> import jax.numpy as jnp
         >>> square = lambda params, x: {"relu1": params["a"] * x**2}
-        >>> float(jax.grad(lambda x: remat(square, {"a": 3.0}, x)["relu1"].sum())(jnp.ones((1, 1, 1, 1))).sum())
+        >>> float(jax.grad(lambda x: recomputed(square, {"a": 3.0}, x)["relu1"].sum())(jnp.ones((1, 1, 1, 1))).sum())
         6.0
     """
 

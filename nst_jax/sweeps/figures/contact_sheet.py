@@ -9,7 +9,6 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float
 
 from nst_jax.errors import InputError
 from nst_jax.images.files import fit_long_side, read_image, resize
@@ -18,6 +17,7 @@ from nst_jax.sweeps.folder import SweepFolder
 from nst_jax.sweeps.grid import format_setting, short_names, value_of
 from nst_jax.sweeps.table import Table
 from nst_jax.system.atomic_write import atomic_write
+from nst_jax.types import Pixels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,8 +27,6 @@ LONGEST, LEAST, GAP, LABELS, LINE = 256, 128, 8, 150, 15
 # Members per row without two axes, and the most values along an axis.
 COLUMNS, MOST_COLUMNS = 6, 40
 _DPI = 100
-
-Pixels = Float[np.ndarray, "1 h w 3"]
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,13 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
-from dataclasses import replace
 from math import ceil
 from typing import Any, NamedTuple
 
 from nst_jax.config.schema import Config
-from nst_jax.job import Result, job_steps, needs, plan
-from nst_jax.job.batched import JobSteps, run_batched
-from nst_jax.job.compile import compile_in_background
+from nst_jax.job import Result, compile_key, job_steps, make_stages, run_jobs
+from nst_jax.job.compile import Compiled, compile_in_background
+from nst_jax.job.loop import JobSteps
 from nst_jax.job.memory_plan import most_jobs
 from nst_jax.job.pyramid import Stage
 from nst_jax.runner.prepare import Made, Prepared, prepare
@@ -51,9 +50,9 @@ def program_key(config: Config) -> tuple[Any, ...]:
     """
     prepared = prepare(config)
     spec, params = prepared.spec, prepared.params
-    stages = plan(prepared.inputs, spec)
+    stages = make_stages(prepared.inputs, spec)
     pixels = max(stage.content.shape[1] * stage.content.shape[2] for stage in stages)
-    return pixels, config.network.name, spec.scales, *(needs(params, stage, spec).key for stage in stages)
+    return pixels, config.network.name, spec.scales, *(compile_key(params, stage, spec).key for stage in stages)
 
 
 def batch_size(members: int, limits: Sequence[int | None]) -> int:
@@ -104,27 +103,22 @@ def _run_batch(sweep: SweepFolder, batch: Sequence[Member], size: int) -> None:
     if not ready:
         return
     first = ready[0].prepared
-    keys = [needs(first.params, stage, first.spec, size) for stage in ready[0].stages]
+    keys = [compile_key(first.params, stage, first.spec, size) for stage in ready[0].stages]
     numbers, several = ", ".join(str(one.member.number) for one in ready), len(ready) > 1
     steps = sum(scale.steps for scale in first.spec.scales)
     with progress(steps, quiet=first.config.run.quiet) as bar, compile_in_background(keys) as programs:
         bar.say(f"running members {numbers} together" if several else f"running member {numbers}")
-        runs = _begin_all(sweep, ready, bar)
+        runs = _begin_all(sweep, ready, programs, bar)
         ready.clear()
         try:
             with interruptible(*(run.recorder for run in runs)):
-                ends = run_batched([run.steps for run in runs], programs, size)
+                ends = run_jobs([run.steps for run in runs], size)
         except (Exception, KeyboardInterrupt) as error:  # of the program that they share
             ends = [error] * len(runs)
-        compiling = sum((program.result().seconds for program in programs if program.done() and not _is_lost(program)), 0.0)
     for run, end in zip(runs, ends, strict=True):
-        _end(sweep, run, end, compiling, len(runs) - 1)
+        _end(sweep, run, end, len(runs) - 1)
     if any(isinstance(end, KeyboardInterrupt) or (isinstance(end, Result) and end.stopped) for end in ends):
         raise KeyboardInterrupt  # ends the sweep
-
-
-def _is_lost(program: Future[Any]) -> bool:
-    return program.cancelled() or program.exception() is not None
 
 
 def _prepare_all(sweep: SweepFolder, batch: Sequence[Member]) -> list[_Ready]:
@@ -132,13 +126,13 @@ def _prepare_all(sweep: SweepFolder, batch: Sequence[Member]) -> list[_Ready]:
     for member in batch:
         try:
             prepared = prepare(member.config)
-            ready.append(_Ready(member, prepared, plan(prepared.inputs, prepared.spec)))
+            ready.append(_Ready(member, prepared, make_stages(prepared.inputs, prepared.spec)))
         except Exception as error:
             failed(sweep, member.number, error)
     return ready
 
 
-def _begin_all(sweep: SweepFolder, batch: Sequence[_Ready], bar: Progress) -> list[_Run]:
+def _begin_all(sweep: SweepFolder, batch: Sequence[_Ready], programs: Sequence[Future[Compiled]], bar: Progress) -> list[_Run]:
     """Creates the folders of the members, which share the lock of the sweep."""
     runs: list[_Run] = []
     for member, prepared, stages in batch:
@@ -150,19 +144,18 @@ def _begin_all(sweep: SweepFolder, batch: Sequence[_Ready], bar: Progress) -> li
             continue
         recorder = recorder_of(prepared, folder, _MemberBar(bar, member.number, not runs))
         params, init, spec = prepared.params, prepared.inputs.init, prepared.spec
-        steps = job_steps(params, stages, spec, init=init, observe=recorder, chunk_at=recorder.snapshot_at)
+        steps = job_steps(params, stages, programs, spec, init=init, observe=recorder, chunk_at=recorder.snapshot_at)
         runs.append(_Run(member, prepared, held, recorder, steps))
     return runs
 
 
-def _end(sweep: SweepFolder, run: _Run, end: Result | BaseException, compiling: float, others: int) -> None:
+def _end(sweep: SweepFolder, run: _Run, end: Result | BaseException, others: int) -> None:
     """Writes what a member's run has given."""
     member, prepared = run.member, run.prepared
     try:
         with run.held:
             if isinstance(end, BaseException):
                 raise end
-            end = replace(end, seconds=end.seconds | {"compile": compiling})
             if others:
                 prepared.begun["notices"].append(f"ran in one program with {others} other members: seconds are those of all")
             write_record(prepared, run.recorder, Made(end))
