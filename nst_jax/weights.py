@@ -15,8 +15,8 @@ from nst_jax.networks.params.convert.rebuild import READERS, rebuild
 from nst_jax.networks.params.convert.recognize import PREPROCESSINGS
 from nst_jax.networks.params.fetch import KNOWN, fetch
 from nst_jax.networks.params.store import Entry, bundled, cache_folder, entry_of, names, path_of, read_verified
+from nst_jax.system import data_folder
 from nst_jax.system.cli import Parser, run_cli
-from nst_jax.system.data_files import data_folder
 
 NORMALIZE_SIDE = 512  # pixels: images for --normalize are shrunk to this, as memory is 1.2 KB for each pixel
 

@@ -10,7 +10,7 @@ from nst_jax.networks import adain
 from nst_jax.networks.layers import prepare
 from nst_jax.networks.params import store as weights
 from nst_jax.networks.params.convert.rebuild import read_decoder
-from nst_jax.runner.preview import preview
+from nst_jax.runner.prepare import preview
 
 RANDOM = np.random.default_rng(1)
 

@@ -19,7 +19,7 @@ from nst_jax.images.named import NAMED
 from nst_jax.networks.params import store as weights
 from nst_jax.networks.params.store import ALIASES
 from nst_jax.sweeps.sweep import as_grid
-from nst_jax.system.data_files import data_folder
+from nst_jax.system import data_folder
 
 GROUPS = ("content", "style", "network", "loss", "optimizer", "experiment")
 CHOICES = [(group, file.stem) for group in GROUPS for file in sorted((data_folder("configs") / group).glob("*.yaml"))]

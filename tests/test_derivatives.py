@@ -9,7 +9,7 @@ import pytest
 from jax.test_util import check_grads as check
 
 from nst_jax import networks
-from nst_jax.networks.ops.remat import recomputed
+from nst_jax.networks.ops.linear import recomputed
 from nst_jax.networks.ops.winograd import conv3x3, transform_kernel
 from nst_jax.objective import LossWeights, ObjectiveSpec, Styles, loss, make_targets
 from nst_jax.objective.wasserstein import barycenter_root, covariance_root, squared_bures

@@ -11,7 +11,7 @@ import pytest
 from nst_jax.errors import InputError
 from nst_jax.evaluate import fitted, heldout, scores
 from nst_jax.evaluate.__main__ import main
-from nst_jax.evaluate.lpips import LAYERS, lpips
+from nst_jax.evaluate.heldout import LAYERS, lpips
 from nst_jax.evaluate.pixels import border, checkerboard, color_distance, grid, oklab, total_variation
 from nst_jax.images.files import write_image
 from nst_jax.networks.params import store as weights

@@ -17,8 +17,7 @@ from PIL import Image, ImageCms, PngImagePlugin
 
 from nst_jax.errors import InputError
 from nst_jax.images import decode
-from nst_jax.images.files import fit_long_side, read_image, read_text, resize, write_image
-from nst_jax.images.thumbnail import data_uri, picture_size
+from nst_jax.images.files import data_uri, fit_long_side, picture_size, read_image, read_text, resize, write_image
 from nst_jax.images.video import read_frame
 
 HEIGHT, WIDTH = 20, 28

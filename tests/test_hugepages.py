@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nst_jax.system.hugepages import hugepages_on_request
+from nst_jax.system.cli import hugepages_on_request
 
 
 @pytest.mark.parametrize(
@@ -28,10 +28,10 @@ def test_only_a_process_of_ours_is_restarted(tmp_path: Path):
     script = tmp_path / "script.py"
     script.write_text(
         "import os, pathlib, sys\n"
-        "from nst_jax.system import hugepages\n"
-        "hugepages.hugepages_on_request = lambda: True\n"
+        "from nst_jax.system import cli\n"
+        "cli.hugepages_on_request = lambda: True\n"
         "print(os.getpid(), os.environ.get('GLIBC_TUNABLES'), sys.argv[1:], flush=True)\n"
-        "hugepages.use_hugepages(__file__)\n"
+        "cli.use_hugepages(__file__)\n"
     )
     other = tmp_path / "other.py"
     other.write_text(f"import runpy\nrunpy.run_path({str(script)!r}, run_name='__main__')")

@@ -17,11 +17,11 @@ from nst_jax.config.to_spec import to_spec
 from nst_jax.errors import InputError
 from nst_jax.images.masks import check_regions, regions_at
 from nst_jax.networks.convnet import NetworkSpec
-from nst_jax.networks.guides import guides
 from nst_jax.objective.loss import LossWeights, ObjectiveSpec, Styles, loss, make_targets
 from nst_jax.objective.priors import TOTAL_VARIATIONS
 from nst_jax.objective.style import STYLE_DISTANCES
 from nst_jax.objective.wasserstein import EPSILON, barycenter_root, covariance_root
+from nst_jax.partition.receptive_field import guides
 
 LAYERS = ("relu1_1", "relu2_1")
 SHALLOW: Any = {"content_layers": ["relu1_1"], "style_layers": ["relu1_1"]}

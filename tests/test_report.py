@@ -14,8 +14,7 @@ import numpy as np
 import pytest
 
 from nst_jax.errors import InputError
-from nst_jax.images.files import read_image, write_image
-from nst_jax.images.thumbnail import data_uri
+from nst_jax.images.files import data_uri, read_image, write_image
 from nst_jax.report import __main__ as command
 from nst_jax.report.charts import columns, loss_chart
 from nst_jax.report.run_page import write_report

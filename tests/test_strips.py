@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from nst_jax.images import strips
+from nst_jax import images
 from nst_jax.images.decode import decode
 from nst_jax.images.files import read_image, resize, write_image
 
@@ -24,13 +24,13 @@ WHOLE = 10**9
 def in_strips(pixels: int, make: Callable[[], Any]) -> Any:
     """What `make` gives where a strip has so many pixels."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(strips, "PIXELS", pixels)
+        patch.setattr(images, "PIXELS", pixels)
         return make()
 
 
 @given(st.integers(1, 300), st.integers(1, 300), st.integers(1, 5000))
 def test_every_row_is_in_one_strip(height: int, width: int, pixels: int):
-    found = in_strips(pixels, lambda: list(strips.strips(height, width)))
+    found = in_strips(pixels, lambda: list(images.strips(height, width)))
     assert [row for rows in found for row in range(rows.start, rows.stop)] == list(range(height))
     assert all(rows.stop - rows.start == 1 or (rows.stop - rows.start) * width <= pixels for rows in found)
 

@@ -22,7 +22,7 @@ from nst_jax.networks.params import store as weights
 from nst_jax.networks.params.convert.rescale import mean_activations
 from nst_jax.networks.params.layout import kernel_shapes
 from nst_jax.networks.params.save import encode
-from nst_jax.system.data_files import data_folder
+from nst_jax.system import data_folder
 from nst_jax.system.download import download
 
 
@@ -285,7 +285,7 @@ def test_a_part_that_is_whole_already_is_taken(server, tmp_path):
 
 def test_a_wrong_file_is_refused_and_leaves_nothing(server, tmp_path):
     server.files["/a"] = DATA[:-1] + b"x"
-    with pytest.raises(InputError, match=f"a must be had with the digest {DIGEST}") as caught:
+    with pytest.raises(InputError, match=f"a must have the digest {DIGEST}") as caught:
         download([server.url + "/a"], tmp_path / "a", DIGEST)
     assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nst_jax.networks.ops import winograd
-from nst_jax.networks.ops.padding import PADDINGS
+from nst_jax.networks.ops import PADDINGS, winograd
 from nst_jax.networks.ops.winograd import conv3x3, transform_kernel
 from tests.reference.network import convolution
 

@@ -28,7 +28,7 @@ from nst_jax.objective.conventions import CONVENTIONS
 from nst_jax.objective.loss import ObjectiveSpec, Styles, loss, make_targets
 from nst_jax.objective.statistics import SquaredError
 from nst_jax.runner.prepare import prepare
-from nst_jax.system.data_files import data_folder
+from nst_jax.system import data_folder
 
 CHECKPOINTS = (10, 20, 35, 50, 75, 100, 150, 200, 300, 400, 600, 800, 1000)
 

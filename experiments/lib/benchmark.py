@@ -24,7 +24,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from nst_jax.system.hugepages import use_hugepages
+from nst_jax.system.cli import use_hugepages
 
 if __name__ == "__main__":
     use_hugepages(sys.argv[0])

@@ -23,7 +23,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 from nst_jax.config.schema import Config
 from nst_jax.config.validate import GROUPS, choices, nearest, unknown_key, validate
 from nst_jax.errors import InputError
-from nst_jax.system.data_files import data_folder
+from nst_jax.system import data_folder
 from nst_jax.system.records import parse_yaml
 
 # The sections that name pictures, and those that hold paths of files.

@@ -13,7 +13,7 @@ from nst_jax.job import INITS, JobSpec, Scale
 from nst_jax.networks import choose_convolution
 from nst_jax.networks.convnet import REMAT, NetworkSpec, check_taps, num_channels, smallest_image
 from nst_jax.networks.layers import PRECISIONS
-from nst_jax.networks.ops.padding import PADDINGS
+from nst_jax.networks.ops import PADDINGS
 from nst_jax.objective.conventions import CONVENTIONS
 from nst_jax.objective.loss import LossWeights, ObjectiveSpec
 from nst_jax.objective.priors import TOTAL_VARIATIONS

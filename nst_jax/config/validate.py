@@ -9,7 +9,7 @@ from typing import Any, get_args
 from pydantic import TypeAdapter, ValidationError
 
 from nst_jax.errors import InputError
-from nst_jax.system.data_files import data_folder
+from nst_jax.system import data_folder
 
 GROUPS = ("content", "style", "network", "loss", "optimizer", "experiment")
 

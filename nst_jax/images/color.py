@@ -1,9 +1,8 @@
-"""Color control: the result in the style's colors, in the content's, or in the style's matched to the content's.
+"""Color control: a result in the style's colors, in the content's, or in the style's matched to the content's.
 
-Gatys et al. describe two ways to keep the content's colors: give the style picture the content's colors before the transfer, or
-transfer the luminance alone and take the colors from the content. Luminance here is the lightness of Oklab (Ottosson 2020), in
-which a change of lightness leaves hue and colorfulness as they look, unlike in the YIQ of the paper. Arrays are sRGB in [0, 1];
-sums are made in float64.
+Gatys et al. describe two ways to preserve the content's colors: match the style's colors to the content's before the transfer,
+or transfer luminance only and take the colors from the content. Luminance here is the lightness of Oklab (Ottosson 2020), which
+unlike the YIQ of the paper can be changed without a perceived change of hue. Arrays are sRGB in [0, 1]; sums are float64.
 
 References:
     Gatys, Bethge, Hertzmann and Shechtman, Preserving Color in Neural Artistic Style Transfer, 2016, arXiv:1606.05897.
@@ -17,12 +16,12 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float
 
-from nst_jax.images.strips import strips
+from nst_jax.images import strips
 from nst_jax.types import Pixels
 
 Matrix = Float[np.ndarray, "3 3"]
 
-# Linear sRGB to the responses of the eye's three kinds of cones, and their cube roots to (L, a, b); rows are outputs.
+# Linear sRGB to cone responses, and their cube roots to (L, a, b); rows are outputs.
 TO_CONES = np.array(
     [
         [0.4122214708, 0.5363325363, 0.0514459929],
@@ -37,12 +36,12 @@ TO_LAB = np.array(
         [0.0259040371, 0.7827717662, -0.8086757660],
     ]
 )
-# Added to the variance of every direction of color: a grey style has none to divide by.
+# Added to the variance in every direction of color space, which is 0 for a gray style.
 EPSILON = 1e-5
 
 
 def to_oklab(pixels: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 3"]:
-    """Lightness L in [0, 1] and the two axes of color a (green to red) and b (blue to yellow), in float64.
+    """Converts sRGB to Oklab: lightness L in [0, 1], a (green to red) and b (blue to yellow), in float64.
 
     Example:
         >>> (to_oklab(np.array([[1.0, 1.0, 1.0]])).round(3) + 0.0).tolist()
@@ -54,13 +53,13 @@ def to_oklab(pixels: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 3"]:
 
 
 def from_oklab(lab: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 3"]:
-    """The sRGB in [0, 1] of a color; one that no screen shows is clipped."""
+    """Converts Oklab to sRGB in [0, 1]; colors out of gamut are clipped."""
     linear = np.clip((lab @ np.linalg.inv(TO_LAB).T) ** 3 @ np.linalg.inv(TO_CONES).T, 0, 1)
     return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055).astype(np.float32)
 
 
 def luminance(pixels: Pixels) -> Pixels:
-    """The picture in shades of grey, of the same lightness everywhere."""
+    """Converts a picture to gray of the same lightness."""
     return _by_strips(lambda strip: _gray(_lightness(strip)), pixels)
 
 
@@ -73,7 +72,7 @@ def _gray(lightness: Float[np.ndarray, "1 _h _w"]) -> Pixels:
 
 
 def _by_strips(make: Callable[..., Pixels], *pictures: Float[np.ndarray, "1 h w *c"]) -> Pixels:
-    """Maps pictures of one size pixel by pixel, in strips: the float64 arrays of large ones would fill the memory."""
+    """Maps pictures of one size pixel by pixel, in strips: float64 arrays of large pictures would fill the memory."""
     height, width = pictures[0].shape[1:3]
     made = np.empty((1, height, width, 3), np.float32)
     for rows in strips(height, width):
@@ -82,7 +81,7 @@ def _by_strips(make: Callable[..., Pixels], *pictures: Float[np.ndarray, "1 h w 
 
 
 def match_luminance(style: Pixels, content: Pixels) -> Pixels:
-    """The style in shades of grey, its lightness moved and stretched to mean and deviation of the content's."""
+    """Converts the style to gray, with the mean and standard deviation of the content's lightness."""
     light, goal = (
         np.concatenate([_lightness(pixels[:, rows]) for rows in strips(pixels.shape[1], pixels.shape[2])], axis=1)
         for pixels in (style, content)
@@ -92,7 +91,7 @@ def match_luminance(style: Pixels, content: Pixels) -> Pixels:
 
 
 def with_colors(painted: Pixels, content: Pixels) -> Pixels:
-    """The lightness of one picture with the colors, a and b, of another of the same size."""
+    """Combines the lightness of `painted` with the colors (a and b) of `content`, which has the same size."""
 
     def strip(painted: Pixels, content: Pixels) -> Pixels:
         lab = to_oklab(content)
@@ -103,12 +102,12 @@ def with_colors(painted: Pixels, content: Pixels) -> Pixels:
 
 
 def match_covariance(style: Pixels, content: Pixels, root: Callable[[Matrix, Matrix], Matrix]) -> Pixels:
-    """The style's colors x moved to A (x − μs) + μc with A Σs Aᵀ = Σc: mean and covariance are the content's.
+    """Maps the style's colors x to A (x − μs) + μc with A Σs Aᵀ = Σc, so that mean and covariance are the content's.
 
     Args:
-        style: whose colors are moved.
-        content: whose colors they are moved to; of any size.
-        root: of Σs and Σc makes A; there are many, see `MAPS`.
+        style: the picture to recolor.
+        content: the picture whose mean and covariance it gets; of any size.
+        root: computes A from Σs and Σc; A is not unique, see `MAPS`.
     """
     x, goal = style.reshape(-1, 3).astype(np.float64), content.reshape(-1, 3).astype(np.float64)
     a = root(*(np.cov(colors, rowvar=False, bias=True) + EPSILON * np.eye(3) for colors in (x, goal)))
@@ -122,7 +121,7 @@ def _power(matrix: Matrix, power: float) -> Matrix:
 
 
 def transport(source: Matrix, goal: Matrix) -> Matrix:
-    """The symmetric A = Σs^-½ (Σs^½ Σc Σs^½)^½ Σs^-½: of all, the one that moves colors the least (optimal transport).
+    """The symmetric A = Σs^-½ (Σs^½ Σc Σs^½)^½ Σs^-½, which moves colors the least (optimal transport).
 
     Example:
         >>> transport(np.diag([1.0, 4.0, 9.0]), np.diag([4.0, 4.0, 1.0])).diagonal().round(3).tolist()
@@ -143,9 +142,9 @@ def pca(source: Matrix, goal: Matrix) -> Matrix:
 
 
 def match_histogram(style: Pixels, content: Pixels) -> Pixels:
-    """Each channel of the style with the content's histogram: a value becomes the content's value of the same rank.
+    """Gives each channel of the style the content's histogram: a value becomes the content's value of the same rank.
 
-    Values that are equal in the style have equal ranks, in the middle of theirs.
+    Equal values of the style get the mean of their ranks.
     """
     moved = [_match_ranks(style[..., i].ravel(), content[..., i].ravel()) for i in range(3)]
     return np.stack(moved, -1).reshape(style.shape).astype(np.float32)
@@ -158,12 +157,12 @@ def _match_ranks(values: Float[np.ndarray, " m"], goal: Float[np.ndarray, " k"])
 
 
 MAPS = {"match": transport, "match_cholesky": cholesky, "match_pca": pca}
-# Name in the config: "style" leaves the style's colors, "luminance" keeps the content's, the others move the style's to them.
+# Names in the config: "style" leaves the style's colors, "luminance" keeps the content's, the others recolor the style.
 COLORS = ("style", "luminance", *MAPS, "match_histogram")
 
 
 def recolor(content: Pixels, style: Pixels, color: str) -> tuple[Pixels, Pixels]:
-    """Content and style as the transfer is to see them, for a name in `COLORS`."""
+    """Content and style with the colors that the transfer uses, for a name in `COLORS`."""
     if color == "luminance":
         return luminance(content), match_luminance(style, content)
     if color == "match_histogram":

@@ -12,8 +12,7 @@ from jaxtyping import Float
 from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from nst_jax.errors import InputError
-from nst_jax.images import profiles, signatures, tiff
-from nst_jax.images.strips import strips
+from nst_jax.images import profiles, signatures, strips, tiff
 
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP", "AVIF")
 MAX_PIXELS = 400_000_000  # 20000 x 20000; as float32 already 4.8 GB

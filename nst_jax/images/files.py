@@ -1,5 +1,6 @@
 """Pictures on disk to float32 sRGB arrays and back: the only module that opens or writes image files."""
 
+import base64
 import difflib
 import hashlib
 import io
@@ -18,8 +19,8 @@ from jaxtyping import Float, UInt16
 from PIL import Image, ImageCms, PngImagePlugin
 
 from nst_jax.errors import InputError, check_one_of
+from nst_jax.images import strips
 from nst_jax.images.decode import decode, pillow_limits
-from nst_jax.images.strips import strips
 from nst_jax.system.atomic_write import atomic_open
 
 PillowImage = Image.Image
@@ -239,3 +240,39 @@ _ENCODERS: dict[str, Callable[[BinaryIO, Float[np.ndarray, "h w 3"], dict[str, s
     ".tiff": _encode_tiff,
 }
 WRITABLE = tuple(_ENCODERS)  # extensions
+
+
+_QUALITY = 86  # of a JPEG: a picture of 384 pixels takes about 40 KB
+
+
+def data_uri(path: Path, long_side: int | None = None) -> str:
+    """The image in `path` as a JPEG in a data URI, reduced to `long_side` pixels if it is larger.
+
+    Raises:
+        InputError: there is no such file.
+        OSError: it is no picture.
+    """
+    with pillow_limits(), Image.open(io.BytesIO(read_file(path))) as image:
+        picture = _reduced(image.convert("RGB"), long_side)
+    out = io.BytesIO()
+    picture.save(out, format="JPEG", quality=_QUALITY, optimize=True)
+    return f"data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode()}"
+
+
+def picture_size(path: Path, long_side: int | None = None) -> tuple[int, int]:
+    """Width and height of the picture in `path`, reduced to `long_side` where it is larger."""
+    with pillow_limits(), Image.open(path) as image:
+        return _reduced_size(image, long_side)
+
+
+def _reduced(image: Image.Image, long_side: int | None) -> Image.Image:
+    size = _reduced_size(image, long_side)
+    return image if size == image.size else image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+
+
+def _reduced_size(image: Image.Image, long_side: int | None) -> tuple[int, int]:
+    width, height = image.size
+    if long_side is None or max(width, height) <= long_side:
+        return width, height
+    height, width = fit_long_side(height, width, long_side)
+    return width, height

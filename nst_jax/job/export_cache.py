@@ -1,9 +1,9 @@
-"""Traced programs on disk: a second start neither traces nor lowers, which takes Python seconds for a network's gradient.
+"""Cache of lowered programs on disk: tracing and lowering a network's gradient takes Python seconds at each start.
 
-JAX's own cache saves the compiler, but is looked up by the lowered program. Kept here, beside JAX's cache and whenever that is
-on, is the lowered program as `jax.export` writes it (StableHLO; nothing in it is Python). Its name is a hash of all that
-decides it: the sources of this package, the versions of JAX and its libraries, JAX's settings, and the caller's key. Code of
-others is not in that hash, so a program made of any is not kept.
+JAX's compilation cache is keyed by the lowered program, so that it does not avoid lowering. This cache, beside JAX's and
+enabled with it, stores the lowered program as `jax.export` serializes it (StableHLO, no Python objects). The file name is a
+hash of everything that decides the program: the sources of this package, the versions of JAX and its libraries, JAX's settings,
+and the caller's key. It does not cover code outside of these, so programs that depend on such code are not stored.
 """
 
 import dataclasses
@@ -30,14 +30,14 @@ from nst_jax.system.compilation_cache import is_private
 
 _log = logging.getLogger(__name__)
 
-# The programs last used are kept, about 100 kB each.
+# The most recently used programs are kept, about 100 kB each.
 MAX_FILES = 256
 # Packages whose code the hash covers, by their sources or versions.
 _KNOWN = ("nst_jax.", "jax.", "optax.", "flax.")
 
 
 def lower_cached(function: Any, key: object, *arguments: Any, donate: tuple[int, ...] = ()) -> Any:
-    """`jax.jit(function).lower(*arguments)`, traced only if no earlier program has left it on disk.
+    """Returns `jax.jit(function).lower(*arguments)`, from the cache if possible.
 
     Args:
         function: of arrays, compiled by `jax.jit`.
@@ -55,7 +55,7 @@ def lower_cached(function: Any, key: object, *arguments: Any, donate: tuple[int,
 
 
 def _path(key: object, shapes: Any) -> Path | None:
-    """The file of a program; None if JAX keeps none here, or if code that the hash does not cover decides it."""
+    """The file of a program; None if JAX's cache is off or remote, or if the program depends on code outside of the hash."""
     folder = jax.config.values["jax_compilation_cache_dir"]
     if not folder or "://" in folder or not jax.config.values["jax_enable_compilation_cache"]:
         return None
@@ -63,17 +63,17 @@ def _path(key: object, shapes: Any) -> Path | None:
     try:
         text = f"{sources} {_versions()} {_settings()} {_text(key)} {shapes}"
     except LookupError as error:
-        _log.debug("a program is not kept: %s", error)
+        _log.debug("a program is not stored: %s", error)
         return None
     private = sources and is_private(Path(folder)) and is_private(Path(folder) / "traced")
     return Path(folder) / "traced" / hashlib.sha256(text.encode()).hexdigest() if private else None
 
 
 def _text(value: object) -> str:
-    """A text that only equal values have.
+    """A text that is equal for equal values only.
 
     Raises:
-        LookupError: in it is code that the hash does not cover.
+        LookupError: the value contains code that the hash does not cover.
     """
     if value is None or isinstance(value, bool | int | float | complex | str | bytes | np.generic | np.dtype):
         return repr(value)
@@ -92,7 +92,7 @@ def _text(value: object) -> str:
 
 
 def _name(definition: Any) -> str:
-    """The full name of a function or a class, if that is what it stands for in a known package."""
+    """The full name of a function or class that can be found by it in a known package; otherwise a LookupError."""
     module, name = getattr(definition, "__module__", None) or "", getattr(definition, "__qualname__", "")
     try:
         found = operator.attrgetter(name)(sys.modules[module]) if module.startswith(_KNOWN) else None
@@ -105,7 +105,7 @@ def _name(definition: Any) -> str:
 
 @functools.cache
 def _sources() -> str:
-    """A hash of this package's sources; "" if any may have changed since it was imported, so that other code runs."""
+    """A hash of this package's sources; "" if any may have changed since the import, so that the running code differs."""
     files = sorted(Path(__file__).parents[1].rglob("*.py"))
     contents = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
     changed = max(max(file.stat().st_mtime, file.stat().st_ctime) for file in files)
@@ -124,7 +124,7 @@ def _settings() -> str:
 
 # A file is a line of the SHA-256 of the rest, a line of the named tuples in it, and the program.
 def _read(path: Path) -> export.Exported | None:
-    """A stored program; None if there is none, or a damaged one."""
+    """Reads a stored program; None if it is missing or damaged."""
     try:
         if not path.is_file():
             return None
@@ -136,14 +136,14 @@ def _read(path: Path) -> export.Exported | None:
             _register(_definition(name))
         exported = export.deserialize(bytearray(program))
         os.utime(path)
-    except Exception as error:  # of another version, or unreadable: it is made again
+    except Exception as error:  # unreadable, or of another version: it is lowered again
         _log.debug("%s cannot be read: %s", path, error)
         return None
     return exported
 
 
 def _write(path: Path, exported: export.Exported) -> None:
-    """Stores a program, and drops those that were not used for longest; on a disk that refuses there is none."""
+    """Stores a program and removes the least recently used ones; errors of the disk are ignored."""
     try:
         nodes = sorted(set(_named_tuples(exported.in_tree)) | set(_named_tuples(exported.out_tree)), key=_name)
         for node in nodes:

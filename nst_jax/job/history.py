@@ -15,17 +15,17 @@ from nst_jax.job.pyramid import Stage
 from nst_jax.optimize.loop import Metrics, State, picture
 from nst_jax.types import Pixels
 
-# A chunk holds as many steps as fill about so many seconds: the host wakes once a chunk.
+# The aim for the duration of a chunk of steps; the host does nothing in between.
 CHUNK_SECONDS = 1.0
 
 
 class JobState(NamedTuple):
-    """Where a job stands between two chunks of steps: from here it goes on to the same bytes.
+    """The state of a job between two chunks of steps; a job resumed from it ends with the same bytes.
 
     Attributes:
         stage: number of the scale.
-        left: steps left of it.
-        step: steps made so far, over all scales.
+        left: number of its steps that are left.
+        step: number of steps so far, over all scales.
         seconds: spent so far: "steps", "total".
         recoveries: the messages so far about steps that had to be undone.
         state: of the solver, in the host's memory; of several jobs that are stepped together, a tuple of states.
@@ -45,9 +45,9 @@ class StepInfo(NamedTuple):
     """A report on a chunk of steps, the argument of a callback.
 
     Attributes:
-        step: steps made so far, over all scales.
+        step: number of steps so far, over all scales.
         rows: one mapping for each step of the chunk: step, scale, size, loss, the terms of the loss, seconds.
-        messages: what the user should know, such as a step that was undone.
+        messages: for the user, such as one about a step that was undone.
         pixels: returns the picture so far, at the size of its scale.
         last: the job ends here, whatever the callback returns.
         position: gives the state to resume from; to be called before the callback returns.
@@ -132,11 +132,11 @@ class History:
 
 
 def _as_loss(column: np.ndarray) -> np.ndarray:
-    """With infinity for the largest float, which is the loss before any image was accepted."""
+    """Replaces the largest float, which is the loss before any image was accepted, by infinity."""
     return np.where(column == np.finfo(column.dtype).max, np.inf, column)
 
 
 def painted(state: State, stage: Stage) -> Pixels:
-    """The picture of a state, in the colors that are asked for."""
+    """The picture of a state, with the content's colors if the stage has them."""
     pixels = to_host(picture(state))
     return pixels if stage.colors is None else with_colors(pixels, stage.colors)

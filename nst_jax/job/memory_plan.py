@@ -13,30 +13,30 @@ from nst_jax.objective.loss import Objective
 from nst_jax.partition import ExecutionPlan
 from nst_jax.system.memory import available_bytes
 
-# Temporary bytes per pixel of one gradient in float32, and what a job holds beside it whatever its size.
+# Temporary bytes per pixel of one gradient in float32, and the bytes of a job that do not depend on its size.
 BYTES_PER_PIXEL = {"none": 2300, "blocks": 1800}
 FIXED_BYTES = 900 * 2**20
-# What further regions and the sliced Wasserstein distance add to them, each.
+# Bytes per pixel that each further region and the sliced Wasserstein distance add.
 REGION_BYTES, SLICED_BYTES = 650, 3050
-# Images that every solver keeps, 12 bytes a pixel each; L-BFGS keeps two more for each pair.
+# Images that every solver stores, 12 bytes per pixel each; L-BFGS stores two more for each pair.
 IMAGES = 20
 # The tiles to choose from, and how much larger than a tile its window is: see `nst_jax.partition.windows`.
 TILES = (0, 1024, 512, 256)
 MARGIN = 160
-# A device with fewer rows waits for its neighbors' rows longer than it computes.
+# A device with fewer rows spends more time on exchanging rows than on computing.
 LEAST_ROWS = 128
-# Of what is free only so much is counted on: other programs need some.
+# The part of the free memory that is planned with: other programs need some.
 SHARE = 0.8
 
 
 def choose_plan(spec: JobSpec, height_width: tuple[int, int], *, regions: int = 1, jobs: int = 0) -> ExecutionPlan:
-    """The first of all plans, from the fastest on, that fits into memory; what `spec.plan_settings` holds is not chosen.
+    """The fastest plan that fits into memory; the fields in `spec.plan_settings` are fixed.
 
     Args:
         spec: of the job.
         height_width: of the image that is optimized, in pixels.
-        regions: of the content picture.
-        jobs: how many jobs make their steps together, on one device; 0 for one alone.
+        regions: number of regions of the content picture.
+        jobs: number of jobs that are stepped together, on one device; 0 for one alone.
     """
     fixed = spec.plan_settings
     devices = 1 if jobs else fixed.get("devices") or _busy_devices(height_width[0])
@@ -51,9 +51,9 @@ def choose_plan(spec: JobSpec, height_width: tuple[int, int], *, regions: int = 
 
 
 def _busy_devices(height: int) -> int:
-    """How many devices are kept busy by a picture: no more than it has parts of `LEAST_ROWS` rows.
+    """The number of devices that a picture keeps busy: at most one per `LEAST_ROWS` rows.
 
-    Several processes share all devices or none, when each does the same: none may be left with nothing to do.
+    With several processes it is all devices, or one (each process then computes the same): none may be idle.
     """
     busy = max(1, min(jax.device_count(), height // LEAST_ROWS))
     return jax.device_count() if busy > 1 and jax.process_count() > 1 else busy
@@ -66,16 +66,16 @@ def extra_bytes(objective: Objective, regions: int) -> int:
 
 
 def needed_bytes(remat: str, tile: int, pixels: int, devices: int = 1, parts: int = 1, extra: int = 0, pairs: int = 10) -> int:
-    """The memory that a job is expected to need at its peak, on each of its devices.
+    """The expected peak memory of a job, in bytes per device.
 
     Args:
         remat: see `nst_jax.networks.convnet.REMAT`.
         tile: the longest side of a tile, in pixels; 0 is none.
         pixels: of the image.
-        devices: that share its maps.
-        parts: that the solver's state is cut into: see `nst_jax.distributed.num_shards`.
+        devices: number of devices that share its maps.
+        parts: number of parts of the solver's state: see `nst_jax.distributed.num_shards`.
         extra: see `extra_bytes`.
-        pairs: that the solver keeps.
+        pairs: number of pairs in the memory of L-BFGS.
 
     Example:
         >>> [round(needed_bytes(*way, 4096 * 3072) / 2**30, 1) for way in (("none", 0), ("blocks", 0), ("none", 512))]
@@ -98,7 +98,7 @@ def check_memory(temporary: int, size: int, devices: int = 1) -> None:
 
 
 def most_jobs(pixels: int) -> int | None:
-    """How many jobs of so many pixels each fit into memory together, at least 1; None where nobody knows."""
+    """The number of jobs of so many pixels each that fit into memory together, at least 1; None if free memory is unknown."""
     free = available_bytes()
     if free is None:
         return None

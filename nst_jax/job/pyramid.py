@@ -24,9 +24,9 @@ class Stage(NamedTuple):
     Attributes:
         number: of the scale, from 0.
         scale: its size and steps.
-        content: the picture at this size, as the loss sees it.
-        styles: likewise, and how they are mixed.
-        colors: the picture, at this size, whose colors the result gets; None if it keeps its own.
+        content: at this size, recolored if `JobSpec.color` asks for it.
+        styles: likewise, with their shares.
+        colors: the picture, at this size, whose colors the result gets; None leaves its own.
         before: height and width of the scale before.
         coarser: the content at the scale before; None at the first scale, and if the loss has no content term.
         is_last: the finest one.
@@ -115,7 +115,7 @@ def initial_image(stage: Stage, spec: JobSpec, init: Pixels | None) -> Pixels:
 
 
 def _recolored(stage: Stage, spec: JobSpec) -> Pixels:
-    """The content in the colors of the styles: in each region by their shares at the first layer, unless left unpainted."""
+    """The content in the colors of the styles, by region and by their shares at the first layer; regions of weight 0 stay."""
     content, styles = stage.content, stage.styles
     count = len(styles.pictures)
     if not count:

@@ -9,7 +9,7 @@ from nst_jax.optimize.solver import SolverSpec
 from nst_jax.partition import ExecutionPlan
 from nst_jax.types import Pixels
 
-# Where a job may start from, besides a picture of its own ("file").
+# Initial images, besides a picture of the user ("file").
 INITS = ("recolored", "content", "style", "noise", "adain")
 
 
@@ -23,19 +23,19 @@ class Scale:
 
 @dataclass(frozen=True)
 class JobSpec:
-    """Everything that decides the picture, but for the pictures and the network's parameters.
+    """Everything that decides the result, except the input pictures and the network's parameters.
 
     Attributes:
         objective: the structure of the loss.
         loss_weights: its multipliers, as plain numbers.
         solver: how it is minimized.
-        scales: coarse to fine; each goes on from the state at the end of the one before, enlarged.
-        style_scales: each style's longer side over the content's; one for all, or one each. A style picture is never enlarged.
+        scales: coarse to fine; each continues from the upsampled state of the one before.
+        style_scales: each style's longer side over the content's; one for all, or one each. Styles are never enlarged.
         style_shares: by layer, and there by region, the share of each style; see `nst_jax.objective.loss.Styles`.
-        init: what the first scale starts from: "recolored" (the content in the colors of its styles), "content", "style",
-            "noise", "adain" (see `nst_jax.runner.preview`) or "file".
+        init: the initial image: "recolored" (the content in the colors of its styles), "content", "style",
+            "noise", "adain" (see `nst_jax.runner.prepare.preview`) or "file".
         seed: of the noise.
-        color: whose colors the picture has, one of `nst_jax.images.color.COLORS`.
+        color: whose colors the result has, one of `nst_jax.images.color.COLORS`.
         plan_settings: the fields of `ExecutionPlan` that are not chosen by the free memory.
         plans: how each scale is executed; () is chosen when its programs are compiled.
     """
@@ -57,11 +57,11 @@ class Inputs(NamedTuple):
     """The pictures of a job; sRGB in [0, 1], of any sizes.
 
     Attributes:
-        content: its arrangement is kept.
-        styles: their texture and colors are taken.
-        init: the picture to start from, for `JobSpec.init == "file"`.
+        content: the scene of the result.
+        styles: the texture and colors of the result.
+        init: the initial image, for `JobSpec.init == "file"`.
         masks: the regions of the content, see `nst_jax.images.masks.regions_at`; () is one that covers everything.
-        style_masks: of each style, which part of it counts, None for all of it; () is all of all.
+        style_masks: for each style, the part of it that counts, or None for all of it; () is None for each.
     """
 
     content: Pixels

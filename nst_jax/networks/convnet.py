@@ -12,7 +12,7 @@ from nst_jax.errors import InputError, check_one_of
 from nst_jax.networks.architectures import ARCHITECTURES, Conv, Layer, Pool, extent, names_of
 from nst_jax.networks.layers import ACTIVATIONS, Convolution, Preprocessing, local_response, pool
 from nst_jax.networks.ops.halo import Rows, with_halo
-from nst_jax.networks.ops.remat import recomputed
+from nst_jax.networks.ops.linear import recomputed
 from nst_jax.types import Features, Images, Params
 
 # Name in the config -> the prefixes of the layers that end a part which the gradient recomputes from its input: poolings end

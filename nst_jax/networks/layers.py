@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from nst_jax.networks.ops import pad
 from nst_jax.networks.ops.linear import linear_call
-from nst_jax.networks.ops.padding import pad
 from nst_jax.networks.ops.patches import conv_by_patches
 from nst_jax.networks.ops.pooling import average_pool, max_pool
 from nst_jax.networks.ops.winograd import conv3x3, transform_kernel

@@ -9,13 +9,13 @@ from jaxtyping import Array, Float
 
 from nst_jax.errors import InputError, check_one_of
 from nst_jax.networks.convnet import NetworkSpec, smallest_image
-from nst_jax.networks.guides import guides
 from nst_jax.objective.conventions import CONVENTIONS, Convention
 from nst_jax.objective.priors import TOTAL_VARIATIONS
 from nst_jax.objective.statistics import Statistics, content_distance, squared_error, wide
 from nst_jax.objective.style import STYLE_DISTANCES, StyleDistance
 from nst_jax.objective.wasserstein import EPSILON
 from nst_jax.partition import WHOLE, ExecutionPlan
+from nst_jax.partition.receptive_field import guides
 from nst_jax.partition.tiles import feature_maps, sum_over_positions
 from nst_jax.partition.windows import lengths
 from nst_jax.types import Features, Image, Params, Scalar

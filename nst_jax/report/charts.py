@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from nst_jax.report.figures import LOSS_AXES, PALETTE, PARETO_AXES, SUM_COLOR, loss_curves, scale_starts
+from nst_jax.report import LOSS_AXES, PALETTE, PARETO_AXES, SUM_COLOR, loss_curves, scale_starts
 
 if TYPE_CHECKING:
     from bokeh.plotting import figure

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nst_jax.report.figures import LOSS_AXES, loss_curves, scale_starts
+from nst_jax.report import LOSS_AXES, loss_curves, scale_starts
 from nst_jax.system.atomic_write import atomic_write
 
 if TYPE_CHECKING:

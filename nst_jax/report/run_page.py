@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nst_jax.errors import InputError
-from nst_jax.images.thumbnail import data_uri, picture_size
+from nst_jax.images.files import data_uri, picture_size
 from nst_jax.report.charts import loss_chart
 from nst_jax.report.templates import fill, mark_keys
 from nst_jax.runs.folder import RunFolder, loss_terms, resume_command

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
 
-from nst_jax.images.thumbnail import picture_size
+from nst_jax.images.files import picture_size
 from nst_jax.images.video import Frame, can_write_mp4, read_frame, write_gif, write_mp4
 from nst_jax.runs.folder import RunFolder
 

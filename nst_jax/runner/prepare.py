@@ -9,17 +9,23 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
+import numpy as np
+
 from nst_jax import job
 from nst_jax.config.compose import import_modules, settings_of
 from nst_jax.config.schema import Config, PictureConfig
 from nst_jax.config.to_spec import to_spec
 from nst_jax.errors import InputError
-from nst_jax.images.files import Picture, read_image
+from nst_jax.images.color import recolor, with_colors
+from nst_jax.images.files import Picture, fit_long_side, read_image, resize
 from nst_jax.images.masks import Mask, as_mask
 from nst_jax.images.named import find_image
-from nst_jax.networks import Network, load
+from nst_jax.networks import Network, choose_convolution, load
+from nst_jax.networks.adain import LAYER, paint
+from nst_jax.networks.layers import prepare as transformed
 from nst_jax.networks.params import store as weights
-from nst_jax.runner.preview import preview
 from nst_jax.runs.folder import RunFolder
 from nst_jax.runs.manifest import begin_manifest
 from nst_jax.types import Params, Pixels
@@ -243,3 +249,31 @@ def silenced(config: Any) -> Any:
 def reporter(config: Any) -> Callable[[str], None]:
     """Prints a line on standard error, or nothing if the run is quiet."""
     return (lambda line: None) if config.run.quiet else (lambda line: print(line, file=sys.stderr, flush=True))
+
+
+# The decoder was trained on parts of pictures of 256 pixels; on much larger pictures its strokes are fine threads.
+PREVIEW_SIZE = 512
+
+
+def preview(content: Pixels, style: Pixels, *, size: int, color: str = "style") -> Pixels:
+    """Paints the content in one pass of AdaIN, its longer side `size` or `PREVIEW_SIZE` pixels, whichever is less.
+
+    Args:
+        content: sRGB in [0, 1], any size.
+        style: likewise; it is never enlarged.
+        size: longer side in pixels.
+        color: whose colors it has, one of `nst_jax.images.color.COLORS`.
+    """
+
+    def fitted(pixels: Pixels) -> Pixels:
+        height, width = pixels.shape[1:3]
+        return resize(pixels, fit_long_side(height, width, min(size, PREVIEW_SIZE, max(height, width))))
+
+    method = choose_convolution("auto")
+    network = load("vgg19-normalized", convolution=method, taps=(LAYER,))
+    decoder = jax.tree.map(jnp.asarray, weights.load_params("adain-decoder"))
+    if method == "winograd":
+        decoder = {name: transformed(leaves) for name, leaves in decoder.items()}
+    seen = [jnp.asarray(fitted(picture)) for picture in recolor(content, style, color)]
+    painted = np.asarray(paint(network.params, decoder, *seen, convolution=method))
+    return with_colors(painted, fitted(content)) if color == "luminance" else painted

@@ -21,7 +21,7 @@ from nst_jax.sweeps.folder import SweepFolder
 from nst_jax.sweeps.member import Member
 from nst_jax.sweeps.search import search_on
 from nst_jax.sweeps.sweep import Sweep
-from nst_jax.system.data_files import data_folder
+from nst_jax.system import data_folder
 
 
 def resume_sweep(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Scores of the members of a sweep under held-out networks, added up to one number; lower is better."""
+"""Scores of the members of a sweep by held-out networks, summed to one number; lower is better."""
 
 from collections.abc import Mapping
 
@@ -16,7 +16,7 @@ from nst_jax.types import Pixels
 
 
 def factors_of(score: str) -> dict[str, float]:
-    """The terms of a score: names of `nst_jax.evaluate.scores`, each with its factor.
+    """Parses a score, a sum of names of `nst_jax.evaluate.scores` with factors.
 
     Raises:
         InputError: a factor is not a number.
@@ -35,14 +35,14 @@ def factors_of(score: str) -> dict[str, float]:
 
 
 def check_score(config: Config, score: str) -> None:
-    """Scores the content at the size of the result, to find what cannot be scored before anything runs.
+    """Scores the content at the size of the result, so that errors appear before anything runs.
 
     Args:
         config: of a member.
-        score: see `factors_of`; nothing is checked if it is empty.
+        score: see `factors_of`; an empty one is not checked.
 
     Raises:
-        InputError: an unknown score, a result too small for the networks, or their package is not installed.
+        InputError: an unknown score, a result too small for the networks, or a missing package.
     """
     if not score:
         return
@@ -52,7 +52,7 @@ def check_score(config: Config, score: str) -> None:
 
 
 def score_members(sweep: SweepFolder) -> dict[int, float]:
-    """The scores of the finished members by number, which are written to their manifests too; {} if the sweep has no score."""
+    """Scores the finished members, writes the scores to their manifests, and returns them by number; {} without a score."""
     record, found = sweep.read(), dict[int, float]()
     score = record["score"]
     for number, member in enumerate(record["members"]):

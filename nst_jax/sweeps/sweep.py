@@ -20,7 +20,7 @@ from nst_jax.sweeps.grid import Grid, product
 from nst_jax.sweeps.member import Member, compose_member, run_numbered
 from nst_jax.sweeps.plan import show_plans
 from nst_jax.sweeps.scoring import check_score
-from nst_jax.system.data_files import data_folder
+from nst_jax.system import data_folder
 
 
 @runtime_checkable

@@ -1,4 +1,4 @@
-"""What the command lines share: the start of their process, one line for bad input, exit codes, streams that may fail."""
+"""Common parts of the command lines: start of the process, huge pages, streams that may fail, errors and exit codes."""
 
 import argparse
 import errno
@@ -6,13 +6,14 @@ import io
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from nst_jax.errors import InputError, MembersFailed, WorkerLost
-from nst_jax.system.hugepages import use_hugepages
 
 BAD_INPUT, INTERRUPTED = 2, 130
+_HUGEPAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 # For the process of a command line alone, which imports this module before JAX: both are read when JAX is first imported.
 # XLA:CPU comments at length on each program loaded from the cache: it takes two tuning hints of its own ("prefer-no-gather",
 # "-scatter") for missing instructions of the processor. The cache's folder guards against another processor.
@@ -112,3 +113,44 @@ def _check_working_folder() -> None:
         os.getcwd()
     except OSError as error:
         raise InputError("working folder must exist, got one that was deleted; change to another folder") from error
+
+
+def use_hugepages(*command: str) -> None:
+    """Restarts the running program with glibc requesting huge pages of 2 MiB, where that would change anything.
+
+    XLA allocates the temporary memory of a program, half a gigabyte at 512 pixels, at each call, and the system hands it out
+    page by page as it is first touched: 120,000 pages of 4 KiB. With huge pages a step takes a seventh less time. Where Linux
+    gives them on request only (`madvise`, the usual setting), glibc requests them if an environment variable says so, which it
+    reads once, as a program starts.
+
+    To be called before the imports that take time. A GLIBC_TUNABLES of the user's is left alone, and so is a process that was
+    started for something else, such as a notebook or a script that runs this program in itself.
+
+    Args:
+        command: how Python was started for this program alone: ("-m", "nst_jax.run"), or (the path of a script,).
+    """
+    if "GLIBC_TUNABLES" not in os.environ and hugepages_on_request() and is_whole_process(command, sys.orig_argv, sys.argv):
+        os.environ["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=1"
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
+def is_whole_process(command: Sequence[str], started: Sequence[str], arguments: Sequence[str]) -> bool:
+    """Whether a process that was `started` by these words does nothing but `command` with `arguments`, as `sys.argv` has them.
+
+    Example:
+        >>> is_whole_process(["-m", "nst_jax.run"], ["python", "-m", "nst_jax.run", "size=64"], ["run.py", "size=64"])
+        True
+        >>> is_whole_process(["-m", "nst_jax.run"], ["python", "-m", "ipykernel", "-f", "k"], ["run.py", "size=64"])
+        False
+    """
+    words = [*command, *arguments[1:]]
+    options = started[1 : len(started) - len(words)]  # of Python itself
+    return list(started[-len(words) :]) == words and all(option.startswith("-") for option in options)
+
+
+def hugepages_on_request(policy: Path = _HUGEPAGES) -> bool:
+    """Whether the system gives huge pages to those who request them, and only to them."""
+    try:
+        return "[madvise]" in policy.read_text()
+    except OSError:
+        return False

@@ -1,4 +1,4 @@
-"""Download a file of known hash: resumable, over mirrors in turn, there whole and verified or not at all."""
+"""Resumable, verified downloads of files of known hash, with mirrors."""
 
 import hashlib
 import http.client
@@ -18,19 +18,19 @@ _NETWORK_ERRORS = (OSError, http.client.HTTPException)  # urllib's URLError is a
 
 
 def download(urls: Sequence[str], path: Path, digest: str, *, timeout_s: float = 20.0) -> None:
-    """Fetch a file from the first address that has it, and verify it.
+    """Downloads a file from the first address that has it, and verifies it.
 
-    What has arrived is kept beside it as NAME.part when the connection fails, and the next address, or the next call,
-    goes on from there. A progress bar is shown on a terminal.
+    If the connection fails, the part that has arrived stays beside it as NAME.part, and the next address or the next call
+    resumes from there. On a terminal there is a progress bar.
 
     Args:
         urls: addresses of the same file, the official one first.
-        path: where to put it.
-        digest: "sha256:..." or, where no more is published, "md5:...".
-        timeout_s: how long a connection may be silent, in seconds.
+        path: of the file.
+        digest: "sha256:..." or, where nothing better is published, "md5:...".
+        timeout_s: seconds without data after which a connection has failed.
 
     Raises:
-        InputError: no address gave the file, or none gave it with that digest.
+        InputError: no address has the file, or none has it with that digest.
     """
     if path.is_file() and file_digest(path, digest.partition(":")[0]) == digest:
         return
@@ -49,7 +49,7 @@ def download(urls: Sequence[str], path: Path, digest: str, *, timeout_s: float =
             return
         part.unlink()
         failures.append(f"{url}: its digest is {found}")
-    raise InputError(f"{path.name} must be had with the digest {digest}, got none ({'; '.join(failures)}); try again later")
+    raise InputError(f"{path.name} must have the digest {digest}, got none ({'; '.join(failures)}); try again later")
 
 
 def file_digest(path: Path, algorithm: str) -> str:
@@ -59,7 +59,7 @@ def file_digest(path: Path, algorithm: str) -> str:
 
 
 def _transfer(url: str, part: Path, timeout_s: float) -> None:
-    """Append to `part` what it lacks of the file at `url`."""
+    """Appends the missing bytes of the file at `url` to `part`."""
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"User-Agent": "nst_jax"})
     if have:
@@ -69,13 +69,13 @@ def _transfer(url: str, part: Path, timeout_s: float) -> None:
     except urllib.error.HTTPError as error:
         with error:
             if have and error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
-                return  # there is nothing beyond what is here already; the digest will tell whether it is right
+                return  # the part is complete already; the caller compares the digest
         raise
     with response:
         if response.status != http.client.PARTIAL_CONTENT:
-            have = 0  # the server sends the whole file whatever was asked
+            have = 0  # the server ignores ranges and sends the whole file
         elif not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
-            raise OSError("the server sent another range than was asked for")
+            raise OSError("the server sent another range than requested")
         _receive(response, part, have)
 
 

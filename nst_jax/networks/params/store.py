@@ -22,9 +22,9 @@ import safetensors.numpy
 
 from nst_jax.errors import InputError
 from nst_jax.networks.convnet import ARCHITECTURES
-from nst_jax.networks.params.convert.lpips import read_backbone, read_heads
+from nst_jax.networks.params.convert.pickles import read_backbone, read_heads
 from nst_jax.networks.params.layout import StoredParams
-from nst_jax.system.data_files import data_folder
+from nst_jax.system import data_folder
 
 Entry = dict
 

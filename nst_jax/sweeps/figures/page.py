@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from nst_jax.errors import InputError
-from nst_jax.images.thumbnail import data_uri
+from nst_jax.images.files import data_uri
 from nst_jax.report.charts import pareto_chart
 from nst_jax.report.run_page import picture_of
 from nst_jax.report.templates import fill

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from nst_jax.report.figures import PALETTE, PARETO_AXES
+from nst_jax.report import PALETTE, PARETO_AXES
 from nst_jax.report.plots import new_axes, save_figure
 from nst_jax.sweeps.folder import SweepFolder
 from nst_jax.sweeps.grid import describe, short_names

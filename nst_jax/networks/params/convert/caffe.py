@@ -1,6 +1,6 @@
-"""Read the models of Caffe (`.caffemodel`): bvlc_reference_caffenet, bvlc_alexnet, and Oxford's VGGs in their first form.
+"""Reader of Caffe models (`.caffemodel`): bvlc_reference_caffenet, bvlc_alexnet, and Oxford's original VGGs.
 
-The file is one protocol buffer. Of its schema only what the parameters need is described here; all else in it is passed over.
+A file is one protocol buffer message. The schema here has only the fields that hold parameters; others are skipped.
 """
 
 from pathlib import Path
@@ -19,11 +19,11 @@ from nst_jax.networks.params.layout import (
     linear_preprocess,
 )
 
-# The mean of ILSVRC 2012 that comes with Caffe, over its pixels: blue, green, red, of 255.
+# The mean pixel of ILSVRC 2012 that Caffe distributes: blue, green, red in [0, 255].
 ILSVRC_MEAN = np.array((104.00698793, 116.66876762, 122.67891434))
-# A file begins with its name, its first layer, or its first layer of the older kind: these are the tags.
+# The tags of the fields that a file may begin with: the name, a layer, or a layer of the older kind.
 HEADS = (b"\x0a", b"\xa2\x06", b"\x12")
-# Message -> field -> number and type. Messages and numbers are repeated; the shapes of blobs are known from the network.
+# Message -> field -> number and type. Messages and numbers are repeated fields; the network gives the shapes of blobs.
 MESSAGES = {
     "Blob": {"data": (5, "float"), "double_data": (8, "double")},
     "Layer": {"name": (1, "string"), "blobs": (7, "Blob")},
@@ -33,16 +33,16 @@ MESSAGES = {
 
 
 def read_caffe(path: Path, network: str) -> StoredParams:
-    """The convolutions and dense layers of a Caffe model, by their names.
+    """Reads the convolutions and dense layers of a Caffe model, by their names.
 
     Raises:
-        InputError: protobuf is not installed, or the file is not such a model of the network's shapes and order of layers.
+        InputError: protobuf is not installed, or the file is not a Caffe model with the network's shapes and order of layers.
     """
     model = _net()()
     try:
         model.ParseFromString(path.read_bytes())
         layers = {layer.name: layer.blobs for layer in (*model.layers, *model.layer)}
-    except Exception as error:  # whatever a damaged file makes the reader run into
+    except Exception as error:  # protobuf raises various errors for damaged files
         raise InputError(f"{path.name} must be a whole model of Caffe, got a damaged one or another file ({error})") from error
     known = [name for name in layer_names(network) if name in layers]
     found = [name for name in layers if name in known]
@@ -56,7 +56,7 @@ def read_caffe(path: Path, network: str) -> StoredParams:
 
 
 def _pair(blobs: Any, shape: tuple[int, int, int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Kernel and bias. A dense layer's matrix reads its input by channels, then rows, then columns."""
+    """Kernel and bias. The rows of a dense layer's matrix are in the order channels, height, width."""
     arrays = [np.array(blob.data or blob.double_data, np.float32) for blob in blobs]
     kernel, bias = arrays if len(arrays) == 2 else (np.empty(0), np.empty(0))
     height, width, channels, number = shape
@@ -66,7 +66,7 @@ def _pair(blobs: Any, shape: tuple[int, int, int, int]) -> tuple[np.ndarray, np.
 
 
 def _net() -> Any:
-    """The class of the whole file's message."""
+    """Builds the class of the message that a file holds."""
     what = "models of Caffe"
     descriptors, pool, factory = (
         library(f"google.protobuf.{part}", what) for part in ("descriptor_pb2", "descriptor_pool", "message_factory")

@@ -1,8 +1,7 @@
-"""Rescale a network so that each filter's mean activation is 1, as Gatys et al. (2016, section 2) did with VGG-19.
+"""Rescaling of a network so that each filter's mean activation is 1, as Gatys et al. (2016, section 2) did with VGG-19.
 
-A filter's parameters may be divided by s > 0 if those of the next layer that read it are multiplied by s: rectification
-and pooling commute with the scale, so every later map stays as it was. One pass through the given network measures
-every mean; the scales of all layers follow from it.
+Dividing a filter's parameters by s > 0 and multiplying by s the parameters of the next layer that read it leaves every later
+map unchanged, since rectification and pooling commute with the scale. One pass through the network measures all means.
 """
 
 from collections.abc import Sequence
@@ -14,12 +13,12 @@ import numpy as np
 from nst_jax.networks.convnet import NetworkSpec, features
 from nst_jax.networks.params.layout import StoredParams
 
-# A filter whose mean is below this part of its layer's is silent on these images: dividing by it would be meaningless.
+# A filter whose mean is below this part of its layer's mean is silent on these images, and is not rescaled.
 SILENT = 1e-5
 
 
 def mean_activations(params: StoredParams, network: str, images: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
-    """Each filter's mean after rectification, over images and positions, in float64; zero padding, max pooling.
+    """Measures each filter's mean after rectification, over images and positions, in float64; zero padding, max pooling.
 
     Args:
         params: as stored.
@@ -41,7 +40,7 @@ def mean_activations(params: StoredParams, network: str, images: Sequence[np.nda
 
 
 def normalize(params: StoredParams, means: dict[str, np.ndarray]) -> StoredParams:
-    """Parameters with which each filter's mean activation is 1 where it was `means`; silent filters stay unscaled.
+    """Rescales parameters so that each filter's mean activation becomes 1 where it was `means`; silent filters stay.
 
     Kernel[..., i, o] becomes kernel · s_in[i] / s_out[o] and bias[o] becomes bias / s_out[o], with s the means.
 
