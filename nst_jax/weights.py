@@ -147,14 +147,14 @@ def _verified(name: str) -> str:
 
 
 def _fetch(options: argparse.Namespace) -> int:
-    return _done(options.name, fetch(options.name, say=print))
+    return _done(options.name, fetch(options.name))
 
 
 def _convert(options: argparse.Namespace) -> int:
     images = [_small(path) for path in options.normalize]
     return _done(
         options.to,
-        convert_file(options.file, options.network, options.to, images, preprocessing=options.preprocessing, say=print),
+        convert_file(options.file, options.network, options.to, images, preprocessing=options.preprocessing),
     )
 
 

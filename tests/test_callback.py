@@ -113,7 +113,7 @@ def test_a_checkpoint_stands_before_the_row_that_only_the_interrupt_kept(folder:
     recorder(report(3, 3))
     assert recorder.interrupted
     assert steps_in(folder) == [1, 2, 3]
-    found = latest(folder.checkpoints, lambda stage: np.zeros(4, np.int64), folder.metrics_bytes(), "", pytest.fail)
+    found = latest(folder.checkpoints, lambda stage: np.zeros(4, np.int64), folder.metrics_bytes(), "")
     assert found is not None
     assert (found[0].step, found[1]) == (3, length)
 

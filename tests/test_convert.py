@@ -29,6 +29,7 @@ from nst_jax.networks.params.convert.containers import read_state
 from nst_jax.networks.params.convert.pickles import read_arrays
 from nst_jax.networks.params.convert.rescale import mean_activations, normalize
 from nst_jax.networks.params.layout import imagenet_preprocess, kernel_shapes
+from tests import logged
 
 GOLDEN = Path(__file__).parent / "golden"
 PIXEL = np.array([0.2, 0.5, 0.9])  # red, green, blue
@@ -542,8 +543,8 @@ def test_caffes_parameters_under_torchvisions_keys_are_told_by_their_first_layer
     if scale != 1:
         monkeypatch.setattr(recognize, "load_params", lambda name: {"conv1_1": {"kernel": kernel[::-1]}})
     write_torchvision(tmp_path / "a.pth", layers | {"conv1_1": (kernel * np.float32(scale), bias)})
-    lines = []
-    convert.convert_file(tmp_path / "a.pth", "vgg19", "mine", say=lines.append)
+    with logged() as lines:
+        convert.convert_file(tmp_path / "a.pth", "vgg19", "mine")
     preprocess = weights.load_params("mine")["preprocess"]
     np.testing.assert_allclose(PIXEL @ preprocess["matrix"] + preprocess["offset"], CAFFE_INPUT, rtol=1e-5)
     assert "--preprocessing" in lines[0]

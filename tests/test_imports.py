@@ -44,7 +44,7 @@ RINGS = [
     ["nst_jax.optimize"],
     ["nst_jax.objective"],
     ["nst_jax.partition"],
-    [f"nst_jax.networks.{name}" for name in ("adain", "convnet", "layers", "guides", "architectures", "ops")],
+    [f"nst_jax.networks.{name}" for name in ("adain", "convnet", "layers", "architectures", "ops")],
     ["nst_jax.system"],
     ["nst_jax.distributed"],
     ["nst_jax.types", "nst_jax.errors"],

@@ -17,6 +17,7 @@ from PIL import Image
 from nst_jax.errors import InputError
 from nst_jax.images import named
 from nst_jax.images.named import NAMED, find_image
+from tests import logged
 
 
 def jpeg(seed: int) -> bytes:
@@ -77,8 +78,8 @@ def places(tmp_path: Path, monkeypatch) -> tuple[Path, Path]:
 
 
 def find(name: str):
-    said: list[str] = []
-    return find_image(name, notify=said.append), said
+    with logged() as said:
+        return find_image(name), said
 
 
 def test_bundled_files_have_the_hashes_they_are_known_by():

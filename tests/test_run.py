@@ -1,6 +1,7 @@
 """The command line: the whole record, the same bytes again, one line for a mistake, and an end by Ctrl-C."""
 
 import json
+import logging
 import os
 import re
 import shlex
@@ -35,7 +36,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("NST_JAX_IMAGES", raising=False)
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     monkeypatch.setattr(member, "use_compilation_cache", lambda: None)
-    monkeypatch.setattr(prepare, "_KNOWN", {})
+    prepare._named.cache_clear()
     generator = np.random.default_rng(0)
     write_image("mañana (1).png", generator.random((1, 24, 32, 3), np.float32))
     write_image("style.png", generator.random((1, 24, 24, 3), np.float32))
@@ -131,8 +132,8 @@ def test_a_plan_says_what_each_scale_takes_and_runs_nothing(main):
 def test_a_notice_is_said_once_and_kept(main, monkeypatch: pytest.MonkeyPatch):
     notice = "a drawing takes the photograph's place"
 
-    def find(name: str, *, notify):
-        notify(notice)
+    def find(name: str):
+        logging.getLogger("nst_jax.images.named").info(notice)
         return replace(read_image("style.png"), source=name, notices=(notice,))
 
     monkeypatch.setattr(prepare, "find_image", find)

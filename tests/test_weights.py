@@ -24,6 +24,7 @@ from nst_jax.networks.params.layout import kernel_shapes
 from nst_jax.networks.params.save import encode
 from nst_jax.system import data_folder
 from nst_jax.system.download import download
+from tests import logged
 
 
 @pytest.fixture(autouse=True)
@@ -320,9 +321,9 @@ def test_fetch_downloads_converts_and_drops_the_download(server, tmp_path, monke
     known = fetch.Known("vgg16", "h5py", 1, digest, (server.url + "/keras.h5",))
     monkeypatch.setitem(fetch.KNOWN, "vgg16-test", known)
 
-    code, out, _ = run(capsys, "fetch", "vgg16-test")
-    assert code == 0
-    assert "in the form of keras" in out
+    with logged() as messages:
+        assert run(capsys, "fetch", "vgg16-test")[0] == 0
+    assert "in the form of keras" in messages[0]
     assert weights.load_params("vgg16-test")["conv5_3"]["bias"][511] == 511
     assert sorted(path.name for path in weights.cache_folder().iterdir()) == [
         "vgg16-test.json",

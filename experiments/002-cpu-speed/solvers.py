@@ -70,7 +70,7 @@ def rosenbrock(x: jax.Array) -> jax.Array:
 def transfer_loss(size: int) -> tuple[Function, jax.Array]:
     """The default loss of the sample pictures, and the content as the initial image."""
     spec = to_spec(make_config({"size": size, "scales": 1, "steps": 1}), architecture="vgg19")
-    content, style = (find_image(name, notify=print).pixels for name in ("tubingen", "starry"))
+    content, style = (find_image(name).pixels for name in ("tubingen", "starry"))
     (stage,) = make_stages(Inputs(resize(content, fit_long_side(content.shape[1], content.shape[2], size)), (style,)), spec)
     objective, execution = spec.objective, choose_plan(spec, (stage.content.shape[1], stage.content.shape[2]))
     params = load("vgg19", convolution=objective.network.convolution, taps=objective.taps).params

@@ -56,7 +56,7 @@ def main() -> None:
     chosen = {layer: folder for folder, config in zip(folders, configs, strict=True) for layer in config.loss.content_layers}
     encode = encoder(to_spec(configs[0], architecture="vgg19").objective.network, list(chosen))
     height, width = read_image(folders[0].result).pixels.shape[1:3]
-    target = encode(resize(read_picture(configs[0].content, print).pixels, (height, width)))
+    target = encode(resize(read_picture(configs[0].content).pixels, (height, width)))
     codes = [encode(picture(name)) for name in REFERENCE]
     scales = {layer: float(mean_pairwise_distance([jnp.asarray(code[layer]) for code in codes])) for layer in target}
     print(markdown([error(layer, folder, target, scales) for layer, folder in chosen.items()]))

@@ -69,7 +69,7 @@ def high_share(x: np.ndarray) -> float:
 def main() -> None:
     """Prints a table for either term, at a picture half way from the content to noise."""
     use_compilation_cache()
-    originals = [find_image(name, notify=print).pixels for name in ("tubingen", "starry")]
+    originals = [find_image(name).pixels for name in ("tubingen", "starry")]
     content, style = (resize(x, fit_long_side(x.shape[1], x.shape[2], SIZE)) for x in originals)
     start = (content + np.random.default_rng(0).random(content.shape, np.float32)) / 2
     networks = {name: load("vgg19", taps=LAYERS, **options) for name, options in POOLINGS.items()}

@@ -30,7 +30,7 @@ def losses(sweep: SweepFolder, contents: list[str], styles: list[str]) -> np.nda
     network = load("vgg19", taps=spec.taps, convolution=spec.network.convolution)
     weights = LossWeights(equal(spec.content_layers), equal(spec.style_layers), jnp.float32(0))
     targets, loss = jax.jit(spec.targets), jax.jit(spec.loss)
-    originals = {name: find_image(name, notify=print).pixels for name in {*contents, *styles}}
+    originals = {name: find_image(name).pixels for name in {*contents, *styles}}
     shape = len(contents), len(styles)
     found = np.zeros((*shape, max(shape), 2))
     for number in range(shape[0] * shape[1]):

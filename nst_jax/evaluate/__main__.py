@@ -67,7 +67,7 @@ def _picture(name: str) -> Picture:
     path = Path(os.path.expanduser(name))
     if path.is_file() or path.suffix or len(path.parts) > 1:
         return read_image(path)
-    return find_image(name, notify=lambda notice: print(notice, file=sys.stderr))
+    return find_image(name)
 
 
 def _seconds(image: Path) -> float | None:

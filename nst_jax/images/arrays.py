@@ -28,7 +28,7 @@ def as_picture(what: str, given: Any, background: float = 1.0) -> Picture:
         InputError: it cannot be read as a picture.
     """
     if isinstance(given, str) and given in NAMED:
-        return find_image(given, notify=lambda line: None)
+        return find_image(given)
     if isinstance(given, str | os.PathLike):
         return read_image(os.path.expanduser(given), background=background)
     if isinstance(given, Image.Image):

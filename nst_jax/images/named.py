@@ -1,7 +1,7 @@
 """Named pictures: bundled ones, and ones downloaded from a known address and checked by their sha256."""
 
+import logging
 import os
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +14,8 @@ import platformdirs
 from nst_jax.errors import InputError, check_one_of
 from nst_jax.images.files import Picture, read_image
 from nst_jax.system.download import download, file_digest
+
+_log = logging.getLogger(__name__)
 
 _BUNDLED = Path(__file__).parent / "bundled"
 _INPUTS = "https://raw.githubusercontent.com/jcjohnson/neural-style/master/examples/inputs/"
@@ -111,8 +113,8 @@ NAMED = MappingProxyType(
 )
 
 
-def find_image(name: str, *, notify: Callable[[str], None]) -> Picture:
-    """Finds a named picture.
+def find_image(name: str) -> Picture:
+    """Finds a named picture; logs its notices, and the address of a download.
 
     A picture without an address is bundled. The others are looked for in the folder named by the environment variable
     NST_JAX_IMAGES (file NAME.jpg), in the user's cache, at their address, and last among the bundled substitutes. A file of
@@ -120,15 +122,14 @@ def find_image(name: str, *, notify: Callable[[str], None]) -> Picture:
 
     Args:
         name: one of `NAMED`.
-        notify: called with a line when a download starts and for every notice of the picture.
 
     Raises:
         InputError: the name is unknown, or the picture is not available.
     """
     named = NAMED[check_one_of("image", name, tuple(NAMED))]
-    picture = _in_own_folder(name, named) or _fetched(name, named, notify) or _bundled(name, named)
+    picture = _in_own_folder(name, named) or _fetched(name, named) or _bundled(name, named)
     for notice in picture.notices:
-        notify(notice)
+        _log.info("%s", notice)
     return picture
 
 
@@ -148,12 +149,12 @@ def _in_own_folder(name: str, named: NamedImage) -> Picture | None:
     return replace(picture, notices=(notice, *picture.notices))
 
 
-def _fetched(name: str, named: NamedImage, notify: Callable[[str], None]) -> Picture | None:
+def _fetched(name: str, named: NamedImage) -> Picture | None:
     if named.address is None:
         return None
     path = cache_folder() / f"{name}.jpg"
     if not _is_verified(path, named.sha256):
-        notify(f"image {name}: fetching {named.address}")
+        _log.info("image %s: fetching %s", name, named.address)
         _download_patiently(named.address, path, named.sha256)
     return replace(read_image(path), source=name) if _is_verified(path, named.sha256) else None
 

@@ -24,7 +24,7 @@ from nst_jax.networks import load
 from nst_jax.networks.convnet import NetworkSpec
 from nst_jax.networks.params import store
 from nst_jax.partition.receptive_field import Field, receptive_field
-from nst_jax.runner.prepare import Kind, Made, Prepared, begin_record, read_picture, reporter
+from nst_jax.runner.prepare import Kind, Made, Prepared, begin_record, read_pictures, set_verbosity
 from nst_jax.runs.folder import RunFolder
 from nst_jax.types import Params, Pixels
 
@@ -41,10 +41,11 @@ def prepare(config: InvertConfig) -> Prepared:
     Raises:
         InputError: anything the user can fix.
     """
-    began, tell = time.perf_counter(), reporter(config)
+    began = time.perf_counter()
+    set_verbosity(config)
     check_counts(config)
     params, network, layer, sha256 = _representation(config)
-    picture = read_picture(config.content, lambda notice: tell(f"content: {notice}"))
+    picture = read_pictures({"content": config.content})["content"]
     content = content_at(picture.pixels, config.size, layer, network)
     spec = to_job(config, layer, network, _neurons(config, params, content, layer, network), content.size)
     pictures = {"content": replace(picture, pixels=content)}

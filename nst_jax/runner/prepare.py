@@ -1,12 +1,12 @@
 """Preparing a run: the config is checked, the pictures and the network's parameters are read."""
 
 import functools
+import logging
 import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -29,6 +29,8 @@ from nst_jax.networks.params import store as weights
 from nst_jax.runs.folder import RunFolder
 from nst_jax.runs.manifest import begin_manifest
 from nst_jax.types import Params, Pixels
+
+_log = logging.getLogger(__name__)
 
 # `init` of a member of a sweep that goes on from the picture of the one before.
 PREVIOUS = "previous"
@@ -115,7 +117,8 @@ def prepare(config: Config) -> Prepared:
     """
     began = time.perf_counter()
     spec = specify(config)
-    pictures = _pictures(config, spec, reporter(config))
+    set_verbosity(config)
+    pictures = _pictures(config, spec)
     inputs = _inputs(config, pictures)
     job.check_pictures(inputs, spec)
     network = _network(config.network.name, spec.objective.network.convolution, spec.objective.taps)
@@ -146,7 +149,7 @@ def _execute(
 def _begin(prepared: Prepared, folder: RunFolder) -> None:
     if prepared.config.preview:
         file = folder.write_preview(_preview(prepared.config, prepared.spec, prepared.pictures))
-        reporter(prepared.config)(f"preview: {file}")
+        _log.info("preview: %s", file)
 
 
 TRANSFER = Kind(Config.kind, Config, prepare, _begin, _execute, lambda config: config.scale.hosts)
@@ -173,22 +176,15 @@ def picture_sources(config: Config, spec: job.JobSpec) -> dict[str, PictureConfi
     return sources
 
 
-def _pictures(config: Config, spec: job.JobSpec, tell: Callable[[str], None]) -> dict[str, Picture]:
+def _pictures(config: Config, spec: job.JobSpec) -> dict[str, Picture]:
     if config.init == PREVIOUS:
         raise InputError(
             f"init={PREVIOUS} must be in a sweep that runs its members one by one; use -m, or the path of a picture"
         )
-    pictures = {
-        role: read_picture(source, partial(_tell, tell, role), background=0.0 if "mask" in role else 1.0)
-        for role, source in picture_sources(config, spec).items()
-    }
+    pictures = read_pictures(picture_sources(config, spec))
     if spec.init == "adain":
         pictures["init"] = Picture(_preview(config, spec, pictures), weights.file_sha256("adain-decoder"), "adain", ())
     return pictures
-
-
-def _tell(say: Callable[[str], None], role: str, notice: str) -> None:
-    say(f"{role}: {notice}")
 
 
 def _inputs(config: Config, pictures: dict[str, Picture]) -> job.Inputs:
@@ -221,24 +217,26 @@ def _preview(config: Config, spec: job.JobSpec, pictures: dict[str, Picture]) ->
     return preview(pictures["content"].pixels, pictures["style"].pixels, size=spec.scales[-1].size, color=spec.color)
 
 
-def read_picture(config: PictureConfig, tell: Callable[[str], None], background: float = 1.0) -> Picture:
-    """Reads the picture that a config names, alpha composited on a gray; `tell` hears its notices."""
+def read_pictures(sources: dict[str, PictureConfig]) -> dict[str, Picture]:
+    """Reads pictures by role and logs their notices; alpha is composited on white, or on black for masks."""
+    pictures = {role: read_picture(source, 0.0 if "mask" in role else 1.0) for role, source in sources.items()}
+    for role, picture in pictures.items():
+        for notice in picture.notices if sources[role].path is not None else ():  # those of named pictures are logged once
+            _log.info("%s: %s", role, notice)
+    return pictures
+
+
+def read_picture(config: PictureConfig, background: float = 1.0) -> Picture:
+    """Reads the picture that a config names, alpha composited on a gray."""
     if config.path is None:
-        return _named(config.name, tell)
-    picture = read_image(os.path.expanduser(config.path), background=background)
-    for notice in picture.notices:
-        tell(notice)
-    return picture
+        return _named(config.name)
+    return read_image(os.path.expanduser(config.path), background=background)
 
 
-_KNOWN: dict[str, Picture] = {}
-
-
-def _named(name: str, tell: Callable[[str], None]) -> Picture:
-    """A picture by name; the same process asks for it only once, since it may come from the network."""
-    if name not in _KNOWN:
-        _KNOWN[name] = find_image(name, notify=tell)
-    return _KNOWN[name]
+@functools.cache
+def _named(name: str) -> Picture:
+    """Finds a picture by name, once per process, since it may come from the network."""
+    return find_image(name)
 
 
 def silenced(config: Any) -> Any:
@@ -246,9 +244,9 @@ def silenced(config: Any) -> Any:
     return replace(config, run=replace(config.run, quiet=True))
 
 
-def reporter(config: Any) -> Callable[[str], None]:
-    """Prints a line on standard error, or nothing if the run is quiet."""
-    return (lambda line: None) if config.run.quiet else (lambda line: print(line, file=sys.stderr, flush=True))
+def set_verbosity(config: Any) -> None:
+    """Makes the package log errors only, if the run is quiet."""
+    logging.getLogger("nst_jax").setLevel(logging.ERROR if config.run.quiet else logging.INFO)
 
 
 # The decoder was trained on parts of pictures of 256 pixels; on much larger pictures its strokes are fine threads.

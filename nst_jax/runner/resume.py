@@ -1,5 +1,6 @@
 """Resuming a run that was killed, stopped or failed, from its last checkpoint, to the same bytes."""
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,15 @@ from nst_jax.config.compose import check_imported
 from nst_jax.distributed import broadcast, initialize, is_coordinator
 from nst_jax.errors import InputError
 from nst_jax.runner.kinds import as_recorded, config_in, kind_of, prepare
-from nst_jax.runner.prepare import Prepared, reporter, silenced
+from nst_jax.runner.prepare import Prepared, silenced
 from nst_jax.runner.run import record_failure, run_job, run_worker
 from nst_jax.runs.checkpoint import discard, latest
 from nst_jax.runs.diff import changes, describe_changes
 from nst_jax.runs.folder import RunFolder
 from nst_jax.runs.lock import run_lock
 from nst_jax.runs.manifest import in_start_directory
+
+_log = logging.getLogger(__name__)
 
 
 def resume(path: Path, *, quiet: bool = False) -> tuple[RunFolder, job.Result | None]:
@@ -63,7 +66,7 @@ def _same_run(prepared: Prepared, before: dict[str, Any]) -> Prepared:
         _check_unchanged(role, prepared.begun["inputs"].get(role, {"sha256": None}), facts)
     if what := describe_changes(changes(before["versions"], now["versions"]) | changes(before["device"], now["device"])):
         notice = f"since the run began, {what}: the picture may differ from that of an unbroken run"
-        reporter(prepared.config)(notice)
+        _log.info("%s", notice)
         now["notices"].append(notice)
     return replace(prepared, begun=now | {"started": before["started"]})
 
@@ -91,10 +94,9 @@ def _broadcast_position(prepared: Prepared, position: job.JobState | None) -> jo
 
 def _position(prepared: Prepared, folder: RunFolder) -> job.JobState | None:
     """Where to continue; the metrics are cut to what they were there."""
-    tell = reporter(prepared.config)
     settings = prepared.begun["settings_sha256"]
-    found = latest(folder.checkpoints, prepared.state_shapes, folder.metrics_bytes(), settings, tell)
+    found = latest(folder.checkpoints, prepared.state_shapes, folder.metrics_bytes(), settings)
     position, length = found or (None, 0)
     folder.cut_metrics(length)
-    tell(f"going on from step {position.step}" if position else "no checkpoint: beginning again")
+    _log.info("%s", f"going on from step {position.step}" if position else "no checkpoint: beginning again")
     return position

@@ -1,6 +1,7 @@
 """One recorded run of any kind: from a config to a run folder."""
 
 import itertools
+import logging
 import os
 import time
 import webbrowser
@@ -19,7 +20,7 @@ from nst_jax.report.run_page import write_report
 from nst_jax.report.video import frame_steps, write_video
 from nst_jax.runner.estimate import duration, estimate, first_line, learn
 from nst_jax.runner.kinds import config_in, prepare
-from nst_jax.runner.prepare import Made, Prepared, reporter
+from nst_jax.runner.prepare import Made, Prepared
 from nst_jax.runner.worker import coordinator_callback, ignore_interrupts, worker_callback
 from nst_jax.runs.callback import Recorder, interruptible
 from nst_jax.runs.checkpoint import Checkpoints, discard
@@ -30,6 +31,8 @@ from nst_jax.runs.progress import Progress, format_number, is_interactive, progr
 from nst_jax.system.atomic_write import os_errors_as_input
 from nst_jax.system.cli import INTERRUPTED
 from nst_jax.system.records import strict_json
+
+_log = logging.getLogger(__name__)
 
 
 def run(config: Any) -> tuple[RunFolder, job.Result]:
@@ -262,7 +265,7 @@ def write_record(prepared: Prepared, recorder: Recorder, made: Made) -> None:
         write_image(output, result.pixels, text=text)
     plot_losses(folder.losses, folder.read_metrics())
     for notice in write_video(folder) if prepared.config.run.video else []:
-        reporter(prepared.config)(notice)
+        _log.info("%s", notice)
     folder.write_manifest(manifest)
     write_report(folder)
     if status == "finished":

@@ -29,6 +29,8 @@ from nst_jax.errors import InputError
 from nst_jax.job import JobState
 from nst_jax.system.atomic_write import atomic_write, os_errors_as_input
 
+_log = logging.getLogger(__name__)
+
 FORMAT = 3  # raised when the meaning of the metadata changes: checkpoints of other formats cannot be resumed
 _OTHER_VERSION = (
     "checkpoint of step {} must be of this version of nst_jax, got another; it is kept:"
@@ -92,19 +94,16 @@ class Checkpoints:
         self._pending = _WRITER.submit(_write, self.folder, position, metrics_bytes, self.settings)
 
 
-def latest(
-    folder: Path, template: Callable[[int], Any], metrics_bytes: int, settings: str, say: Callable[[str], None]
-) -> tuple[JobState, int] | None:
+def latest(folder: Path, template: Callable[[int], Any], metrics_bytes: int, settings: str) -> tuple[JobState, int] | None:
     """Reads the newest intact checkpoint: the state of the job, and the length of metrics.jsonl there.
 
-    A damaged checkpoint is renamed to NAME.damaged, and the one before is taken.
+    A damaged checkpoint is renamed to NAME.damaged with a warning in the log, and the one before is taken.
 
     Args:
         folder: of the checkpoints.
         template: number of a scale -> a state of the solver there, of which structure, shapes and dtypes count.
         metrics_bytes: the length of metrics.jsonl, which must not be shorter than the checkpoint says.
         settings: hash of the settings of the run.
-        say: called with one line for every damaged checkpoint.
 
     Raises:
         InputError: a checkpoint is intact but of other settings or another version, or cannot be read now.
@@ -122,7 +121,9 @@ def latest(
                     f"checkpoint {folder / name} must be readable, got {reason!r}; it is kept: try again,"
                     " or move it away to continue from the one before"
                 ) from error
-            say(f"checkpoint of step {_step(name)} is damaged ({reason}): going back to the one before, or the beginning")
+            _log.warning(
+                "checkpoint of step %s is damaged (%s): going back to the one before, or the beginning", _step(name), reason
+            )
             with suppress(OSError):
                 (folder / name).rename(_free_name(folder / f"{name}.damaged"))
     return None

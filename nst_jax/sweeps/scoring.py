@@ -79,5 +79,4 @@ def _total(found: Mapping[str, float], score: str) -> float:
 
 def _pictures(config: Config) -> tuple[Pixels, Pixels]:
     """The content and the first style."""
-    content, style = (read_picture(source, lambda notice: None) for source in (config.content, config.style.pictures[0]))
-    return content.pixels, style.pixels
+    return read_picture(config.content).pixels, read_picture(config.style.pictures[0]).pixels

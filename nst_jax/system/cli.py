@@ -3,6 +3,7 @@
 import argparse
 import errno
 import io
+import logging
 import os
 import signal
 import sys
@@ -10,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from nst_jax.errors import InputError, MembersFailed, WorkerLost
+from nst_jax.errors import InputError, MembersFailed, WorkerLost, printable
 
 BAD_INPUT, INTERRUPTED = 2, 130
 _HUGEPAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
@@ -87,12 +88,28 @@ def end_at_interrupt() -> None:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
+class _StandardError(logging.Handler):
+    """Prints log messages, one line each, on what is standard error then."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(printable(record.getMessage()), file=sys.stderr, flush=True)
+
+
+def show_log() -> None:
+    """Prints the package's log on standard error, from the level INFO on."""
+    log = logging.getLogger("nst_jax")
+    if not log.handlers:
+        log.addHandler(_StandardError())
+    log.setLevel(logging.INFO)
+
+
 def run_cli(act: Callable[[], int]) -> int:
     """Runs `act` and returns its exit code; 2 after an InputError, in one line, 130 after Ctrl-C."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         _check_working_folder()
+        show_log()
         return _report_lost_output(act())
     except SystemExit as end:  # of Hydra, after --help
         return _report_lost_output(end.code if isinstance(end.code, int) else 0)

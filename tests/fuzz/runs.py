@@ -95,7 +95,7 @@ def _whole_checkpoints(folder: Path) -> tuple[Path, dict[int, Any]]:
 
 
 def _latest(folder: Path) -> Any:
-    return latest(folder, test_checkpoint.shapes(), 100, "", lambda line: None)
+    return latest(folder, test_checkpoint.shapes(), 100, "")
 
 
 def damaged_checkpoint(folder: Path, rng: np.random.Generator) -> str:

@@ -1,7 +1,7 @@
 """Known parameter files on the web: where they are, what they hash to, and their way into the store."""
 
 import contextlib
-from collections.abc import Callable
+import logging
 from dataclasses import dataclass
 
 from nst_jax.errors import InputError, check_one_of
@@ -10,6 +10,8 @@ from nst_jax.networks.params.convert.recognize import TORCHVISION_VGG16
 from nst_jax.networks.params.layout import library
 from nst_jax.networks.params.store import Entry, cache_folder, find, read_verified
 from nst_jax.system.download import download
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -85,14 +87,13 @@ KNOWN = {
 }
 
 
-def fetch(name: str, say: Callable[[str], None] = lambda line: None) -> Entry:
+def fetch(name: str) -> Entry:
     """Download a known file, verify it, convert it into the cache folder under its name, and drop the download.
 
     What is there already and verified is left as it is.
 
     Args:
         name: a key of `KNOWN`.
-        say: told, in one line, what the file was recognized as.
 
     Raises:
         InputError: the name is unknown, the format's reader is not installed, or no address gave the right file.
@@ -101,12 +102,12 @@ def fetch(name: str, say: Callable[[str], None] = lambda line: None) -> Entry:
     with contextlib.suppress(InputError):  # absent or damaged: get it
         entry, path = find(name)
         read_verified(entry, path)
-        say(f"{name} is here already, verified")
+        _log.info("%s is here already, verified", name)
         return entry
     if known.reader:
         library(known.reader, name)  # before half a gigabyte is on its way
     path = cache_folder() / known.urls[0].rpartition("/")[2]
     download(known.urls, path, known.digest)
-    entry = convert_file(path, known.network, name, url=known.urls[0], say=say)
+    entry = convert_file(path, known.network, name, url=known.urls[0])
     path.unlink()
     return entry

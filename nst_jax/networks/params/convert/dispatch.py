@@ -4,7 +4,8 @@ The form is recognized by the file's first bytes, then by its keys and shapes, n
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,8 @@ from nst_jax.networks.params.convert.vlfeat import read_vlfeat
 from nst_jax.networks.params.layout import StoredParams
 from nst_jax.networks.params.save import check_free, save_cached
 from nst_jax.networks.params.store import Entry
+
+_log = logging.getLogger(__name__)
 
 _OXFORD = ("CC BY 4.0", "Oxford VGG parameters by Karen Simonyan and Andrew Zisserman")
 _CAFFE = "RGB in [0, 1] to BGR in [0, 255], less (103.939, 116.779, 123.68)"
@@ -89,9 +92,8 @@ def convert_file(
     *,
     preprocessing: str | None = None,
     url: str | None = None,
-    say: Callable[[str], None] = lambda line: None,
 ) -> Entry:
-    """Convert a file and put it into the cache folder under a name; returns its manifest entry.
+    """Converts a file, puts it into the cache folder under a name, and logs its form; returns its manifest entry.
 
     Args:
         path: the file.
@@ -100,7 +102,6 @@ def convert_file(
         images: if any, rescale the network so that each filter's mean activation over them is 1: sRGB in [0, 1].
         preprocessing: a key of `PREPROCESSINGS`, in place of the one that the file seems to have.
         url: where the file came from.
-        say: told, in one line, what the file was recognized as.
 
     Raises:
         InputError: the file cannot be read as that network, or the name is taken by a file that is not in the cache.
@@ -125,7 +126,8 @@ def convert_file(
         form = {"torchvision": "torchvision", "caffe": "torchvision's names, Caffe's scale"}[preprocessing]
         params["preprocess"] = PREPROCESSINGS[preprocessing]()
     words, terms, credit = FORMS[form]
-    say(f"{path.name} is {network} in the form of {form}: {words}{_ASSUMED if form in _GUESSED and not preprocessing else ''}")
+    assumed = _ASSUMED if form in _GUESSED and not preprocessing else ""
+    _log.info("%s is %s in the form of %s: %s%s", path.name, network, form, words, assumed)
     if images:
         params = normalize(params, mean_activations(params, network, images))
         credit += f"; rescaled so that the mean activation of each filter over {len(images)} images is 1"
