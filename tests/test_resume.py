@@ -19,7 +19,6 @@ from nst_jax.images.files import write_image
 from nst_jax.job import history as course
 from nst_jax.runs.folder import RunFolder
 from nst_jax.runs.lock import run_lock
-from nst_jax.system import compilation_cache
 
 JOB = ["scales=[16,24,32]", "steps=[40,30,20]", "loss.content_layers=[relu1_1]", "loss.style_layers=[relu1_1]", "init=noise"]
 OWN = ["content.path=content.png", "style.path=style.png", *JOB, "run.log_every=7", "run.snapshot_every=25"]
@@ -32,7 +31,6 @@ def here(tmp_path_factory: pytest.TempPathFactory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(path)
         patch.setenv("HYDRA_FULL_ERROR", "1")
-        patch.setattr(compilation_cache, "use_compilation_cache", lambda: None)
         generator = np.random.default_rng(0)
         write_image("content.png", generator.random((1, 24, 32, 3), np.float32))
         write_image("style.png", generator.random((1, 24, 24, 3), np.float32))

@@ -13,15 +13,14 @@ from nst_jax.config.compose import from_command_line, register
 from nst_jax.distributed import check_environment
 from nst_jax.errors import InputError
 from nst_jax.invert.config import InvertConfig
-from nst_jax.runner.resume import resume
-from nst_jax.runner.run import conclude, run
-from nst_jax.system.compilation_cache import use_compilation_cache
+from nst_jax.runner.run import run_config
+from nst_jax.sweeps.resume import resume_folder
 
 register("invert_schema", InvertConfig)
 
 
 def main() -> int:
-    """The command line; returns its exit code: 0, 2 for bad input, 130 when interrupted."""
+    """Runs the command line; returns 0, 2 for bad input, 130 when interrupted."""
     return run_cli(_act)
 
 
@@ -34,13 +33,10 @@ def _act() -> int:
         raise InputError("--plan and --import must be left out for an inversion; its memory is checked before the first step")
     if line.works:
         check_environment()
-    sys.argv[1:] = line.hydra
     if line.resume:
-        use_compilation_cache()
-        return conclude(*resume(line.resume, quiet=line.quiet), quiet=line.quiet, as_json=line.json, show=line.open)
-    config = from_command_line("invert", InvertConfig)
-    use_compilation_cache()
-    return conclude(*run(config), quiet=config.run.quiet, as_json=line.json, show=line.open)
+        return resume_folder(line)
+    sys.argv[1:] = line.hydra
+    return run_config(from_command_line("invert", InvertConfig), line)
 
 
 if __name__ == "__main__":

@@ -11,16 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from nst_jax import job
+from nst_jax.config.command_line import CommandLine
 from nst_jax.config.compose import to_yaml
-from nst_jax.distributed import is_coordinator, same_everywhere
+from nst_jax.distributed import initialize, is_coordinator, same_everywhere, translate_device_errors
 from nst_jax.errors import InputError
 from nst_jax.images.files import MIN_SIDE, WRITABLE, fit_long_side, write_image
 from nst_jax.report.plots import plot_losses
 from nst_jax.report.run_page import write_report
 from nst_jax.report.video import frame_steps, write_video
 from nst_jax.runner.estimate import duration, estimate, first_line, learn
-from nst_jax.runner.kinds import config_in, prepare
-from nst_jax.runner.prepare import Made, Prepared
+from nst_jax.runner.kinds import config_in, kind_of, prepare
+from nst_jax.runner.prepare import Made, Prepared, silenced
 from nst_jax.runner.worker import coordinator_callback, ignore_interrupts, worker_callback
 from nst_jax.runs.callback import Recorder, interruptible
 from nst_jax.runs.checkpoint import Checkpoints, discard
@@ -30,9 +31,26 @@ from nst_jax.runs.manifest import end_manifest, provenance
 from nst_jax.runs.progress import Progress, format_number, is_interactive, progress
 from nst_jax.system.atomic_write import os_errors_as_input
 from nst_jax.system.cli import INTERRUPTED
+from nst_jax.system.compilation_cache import use_compilation_cache
 from nst_jax.system.records import strict_json
 
 _log = logging.getLogger(__name__)
+
+
+def run_config(config: Any, line: CommandLine) -> int:
+    """Runs a job, or this process's part of it, or shows its plan, as the command line asks; returns the exit code."""
+    use_compilation_cache()
+    if line.plan:
+        from nst_jax.runner.plan import show_plan
+
+        show_plan(config)
+        return 0
+    initialize(kind_of(config).hosts(config))
+    with translate_device_errors():
+        if is_coordinator():
+            return conclude(*run(config), quiet=config.run.quiet, as_json=line.json, show=line.open)
+        run_worker(prepare(silenced(config)))
+        return 0
 
 
 def run(config: Any) -> tuple[RunFolder, job.Result]:

@@ -13,15 +13,31 @@ from hydra.errors import HydraException
 from hydra.types import HydraContext, RunMode
 from omegaconf.errors import OmegaConfBaseException
 
+from nst_jax.config.command_line import CommandLine
 from nst_jax.config.compose import check_imported, explain
+from nst_jax.distributed import translate_device_errors
 from nst_jax.errors import InputError
+from nst_jax.runner.resume import resume
+from nst_jax.runner.run import conclude
 from nst_jax.runs.manifest import in_start_directory
 from nst_jax.sweeps.finish import summarized
-from nst_jax.sweeps.folder import SweepFolder
+from nst_jax.sweeps.folder import SweepFolder, is_sweep
 from nst_jax.sweeps.member import Member
 from nst_jax.sweeps.search import search_on
 from nst_jax.sweeps.sweep import Sweep
 from nst_jax.system import data_folder
+from nst_jax.system.compilation_cache import use_compilation_cache
+
+
+def resume_folder(line: CommandLine) -> int:
+    """Resumes the run or the sweep that the command line names; returns the exit code."""
+    assert line.resume
+    use_compilation_cache()
+    with translate_device_errors():
+        if is_sweep(line.resume):
+            resume_sweep(line.resume)
+            return 0
+        return conclude(*resume(line.resume, quiet=line.quiet), quiet=line.quiet, as_json=line.json, show=line.open)
 
 
 def resume_sweep(path: Path) -> None:
