@@ -44,18 +44,18 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Swept:
     folder = tmp_path_factory.mktemp("sweeps")
     write_pictures(folder)
     descriptors: list[int] = []
-    run_batched = batched.run_batched
+    run_jobs = batched.run_jobs
 
     def counted(*arguments: Any) -> Any:
         descriptors.append(len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0)
         assert all(is_being_written(path) for path in Path("batched").iterdir() if path.is_dir())
-        return run_batched(*arguments)
+        return run_jobs(*arguments)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         code, out, err = call("-m", *TINY, *SWEPT, "hydra.sweep.dir=alone")
         assert code == 0, err
-        patch.setattr(batched, "run_batched", counted)
+        patch.setattr(batched, "run_jobs", counted)
         before = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0
         code, _, err = call("-m", *TINY, *SWEPT, "hydra.sweep.dir=batched", "hydra/launcher=batched")
         assert code == 0, err
@@ -117,14 +117,14 @@ def test_batches_hold_members_of_one_structure(here: Path, monkeypatch: pytest.M
 
 
 def test_a_batch_that_fails_is_recorded_and_the_others_run(here: Path, monkeypatch: pytest.MonkeyPatch):
-    run_batched, failures = batched.run_batched, iter([RuntimeError("RESOURCE_EXHAUSTED: out of memory")])
+    run_jobs, failures = batched.run_jobs, iter([RuntimeError("RESOURCE_EXHAUSTED: out of memory")])
 
     def fail_once(*arguments: Any) -> Any:
         for error in failures:
             raise error
-        return run_batched(*arguments)
+        return run_jobs(*arguments)
 
-    monkeypatch.setattr(batched, "run_batched", fail_once)
+    monkeypatch.setattr(batched, "run_jobs", fail_once)
     code, _, err = call("-m", *TINY, "seed=1,2,3", "hydra/launcher=batched", "hydra.launcher.members=2")
     assert (code, statuses()) == (1, ["failed", "failed", "done"])
     assert "running member 2\n" in err

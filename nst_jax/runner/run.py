@@ -167,11 +167,10 @@ def run_job(prepared: Prepared, folder: RunFolder, position: job.JobState | None
 
 def announce(prepared: Prepared) -> None:
     """Prints what will be made, on which device, and about how long it takes; on a terminal also what is compiled before."""
-    tell = reporter(prepared.config)
-    tell(first_line(prepared))
+    _log.info("%s", first_line(prepared))
     found = estimate(prepared)
     if not found.known and is_interactive():
-        tell(f"compiling {len(found.work)} programs, {duration(found.overhead)} the first time")
+        _log.info(f"compiling {len(found.work)} programs, {duration(found.overhead)} the first time")
 
 
 def run_worker(prepared: Prepared, position: job.JobState | None = None) -> None:
