@@ -184,7 +184,7 @@ def make_loss(
     job.check_pictures(prepared.inputs, spec)
     (stage,) = job.make_stages(prepared.inputs, spec)
     objective: Any = spec.objective
-    plan = choose_plan(spec, (stage.content.shape[1], stage.content.shape[2]))
+    plan = choose_plan(spec, stage.height_width, regions=stage.regions)
     targets_of = jax.jit(functools.partial(objective.targets, plan=plan))
     targets = targets_of(prepared.params, *jax.tree.map(jnp.asarray, (stage.content, stage.styles)))
     weights = jax.tree.map(jnp.float32, spec.loss_weights)

@@ -262,6 +262,18 @@ def test_the_loss_is_the_one_that_transfer_minimizes():
         np.testing.assert_allclose(term, first[name], rtol=1e-4)
 
 
+def test_the_plan_of_a_loss_counts_regions(monkeypatch: pytest.MonkeyPatch):
+    asked: list[int] = []
+    choose_plan = api.choose_plan
+    monkeypatch.setattr(
+        api, "choose_plan", lambda *given, regions: asked.append(regions) or choose_plan(*given, regions=regions)
+    )
+    mask = np.zeros((16, 24), np.float32)
+    mask[:, :12] = 1
+    nst_jax.make_loss(PICTURE, [STYLE, STYLE], masks=[mask, 1 - mask], size=24, loss=SHALLOW)
+    assert asked == [2]
+
+
 def test_networks_are_at_hand_without_another_import():
     vgg = nst_jax.networks.load("vgg19")
     assert vgg.features(vgg.params, jnp.asarray(PICTURE[None]), ("relu1_1",))["relu1_1"].shape == (1, 16, 24, 64)

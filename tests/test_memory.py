@@ -17,7 +17,7 @@ from nst_jax.job import memory_plan as memory
 from nst_jax.networks.convnet import REMAT, NetworkSpec, features
 from nst_jax.objective.loss import ObjectiveSpec
 from nst_jax.optimize.solver import solver_spec
-from nst_jax.partition import ExecutionPlan
+from nst_jax.partition import WHOLE, ExecutionPlan
 from nst_jax.system import memory as free_memory
 
 TAPS = ("relu1_1", "relu2_1", "pool2", "relu3_1")
@@ -98,6 +98,19 @@ def test_regions_the_sliced_distance_and_the_solvers_pairs_are_counted(monkeypat
     assert memory.choose_plan(spec_with(**fixed), size, regions=4).tile != 0
     assert memory.choose_plan(spec_with(memory=100, **fixed), size).tile != 0
     assert memory.choose_plan(spec_with("sliced_wasserstein", **fixed), size).tile != 0
+
+
+def test_fewer_jobs_fit_together_the_more_each_takes(monkeypatch):
+    monkeypatch.setattr(memory, "available_bytes", lambda devices=1: 24 * 2**30)
+    size = (512, 512)
+    plain, *larger = (
+        memory.most_jobs(memory.job_bytes(spec, WHOLE, size, regions=regions))
+        for spec, regions in [
+            (spec_with(), 1), (spec_with(), 4), (spec_with(memory=100), 1), (spec_with("sliced_wasserstein"), 1),
+        ]
+    )  # fmt: skip
+    assert plain == memory.most_jobs(memory.needed_bytes("none", 0, 512 * 512))
+    assert all(1 <= number < plain for number in larger)
 
 
 def test_a_state_that_cannot_be_cut_counts_whole(monkeypatch):

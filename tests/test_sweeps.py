@@ -18,6 +18,7 @@ from nst_jax.images.files import read_image
 from nst_jax.job import compile as programs
 from nst_jax.objective.priors import TOTAL_VARIATIONS
 from nst_jax.runs.callback import Recorder
+from nst_jax.runs.folder import RunFolder
 from nst_jax.runs.lock import is_being_written
 from nst_jax.sweeps.figures.contact_sheet import layout
 from nst_jax.sweeps.folder import SweepFolder, create_sweep
@@ -102,6 +103,13 @@ def test_members_of_a_batch_give_what_they_give_alone(swept: Swept):
     for path in (swept.folder / "alone").glob("*/*"):
         assert (swept.folder / "batched" / path.relative_to(swept.folder / "alone")).exists()
     assert not [*(swept.folder / "batched").rglob(".*")]
+
+
+def test_members_of_a_batch_record_their_plan(swept: Swept):
+    (plan,) = {
+        json.dumps(RunFolder(path.parent).read_manifest()["plan"]) for path in swept.folder.glob("batched/*/config.yaml")
+    }
+    assert [scale.keys() for scale in json.loads(plan)] == [{"remat", "tile", "devices"}] * 2
 
 
 def test_a_batch_takes_no_descriptor_per_member(swept: Swept):

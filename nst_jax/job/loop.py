@@ -88,11 +88,7 @@ def transfer(
 
 def compile_key(params: Params, stage: Stage, spec: JobSpec, jobs: int = 0) -> CompileKey:
     """What decides the programs of a stage, of one job alone or of several that are stepped together."""
-    height_width, regions = (stage.content.shape[1], stage.content.shape[2]), stage.styles.regions
-    if spec.plans:
-        plan = spec.plans[stage.number]
-    else:
-        plan = choose_plan(spec, height_width, regions=1 if regions is None else len(regions), jobs=jobs)
+    plan = spec.plans[stage.number] if spec.plans else choose_plan(spec, stage.height_width, regions=stage.regions, jobs=jobs)
     pictures = jax.tree.map(lambda array: jax.ShapeDtypeStruct(array.shape, jnp.float32), (stage.content, stage.styles))
     return CompileKey(spec.objective, plan, spec.solver, stage.before, (params, pictures, _weights(spec)), jobs)
 

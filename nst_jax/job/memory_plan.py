@@ -42,12 +42,11 @@ def choose_plan(spec: JobSpec, height_width: tuple[int, int], *, regions: int = 
     devices = 1 if jobs else fixed.get("devices") or _busy_devices(height_width[0])
     remats = (fixed["remat"],) if "remat" in fixed else ("none", "blocks")
     tiles = (fixed["tile"],) if "tile" in fixed else TILES
-    ways = [(remat, tile) for tile in tiles for remat in remats if remat == remats[0] or not tile]
-    free, pixels = available_bytes(devices), height_width[0] * height_width[1] * max(jobs, 1)
-    shared = devices, distributed.num_shards(height_width, devices)
-    extra, pairs = extra_bytes(spec.objective, regions), dict(spec.solver.options).get("memory", 10)
-    fitting = [way for way in ways if free is None or needed_bytes(*way, pixels, *shared, extra, pairs) <= SHARE * free]
-    return ExecutionPlan(*(fitting or ways[-1:])[0], devices)
+    ways = [ExecutionPlan(remat, tile, devices) for tile in tiles for remat in remats if remat == remats[0] or not tile]
+    free = available_bytes(devices)
+    needed = [job_bytes(spec, plan, height_width, regions=regions, jobs=jobs) for plan in ways]
+    fitting = [plan for plan, size in zip(ways, needed, strict=True) if free is None or size <= SHARE * free]
+    return (fitting or ways[-1:])[0]
 
 
 def _busy_devices(height: int) -> int:
@@ -57,6 +56,13 @@ def _busy_devices(height: int) -> int:
     """
     busy = max(1, min(jax.device_count(), height // LEAST_ROWS))
     return jax.device_count() if busy > 1 and jax.process_count() > 1 else busy
+
+
+def job_bytes(spec: JobSpec, plan: ExecutionPlan, height_width: tuple[int, int], *, regions: int = 1, jobs: int = 0) -> int:
+    """The expected peak memory of a scale of a job, or of jobs that are stepped together: see `choose_plan`, `needed_bytes`."""
+    pixels, parts = height_width[0] * height_width[1] * max(jobs, 1), distributed.num_shards(height_width, plan.devices)
+    extra, pairs = extra_bytes(spec.objective, regions), dict(spec.solver.options).get("memory", 10)
+    return needed_bytes(plan.remat, plan.tile, pixels, plan.devices, parts, extra, pairs)
 
 
 def extra_bytes(objective: Objective, regions: int) -> int:
@@ -97,10 +103,11 @@ def check_memory(temporary: int, size: int, devices: int = 1) -> None:
         )
 
 
-def most_jobs(pixels: int) -> int | None:
-    """The number of jobs of so many pixels each that fit into memory together, at least 1; None if free memory is unknown."""
+def most_jobs(size: int) -> int | None:
+    """The number of jobs that fit into memory together, at least 1; None if free memory is unknown.
+
+    Args:
+        size: `job_bytes` of each alone.
+    """
     free = available_bytes()
-    if free is None:
-        return None
-    one = needed_bytes("none", 0, pixels) - FIXED_BYTES
-    return max(1, int((SHARE * free - FIXED_BYTES) / one))
+    return None if free is None else max(1, int((SHARE * free - FIXED_BYTES) / (size - FIXED_BYTES)))

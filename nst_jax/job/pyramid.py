@@ -42,11 +42,21 @@ class Stage(NamedTuple):
     is_last: bool
 
     @property
+    def height_width(self) -> tuple[int, int]:
+        """Of the content, in pixels."""
+        return self.content.shape[1], self.content.shape[2]
+
+    @property
+    def regions(self) -> int:
+        """Their number; 1 without masks."""
+        return 1 if self.styles.regions is None else len(self.styles.regions)
+
+    @property
     def detail(self) -> Pixels:
         """The content minus the enlarged content of the scale before, computed at each access; 0 without a coarser content."""
         if self.coarser is None:
             return np.zeros_like(self.content)
-        return self.content - resize(self.coarser, (self.content.shape[1], self.content.shape[2]))
+        return self.content - resize(self.coarser, self.height_width)
 
 
 def make_stages(inputs: Inputs, spec: JobSpec) -> list[Stage]:

@@ -35,7 +35,7 @@ def prepare(config: Any) -> Prepared:
     height, width = prepared.inputs.content.shape[1:3]
     sizes = [fit_long_side(height, width, scale.size) for scale in prepared.spec.scales]
     regions, jobs = max(1, len(prepared.inputs.masks)), prepared.jobs if prepared.jobs > 1 else 0
-    return _with_plans(prepared, [choose_plan(prepared.spec, size, regions=regions, jobs=jobs) for size in sizes])
+    return with_plans(prepared, [choose_plan(prepared.spec, size, regions=regions, jobs=jobs) for size in sizes])
 
 
 def as_recorded(prepared: Prepared, plan: Any) -> Prepared:
@@ -50,10 +50,11 @@ def as_recorded(prepared: Prepared, plan: Any) -> Prepared:
     tiles = (*TILES, prepared.spec.plan_settings.get("tile", 0))
     fits = all(one.remat in REMAT and one.tile in tiles and 1 <= one.devices <= jax.device_count() for one in plans)
     alike = len(plans) == len(prepared.spec.scales) and jax.process_count() == 1
-    return _with_plans(prepared, plans) if fits and alike else prepared
+    return with_plans(prepared, plans) if fits and alike else prepared
 
 
-def _with_plans(prepared: Prepared, plans: list[ExecutionPlan]) -> Prepared:
+def with_plans(prepared: Prepared, plans: list[ExecutionPlan]) -> Prepared:
+    """The run with a plan for each scale, also in its record."""
     begun = prepared.begun | {"plan": [asdict(plan) for plan in plans]}
     return replace(prepared, spec=replace(prepared.spec, plans=tuple(plans)), begun=begun)
 

@@ -7,8 +7,7 @@ from rich.table import Table
 
 from nst_jax import job
 from nst_jax.config.schema import Config
-from nst_jax.distributed import num_shards
-from nst_jax.job.memory_plan import needed_bytes
+from nst_jax.job.memory_plan import job_bytes
 from nst_jax.runner.estimate import duration, estimate
 from nst_jax.runner.prepare import prepare
 from nst_jax.system.memory import available_bytes
@@ -29,9 +28,8 @@ def show_plan(config: Config) -> None:
     table = Table(*_COLUMNS, box=None, header_style="bold")
     found = estimate(prepared)
     for stage, work in zip(stages, found.work, strict=True):
-        plan, (height, width) = job.compile_key(prepared.params, stage, prepared.spec).plan, stage.content.shape[1:3]
-        shards = num_shards((height, width), plan.devices)
-        expected = needed_bytes(plan.remat, plan.tile, height * width, plan.devices, shards)
+        plan, (height, width) = job.compile_key(prepared.params, stage, prepared.spec).plan, stage.height_width
+        expected = job_bytes(prepared.spec, plan, stage.height_width, regions=stage.regions)
         table.add_row(
             str(stage.scale.size),
             f"{width}x{height}",

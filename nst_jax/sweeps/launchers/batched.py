@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
+from dataclasses import replace
 from math import ceil
 from typing import Any, NamedTuple
 
@@ -11,8 +12,10 @@ from nst_jax.config.schema import Config
 from nst_jax.job import Result, compile_key, job_steps, make_stages, run_jobs
 from nst_jax.job.compile import Compiled, compile_in_background
 from nst_jax.job.loop import JobSteps
-from nst_jax.job.memory_plan import most_jobs
+from nst_jax.job.memory_plan import job_bytes, most_jobs
 from nst_jax.job.pyramid import Stage
+from nst_jax.partition import WHOLE
+from nst_jax.runner.kinds import with_plans
 from nst_jax.runner.prepare import Made, Prepared, prepare
 from nst_jax.runner.run import new_run, recorder_of, write_record
 from nst_jax.runs.callback import Recorder, interruptible
@@ -37,22 +40,22 @@ def run_members(sweep: SweepFolder, members: Sequence[Member], most: int | None)
             groups[program_key(member.config)].append(member)
         except Exception as error:
             failed(sweep, member.number, error)
-    for (pixels, *_), group in groups.items():
-        size = batch_size(len(group), [most, most_jobs(pixels)])
+    for (job_size, *_), group in groups.items():
+        size = batch_size(len(group), [most, most_jobs(job_size)])
         for start in range(0, len(group), size):
             _run_batch(sweep, group[start : start + size], size)
 
 
 def program_key(config: Config) -> tuple[Any, ...]:
-    """What members must have in common to share a program; first the pixels of the largest scale.
+    """What members must have in common to share a program; first the memory that one of them takes.
 
     The pictures are read for their sizes, and again when the batch runs: all members' together may not fit in memory.
     """
     prepared = prepare(config)
-    spec, params = prepared.spec, prepared.params
-    stages = make_stages(prepared.inputs, spec)
-    pixels = max(stage.content.shape[1] * stage.content.shape[2] for stage in stages)
-    return pixels, config.network.name, spec.scales, *(compile_key(params, stage, spec).key for stage in stages)
+    spec = replace(prepared.spec, plans=(WHOLE,) * len(prepared.spec.scales))  # whatever memory is free
+    params, stages = prepared.params, make_stages(prepared.inputs, spec)
+    size = max(job_bytes(spec, WHOLE, stage.height_width, regions=stage.regions) for stage in stages)
+    return size, config.network.name, spec.scales, *(compile_key(params, stage, spec).key for stage in stages)
 
 
 def batch_size(members: int, limits: Sequence[int | None]) -> int:
@@ -108,6 +111,8 @@ def _run_batch(sweep: SweepFolder, batch: Sequence[Member], size: int) -> None:
     steps = sum(scale.steps for scale in first.spec.scales)
     with progress(steps, quiet=first.config.run.quiet) as bar, compile_in_background(keys) as programs:
         bar.say(f"running members {numbers} together" if several else f"running member {numbers}")
+        plans = [key.plan for key in keys]
+        ready = [one._replace(prepared=with_plans(one.prepared, plans)) for one in ready]
         runs = _begin_all(sweep, ready, programs, bar)
         ready.clear()
         try:
