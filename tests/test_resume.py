@@ -17,6 +17,8 @@ from nst_jax import job
 from nst_jax.errors import InputError
 from nst_jax.images.files import write_image
 from nst_jax.job import history as course
+from nst_jax.partition import ExecutionPlan
+from nst_jax.runner import kinds
 from nst_jax.runs.folder import RunFolder
 from nst_jax.runs.lock import run_lock
 
@@ -200,6 +202,16 @@ def test_a_run_is_not_resumed_through_a_link(broken: Path, main, tmp_path: Path)
     assert (code, err.count("\n")) == (2, 1)
     assert "checkpoints" in err
     assert [path.name for path in tmp_path.iterdir()] == ["20240101"]
+
+
+def test_a_run_goes_on_by_the_plan_of_its_checkpoint(broken: Path, main, monkeypatch: pytest.MonkeyPatch):
+    folder = RunFolder(broken)
+    manifest = folder.read_manifest()
+    plan = manifest.pop("plan")
+    folder.write_manifest(manifest)
+    monkeypatch.setattr(kinds, "choose_plan", lambda *_, **__: ExecutionPlan("blocks", 64, 1))  # as if memory were short
+    assert main("--resume", str(broken))[0] == 0
+    assert folder.read_manifest()["plan"] == plan
 
 
 def test_a_record_imports_no_modules_unasked(broken: Path, main, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

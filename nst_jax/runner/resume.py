@@ -15,7 +15,7 @@ from nst_jax.errors import InputError
 from nst_jax.runner.kinds import as_recorded, config_in, kind_of, prepare
 from nst_jax.runner.prepare import Prepared, silenced
 from nst_jax.runner.run import record_failure, run_job, run_worker
-from nst_jax.runs.checkpoint import discard, latest
+from nst_jax.runs.checkpoint import discard, latest, recorded_plan
 from nst_jax.runs.diff import changes, describe_changes
 from nst_jax.runs.folder import RunFolder
 from nst_jax.runs.lock import run_lock
@@ -49,7 +49,8 @@ def resume(path: Path, *, quiet: bool = False) -> tuple[RunFolder, job.Result | 
         with in_start_directory(before):
             prepared = prepare(config)
         if before:
-            prepared = as_recorded(_same_run(prepared, before), before.get("plan"))
+            prepared = _same_run(prepared, before)
+        prepared = _same_plan(prepared, recorded_plan(folder.checkpoints) or (before or {}).get("plan"))
         with record_failure(prepared, folder):
             return folder, run_job(prepared, folder, _broadcast_position(prepared, _position(prepared, folder)))
 
@@ -69,6 +70,16 @@ def _same_run(prepared: Prepared, before: dict[str, Any]) -> Prepared:
         _log.info("%s", notice)
         now["notices"].append(notice)
     return replace(prepared, begun=now | {"started": before["started"]})
+
+
+def _same_plan(prepared: Prepared, plan: Any) -> Prepared:
+    """The run executed as it was before, since another plan rounds differently; a notice if this machine cannot."""
+    prepared = as_recorded(prepared, plan)
+    if plan and prepared.begun.get("plan", plan) != plan:
+        notice = "this machine cannot execute the run as it began: the picture may differ from that of an unbroken run"
+        _log.info("%s", notice)
+        prepared.begun["notices"].append(notice)
+    return prepared
 
 
 def _check_unchanged(what: str, now: dict[str, Any], before: dict[str, Any]) -> None:

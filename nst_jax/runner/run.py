@@ -194,7 +194,8 @@ def check_processes(prepared: Prepared) -> None:
 def recorder_of(prepared: Prepared, folder: RunFolder, bar: Progress) -> Recorder:
     """The callback that keeps the record of a job."""
     settings = prepared.config.run
-    checkpoints = Checkpoints(folder.checkpoints, settings.checkpoint_every_s, prepared.begun["settings_sha256"])
+    facts = prepared.begun["settings_sha256"], prepared.begun.get("plan")
+    checkpoints = Checkpoints(folder.checkpoints, settings.checkpoint_every_s, *facts)
     return Recorder(folder, bar, settings.log_every, snapshot_steps(prepared), checkpoints)
 
 

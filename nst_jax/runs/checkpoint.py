@@ -50,15 +50,16 @@ _WRITER = ThreadPoolExecutor(1)
 class Checkpoints:
     """Writes the checkpoints of one run in a background thread; the job waits only for a copy of the state in memory."""
 
-    def __init__(self, folder: Path, every_s: float, settings: str = "") -> None:
+    def __init__(self, folder: Path, every_s: float, settings: str = "", plan: Any = None) -> None:
         """Writes to `folder`.
 
         Args:
             folder: of the checkpoints.
             every_s: interval in seconds; 0 writes only when `write` is called.
             settings: hash of the settings of the run.
+            plan: how it is executed, for `recorded_plan`.
         """
-        self.folder, self.every_s, self.settings = folder, every_s, settings
+        self.folder, self.every_s, self.facts = folder, every_s, {"settings": settings, "plan": plan}
         self._last = time.monotonic()
         self._pending: Future[None] | None = None
 
@@ -91,7 +92,7 @@ class Checkpoints:
 
     def _begin(self, position: JobState, metrics_bytes: int) -> None:
         self._last = time.monotonic()
-        self._pending = _WRITER.submit(_write, self.folder, position, metrics_bytes, self.settings)
+        self._pending = _WRITER.submit(_write, self.folder, position, self.facts | {"metrics_bytes": metrics_bytes})
 
 
 def latest(folder: Path, template: Callable[[int], Any], metrics_bytes: int, settings: str) -> tuple[JobState, int] | None:
@@ -126,6 +127,14 @@ def latest(folder: Path, template: Callable[[int], Any], metrics_bytes: int, set
             )
             with suppress(OSError):
                 (folder / name).rename(_free_name(folder / f"{name}.damaged"))
+    return None
+
+
+def recorded_plan(folder: Path) -> Any:
+    """The plan that the newest checkpoint was made by; None if none can be read."""
+    for name in reversed(_names(folder)):
+        with suppress(InputError, OSError, ValueError, KeyError, TypeError):
+            return _record(folder / name)["plan"]
     return None
 
 
@@ -178,10 +187,10 @@ def _plain_path(folder: Path) -> Iterator[Path]:
         os.close(descriptor)
 
 
-def _write(folder: Path, position: JobState, metrics_bytes: int, settings: str) -> None:
-    facts = position._asdict()
+def _write(folder: Path, position: JobState, about: dict[str, Any]) -> None:
+    facts = position._asdict() | about
     state = facts.pop("state")
-    facts |= {"format": FORMAT, "metrics_bytes": metrics_bytes, "settings": settings, "arrays": _layout(state)}
+    facts |= {"format": FORMAT, "arrays": _layout(state)}
     name = f"nst_jax-{position.step:08d}"
     with os_errors_as_input(folder):
         folder.mkdir(exist_ok=True)
@@ -253,7 +262,7 @@ def _read(path: Path, template: Callable[[int], Any], metrics_bytes: int, settin
             raise ValueError(f"{name} is not as it was written")
     if facts.pop("settings") != settings:
         raise InputError("config.yaml must hold the settings that the run began with, got others; restore it")
-    length, layout = facts.pop("metrics_bytes"), facts.pop("arrays")
+    length, layout, _ = facts.pop("metrics_bytes"), facts.pop("arrays"), facts.pop("plan")
     blank = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), template(facts["stage"]))
     if layout != _layout(blank):
         raise InputError(_OTHER_VERSION.format(facts["step"]))
