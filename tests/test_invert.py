@@ -1,7 +1,6 @@
 """`python -m nst_jax.invert` in a process of its own and in this one: the record, the errors, receptive fields."""
 
 import json
-import re
 import signal
 import subprocess
 import sys
@@ -97,7 +96,9 @@ sys.exit(main())
 
 
 @pytest.mark.parametrize("restarts", [1, 3])
-def test_a_killed_inversion_goes_on_to_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys, restarts: int):
+def test_a_killed_inversion_goes_on_to_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, restarts: int
+):
     monkeypatch.chdir(tmp_path)
     options = ["layer=relu1_1", "size=24", "steps=12", "neurons.center=5", f"restarts={restarts}", "run.dir=[1] run"]
     killed = subprocess.run([sys.executable, "-c", KILLED, *options], check=False, capture_output=True)
@@ -105,7 +106,7 @@ def test_a_killed_inversion_goes_on_to_the_same_bytes(tmp_path: Path, monkeypatc
     folder = RunFolder(tmp_path / "[1] run")
     assert folder.status() == "interrupted"
     assert resume(Path("[1] run"))[1] is not None
-    assert re.search(r"^going on from step 9$", capsys.readouterr().err, re.MULTILINE)
+    assert "going on from step 9" in caplog.messages
     settings = {"layer": "relu1_1", "size": 24, "steps": 12, "neurons": NeuronsConfig(center=5), "restarts": restarts}
     run(InvertConfig(**settings, run=RunConfig(dir="whole")))
     assert record(folder.path) == record(Path("whole"))
