@@ -174,6 +174,7 @@ def test_a_notice_is_said_once_and_kept(main, monkeypatch: pytest.MonkeyPatch):
             "size must give a picture of at least 16 pixels on each side, got 16, which is ",
         ),
         (["--cfg", "job", "--package", "nope"], "--package must be a section of the config, got 'nope'"),
+        (["init=random"], "init must be one of recolored, content, style, noise, adain, or a picture; got 'random'"),
         (["init=nothing.png"], "image nothing.png must be a file, got no such file; check the path"),
         (["run.dir=taken"], "run.dir must be "),
         (["content.path=narrow.png", "loss.content_layers=[relu4_2]"], "content must be at least "),

@@ -181,6 +181,8 @@ def _pictures(config: Config, spec: job.JobSpec) -> dict[str, Picture]:
         raise InputError(
             f"init={PREVIOUS} must be in a sweep that runs its members one by one; use -m, or the path of a picture"
         )
+    if spec.init == "file" and config.init.isidentifier() and not os.path.lexists(config.init):
+        raise InputError(f"init must be one of {', '.join(job.INITS)}, or a picture; got {config.init!r}")
     pictures = read_pictures(picture_sources(config, spec))
     if spec.init == "adain":
         pictures["init"] = Picture(_preview(config, spec, pictures), weights.file_sha256("adain-decoder"), "adain", ())
