@@ -79,6 +79,12 @@ def test_a_run_is_not_taken_up_again_through_a_link(folder: RunFolder, tmp_path:
     assert (tmp_path / "mine" / "precious").exists()
 
 
+def test_a_run_begins_in_the_folder_where_a_killed_one_had_no_config_yet(tmp_path: Path):
+    (tmp_path / ".config.yaml.1.nst_jax-part").touch()
+    create_run_folder(tmp_path, "seed: 0\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
+
+
 def test_what_a_killed_writer_left_is_removed_and_nothing_else(folder: RunFolder):
     for name in (".result.png.123.nst_jax-part", "inputs/.content.jpg.7.nst_jax-part", ".hidden.123.part", "notes.txt"):
         (folder.path / name).parent.mkdir(exist_ok=True)

@@ -126,6 +126,15 @@ def test_a_run_that_has_finished_is_left_alone(unbroken: Path, main):
     assert record(unbroken) == before
 
 
+def test_what_a_run_killed_at_its_end_left_undone_is_done(unbroken: Path, main):
+    shutil.copytree(unbroken, "ended")
+    Path("ended/report.html").unlink()
+    for name in (".nst_jax.lock", ".report.html.1.nst_jax-part"):
+        Path("ended", name).touch()
+    assert main("--resume", "ended")[0] == 0
+    assert {path.name for path in Path("ended").iterdir()} == {path.name for path in unbroken.iterdir()}
+
+
 def test_a_failure_says_how_to_go_on_and_a_damaged_checkpoint_is_passed_over(unbroken: Path, main, monkeypatch):
     with monkeypatch.context() as patch:
         stop_at(patch, 60, InputError("disk must be writable, got 'no space left on device'; free some space"))

@@ -1,6 +1,7 @@
 """Resuming a run that was killed, stopped or failed, from its last checkpoint, to the same bytes."""
 
 import logging
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from nst_jax import job
 from nst_jax.config.compose import check_imported
 from nst_jax.distributed import broadcast, initialize, is_coordinator
 from nst_jax.errors import InputError
+from nst_jax.report.run_page import write_report
 from nst_jax.runner.kinds import as_recorded, config_in, kind_of, prepare
 from nst_jax.runner.prepare import Prepared, silenced
 from nst_jax.runner.run import record_failure, run_job, run_worker
@@ -37,7 +39,7 @@ def resume(path: Path, *, quiet: bool = False) -> tuple[RunFolder, job.Result | 
     initialize(kind_of(config).hosts(config), needed=False)
     if folder.manifest.exists() and folder.read_manifest()["status"] == "finished":
         if is_coordinator():
-            discard(folder.checkpoints)
+            _tidy(folder)
         return folder, None
     if not is_coordinator():
         prepared = prepare(silenced(config))
@@ -53,6 +55,15 @@ def resume(path: Path, *, quiet: bool = False) -> tuple[RunFolder, job.Result | 
         prepared = _same_plan(prepared, recorded_plan(folder.checkpoints) or (before or {}).get("plan"))
         with record_failure(prepared, folder):
             return folder, run_job(prepared, folder, _broadcast_position(prepared, _position(prepared, folder)))
+
+
+def _tidy(folder: RunFolder) -> None:
+    """What a run that was killed right after its end has left undone, if the folder is writable."""
+    with suppress(InputError), run_lock(folder.path):
+        folder.reopen()
+        discard(folder.checkpoints)
+        if not (folder.path / "report.html").exists():
+            write_report(folder)
 
 
 def _same_run(prepared: Prepared, before: dict[str, Any]) -> Prepared:

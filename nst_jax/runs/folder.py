@@ -214,6 +214,10 @@ class RunFolder:
             InputError: a file of the run is a symbolic link.
         """
         check_no_links(self.path, RUN_FILES)
+        self.remove_unfinished()
+
+    def remove_unfinished(self) -> None:
+        """Removes the files that a killed process was writing."""
         for folder in (self.path, self.path / "inputs", self.path / "snapshots"):
             for file in folder.iterdir() if folder.is_dir() else ():
                 if re.fullmatch(rf"\..+\.\d+{re.escape(PART)}", file.name):
@@ -249,6 +253,7 @@ def create_run_folder(path: Path | str, config_yaml: str) -> RunFolder:
     with os_errors_as_input(folder.path):
         folder.path.mkdir(parents=True, exist_ok=True)
     check_free(folder.path, RUN_FILES, "run.dir")
+    folder.remove_unfinished()
     atomic_write(folder.path / "config.yaml", config_yaml.encode("utf-8", "surrogateescape"))
     return folder
 
