@@ -168,7 +168,7 @@ AXIS = "rows"
 
 @functools.cache
 def mesh_of(devices: int) -> Mesh:
-    """The first so many devices, in a row."""
+    """A mesh of the first `devices` devices, along one axis."""
     return Mesh(np.array(jax.devices()[:devices]), (AXIS,))
 
 

@@ -26,7 +26,7 @@ STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 def rule(text: str, **bounds: Any) -> Any:
-    """What a value must be, in the words of the error message; for types that one bound does not describe."""
+    """The rule of a value, in the words of the error message; for types that one bound does not describe."""
     return Field(description=text, **bounds)
 
 
@@ -200,7 +200,7 @@ class OptimizerConfig:
 
 @dataclass(frozen=True, config=STRICT)
 class ScaleConfig:
-    """How very large images are computed, at the same loss.
+    """Settings for large images, at the same loss.
 
     Attributes:
         tile: the longest side in pixels of what the network sees at a time; "auto" is "off" where the whole fits into memory.

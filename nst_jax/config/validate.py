@@ -88,7 +88,7 @@ def keys(schema: Any, prefix: str = "") -> list[str]:
 
 
 def unknown_key(key: str, schema: type[Any], groups: Iterable[str] = ("experiment",)) -> str:
-    """What to say of a key that the schema does not have."""
+    """The message about a key that the schema does not have."""
     known = {field.name: field.name for field in dataclasses.fields(schema)} | {group: group for group in groups}
     known |= {full.rpartition(".")[2]: full for full in keys(schema)} | {full: full for full in keys(schema)}
     near = difflib.get_close_matches(key, known, n=3)

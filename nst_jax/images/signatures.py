@@ -1,4 +1,4 @@
-"""Files that are no picture the package reads by itself, told by their first bytes, whatever they are called."""
+"""Kinds of files that the package does not read by itself, recognized by their first bytes."""
 
 import importlib
 import re

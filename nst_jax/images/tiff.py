@@ -171,7 +171,7 @@ def muted_libtiff() -> Iterator[None]:
 
 @contextmanager
 def _muted() -> Iterator[None]:
-    """What tifffile logs of odd tags is no matter of the user's."""
+    """Silences what tifffile logs about odd tags."""
     log = logging.getLogger("tifffile")
     level = log.level
     log.setLevel(logging.CRITICAL + 1)

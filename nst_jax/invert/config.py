@@ -1,4 +1,4 @@
-"""What may be set of an inversion, and its checked description: see `nst_jax.config.schema` for that of a transfer."""
+"""Settings of an inversion, and its checked job: see `nst_jax.config.schema` for those of a transfer."""
 
 from dataclasses import asdict, field
 from typing import Annotated, ClassVar
@@ -61,7 +61,7 @@ class InvertConfig:
 
 
 def layer_of(config: InvertConfig, architecture: str) -> str:
-    """What is inverted: the descriptor, or the layer of the network (that of depth 4 if none is said).
+    """The representation to invert: the descriptor, or the layer of the network (by default the one of depth 4).
 
     Args:
         config: what the user set.

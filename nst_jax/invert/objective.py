@@ -24,7 +24,7 @@ class PriorWeights(NamedTuple):
 
 @dataclass(frozen=True)
 class InversionSpec:
-    """The structure of the loss; changing any of it compiles anew. It is an `Objective`.
+    """The structure of the loss; changing any of it triggers recompilation. It is an `Objective`.
 
     Attributes:
         layer: what is inverted: a layer of the network, or a key of `representation.DESCRIPTORS`.

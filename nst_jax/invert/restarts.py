@@ -77,7 +77,7 @@ class _Group:
         return 0 if stalled else self._steps - len(self.rows[i])
 
     def position(self, i: int) -> job.JobState | None:
-        """Where a restart continues."""
+        """The state from which a restart continues."""
         if self._resume is None:
             return None
         return job.JobState(0, self._left(i), len(self.rows[i]), self._resume.seconds, (), self._resume.state[i])

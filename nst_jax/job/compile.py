@@ -19,7 +19,7 @@ from nst_jax.partition import ExecutionPlan
 from nst_jax.system.memory import trim_heap
 from nst_jax.types import Params
 
-# A chunk holds at most so many steps.
+# The largest number of steps in a chunk.
 CAPACITY = 32
 
 
@@ -49,7 +49,7 @@ class Compiled(NamedTuple):
 
 
 class CompileKey(NamedTuple):
-    """What decides the programs of one stage: the loss, how it is executed, the solver, and the shapes of the arrays.
+    """The key of a stage's programs: the loss, how it is executed, the solver, and the shapes of the arrays.
 
     Attributes:
         objective: the structure of the loss.
@@ -177,7 +177,7 @@ class _Program:
 
 
 def _places(tree: Any) -> Any:
-    """Where the arrays of a tree lie; None for each on one device."""
+    """The shardings of the arrays of a tree; None for each on one device."""
     return jax.tree.map(lambda array: array.sharding, tree)
 
 

@@ -19,7 +19,7 @@ from nst_jax.job.spec import Inputs, JobSpec
 from nst_jax.optimize.loop import Metrics, State, init_state
 from nst_jax.types import Params, Pixels
 
-# A scale that ends at a loss so many times that of its first step has diverged.
+# A scale has diverged if its last loss is more than this times its first.
 DIVERGENCE_FACTOR = 2
 
 
@@ -87,7 +87,7 @@ def transfer(
 
 
 def compile_key(params: Params, stage: Stage, spec: JobSpec, jobs: int = 0) -> CompileKey:
-    """What decides the programs of a stage, of one job alone or of several that are stepped together."""
+    """The key of a stage's programs, for one job alone or for several that are stepped together."""
     plan = spec.plans[stage.number] if spec.plans else choose_plan(spec, stage.height_width, regions=stage.regions, jobs=jobs)
     pictures = jax.tree.map(lambda array: jax.ShapeDtypeStruct(array.shape, jnp.float32), (stage.content, stage.styles))
     return CompileKey(spec.objective, plan, spec.solver, stage.before, (params, pictures, _weights(spec)), jobs)

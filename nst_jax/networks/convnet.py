@@ -22,7 +22,7 @@ REMAT: dict[str, tuple[str, ...]] = {"none": (), "blocks": ("pool",)}
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """What a network computes, but for its parameters.
+    """A network without its parameters.
 
     Attributes:
         architecture: a key of `ARCHITECTURES`.

@@ -1,4 +1,4 @@
-"""How other systems normalize the two terms, so that their weights can be used here as they are.
+"""Normalizations of the two terms in other systems, so that their weights can be used unchanged.
 
 With M positions and C channels, the paper's terms are ½ Σ (F − P)² for content, which grows with the picture, and
 E_l = ¼ mean (Ĝ − Â)² for style, with Ĝ the Gram matrix over M. Every system multiplies these by something of its own:
@@ -32,7 +32,7 @@ from nst_jax.objective.statistics import SquaredError
 
 @dataclass(frozen=True)
 class Convention:
-    """What multiplies the paper's terms.
+    """Factors on the paper's terms.
 
     Attributes:
         mean_content: the content term is a mean over entries instead of half a sum.

@@ -26,7 +26,7 @@ Terms = dict[str, Scalar]
 
 @runtime_checkable
 class Objective(Protocol):
-    """What a job optimizes an image for: the structure of a loss, hashable, and the pure functions of it."""
+    """An objective of a job: the structure of a loss, hashable, and its pure functions."""
 
     @property
     def network(self) -> NetworkSpec:
@@ -49,7 +49,7 @@ class Objective(Protocol):
         ...
 
     def targets(self, params: Params, *pictures: Any, plan: ExecutionPlan = WHOLE) -> Any:
-        """What the image is compared with."""
+        """The targets that the image is compared with."""
         ...
 
     def loss(
@@ -61,7 +61,7 @@ class Objective(Protocol):
 
 @dataclass(frozen=True)
 class ObjectiveSpec:
-    """The structure of the loss; changing any of it compiles anew, changing a `LossWeights` does not.
+    """The structure of the loss; changing any of it triggers recompilation, changing a `LossWeights` does not.
 
     Attributes:
         network: whose feature maps are compared.
@@ -140,7 +140,7 @@ class LossWeights(NamedTuple):
 
 
 class Targets(NamedTuple):
-    """What the image is compared with, by layer.
+    """Targets of the image, by layer.
 
     Attributes:
         content: the content's feature maps.
@@ -183,7 +183,7 @@ def make_targets(
 def _describe(
     params: Params, style: Image, mask: Float[Array, "1 h w 1"] | None, *, spec: ObjectiveSpec, plan: ExecutionPlan
 ) -> dict[str, Any]:
-    """What the style distance keeps of one style picture, or of the part of it within a mask, by layer."""
+    """The statistics of one style picture, or of the part of it within a mask, by layer."""
     describe = spec.parts[0].target_stats
 
     def sums(maps: Features, guides_of: Any, _: None) -> dict[str, Any]:

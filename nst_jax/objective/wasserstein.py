@@ -229,7 +229,7 @@ def _bures_jvp(primals: tuple[Array, Root], tangents: tuple[Any, Root]) -> tuple
 
 
 def _moves(tangents: tuple[Any, Root]) -> list[list[Array]]:
-    """What moves Σ, and what moves R."""
+    """The cotangents of Σ and of R."""
     return [[t for t in part if not isinstance(t, SymbolicZero)] for part in (tangents[:1], tangents[1][:2])]
 
 
@@ -240,7 +240,7 @@ def _change(found: _Bures, tangents: tuple[Any, Root]) -> Array:
 
 @jax.custom_jvp
 def _curvature(at: tuple[Array, Root], moves: tuple[Array, Array]) -> tuple[Array, Array]:
-    """How the gradients change with Σ and R: the second derivative, its own transpose."""
+    """The derivative of the gradients by Σ and R, which is its own transpose."""
     return _curvature_in_float64(at, moves)
 
 

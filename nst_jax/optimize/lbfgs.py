@@ -15,7 +15,7 @@ from nst_jax.types import Scalar
 SUFFICIENT_DECREASE = 1e-4
 # Root mean square change of the parameters in the first step along a bare gradient.
 FIRST_CHANGE = 0.02
-# A direction is replaced by steepest descent after so many rejections in a row.
+# After this number of rejections in a row, the direction becomes that of steepest descent.
 MAX_REJECTIONS = 8
 
 

@@ -1,11 +1,11 @@
-"""How a loss is executed: sums over a picture's maps by tiles, or over several devices."""
+"""Execution of a loss: sums over a picture's maps in tiles, or over several devices."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class ExecutionPlan:
-    """How a loss is executed: another plan gives the same loss, with other memory, time and rounding.
+    """A way to execute a loss; all plans compute the same loss, with different memory, time and rounding.
 
     Attributes:
         remat: what the gradient recomputes instead of storing it, a key of `nst_jax.networks.convnet.REMAT`.

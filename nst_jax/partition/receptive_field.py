@@ -12,7 +12,7 @@ from nst_jax.networks.ops.pooling import average_pool
 
 
 class Field(NamedTuple):
-    """What the positions of a map see along one side: position i sees `size` pixels from `start + i * stride` on.
+    """The receptive fields of a map along one side: position i sees `size` pixels from `start + i * stride` on.
 
     Attributes:
         start: in pixels; negative where the first position sees padding.
@@ -36,7 +36,7 @@ class Field(NamedTuple):
 
 
 def deepest_stride(architecture: str, taps: Sequence[str]) -> int:
-    """How many pixels the positions of the deepest of some maps are apart.
+    """The distance in pixels between positions of the deepest of some maps.
 
     Example:
         >>> deepest_stride("vgg19", ("relu1_1", "relu3_1"))

@@ -45,7 +45,7 @@ def shares_rows(architecture: str, taps: tuple[str, ...]) -> bool:
 
 
 def rows_each(architecture: str, taps: tuple[str, ...], height: int, devices: int) -> int:
-    """How many rows of the picture each device has: enough for all, and as many as a whole number of positions of each tap.
+    """The number of picture rows per device: enough for all, and a whole number of positions of each tap.
 
     Example:
         >>> rows_each("vgg19", ("relu5_1",), 768, 8), rows_each("vgg19", ("relu5_1",), 683, 2)
@@ -114,7 +114,7 @@ def _inside(own: int, height: int) -> Bool[Array, "1 h 1 1"]:
 
 
 def _fill(array: Shaped[Array, "n h *extra"], rows: int) -> Shaped[Array, "n h2 *extra"]:
-    """With rows of zeros at the end, so that there are so many."""
+    """Pads with rows of zeros at the end to `rows` rows."""
     return jnp.pad(array, [(0, rows - array.shape[1] if axis == 1 else 0) for axis in range(array.ndim)])
 
 

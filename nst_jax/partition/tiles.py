@@ -1,7 +1,7 @@
 """Tiles: sums over the positions of a large picture's maps, added up tile by tile.
 
-What is computed is what the whole picture would give, and so is its gradient: the sums of all tiles first, then, for their
-cotangent, the gradient of each tile anew. The maps of one tile at a time are in memory, whatever the size of the picture.
+The result and its gradient are those of the whole picture: the sums of all tiles are computed first, then, for their cotangent,
+each tile is recomputed with its gradient. Only the maps of one tile at a time are in memory, whatever the size of the picture.
 Several devices share the tiles, or, where the whole picture is no larger than a tile, its rows (`nst_jax.partition.shards`).
 """
 
@@ -134,7 +134,7 @@ def _spans(architecture: str, taps: tuple[str, ...], length: int, tile: int) -> 
 
 
 def _at(architecture: str, taps: tuple[str, ...], pixels: Span, length: int) -> tuple[int, Window, int, dict[str, int]]:
-    """Where the window of a span begins, the window, where the span begins, and how many positions each tap has in it."""
+    """The start of the window of a span, the window, the start of the span, and the number of positions of each tap in it."""
     start, found = window(architecture, taps, pixels, length)
     sizes = {name: stop - first for name, (first, stop) in cores(architecture, taps, pixels, length).items()}
     return start, found, pixels[0], sizes
@@ -171,7 +171,7 @@ def _put(whole: Float[Array, "n h w c"], part: Float[Array, "n h2 w2 c"], at: Ar
 
 
 def _cut(aligned: Any, group: Tiles, place: Array, spec: NetworkSpec) -> Any:
-    """What lies aligned the maps, at the positions of a tile."""
+    """Cuts the arrays that lie over the maps to the positions of a tile."""
     found = {}
     for name, size in group.sizes:
         cut = functools.partial(_cut_one, at=place // _stride(spec, name), size=size)
@@ -214,7 +214,7 @@ def _add_sums(sums: Sums, spec: NetworkSpec, work: Work, params: Params, image: 
 
 
 def _over_tiles(work: Work, add: Callable[[Tiles, Array, Any], Any], start: Any) -> Any:
-    """What `add` makes, tile after tile, of `start`; the devices take turns.
+    """Folds `add` over the tiles, from `start`; each device takes every n-th tile.
 
     One loop for all groups: of a loop each, those of one round are none, and XLA then holds the maps of several tiles.
     """
@@ -231,7 +231,7 @@ def _over_tiles(work: Work, add: Callable[[Tiles, Array, Any], Any], start: Any)
 
 
 def _share_out(work: Work, function: Callable[..., Any], *arguments: Any) -> Any:
-    """What a function of arrays gives, added up over the devices, each of which has all arrays."""
+    """Sums the results of a function of arrays over the devices, each of which has all arrays."""
     if work[1] == 1:
         return function(*arguments)
     return jax.shard_map(

@@ -20,7 +20,7 @@ Span = tuple[int, int]  # the first position, and the first one beyond
 
 
 class Part(NamedTuple):
-    """What is to be done in a block of the network, along one side.
+    """The work in a block of the network, along one side.
 
     Attributes:
         names: of the maps to be computed; the last one goes into the next part.

@@ -48,7 +48,7 @@ class Options(TypedDict, total=False):
 
 
 class PythonJob(NamedTuple):
-    """What a job needs, and notices about its pictures."""
+    """A job from Python arguments, and notices about its pictures."""
 
     config: Config
     spec: job.JobSpec

@@ -41,7 +41,7 @@ def prepare(config: Any) -> Prepared:
 def as_recorded(prepared: Prepared, plan: Any) -> Prepared:
     """The run executed as its record says, whatever memory is free now, if this machine has the devices for it.
 
-    Several processes choose anew: only the first one has the record.
+    Several processes do not use it: only the first one has the record.
     """
     try:
         plans = [ExecutionPlan(str(one["remat"]), int(one["tile"]), int(one["devices"])) for one in plan]

@@ -38,7 +38,7 @@ PREVIOUS = "previous"
 
 @dataclass(frozen=True)
 class Made:
-    """What a run has made.
+    """The output of a run.
 
     Attributes:
         result: the picture and its metrics.
@@ -52,7 +52,7 @@ class Made:
 
 
 class Kind(NamedTuple):
-    """What differs between kinds of runs; everything else is common to all: see `nst_jax.runner.run`.
+    """A kind of runs; what is common to all kinds is in `nst_jax.runner.run`.
 
     Attributes:
         name: in config.yaml and the manifest.

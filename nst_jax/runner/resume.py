@@ -115,7 +115,7 @@ def _broadcast_position(prepared: Prepared, position: job.JobState | None) -> jo
 
 
 def _position(prepared: Prepared, folder: RunFolder) -> job.JobState | None:
-    """Where to continue; the metrics are cut to what they were there."""
+    """The state to continue from; the metrics are truncated to it."""
     settings = prepared.begun["settings_sha256"]
     found = latest(folder.checkpoints, prepared.state_shapes, folder.metrics_bytes(), settings)
     position, length = found or (None, 0)

@@ -1,7 +1,7 @@
-"""Several processes, on one machine or on many, that run one job together: the first one decides and keeps the record.
+"""Several processes, on one machine or on many, that run one job together: the coordinator decides and keeps the record.
 
-All make the same calls of the same programs, on the devices of all. What the first one decides by the clock, or because a user
-asks for it (how many steps to make next, whether to look at the picture, when to stop), the others are told.
+All processes call the same programs in the same order. The coordinator broadcasts what depends on the clock or on the user: the
+number of the next steps, whether the picture or the state is fetched, and when to stop.
 """
 
 import signal
@@ -13,12 +13,12 @@ import jax
 from nst_jax.distributed import broadcast_int
 from nst_jax.job.history import Callback, StepInfo
 
-# What the first process tells the others after a chunk of steps: to bring together a picture, or a state; to go on, or to end.
+# The orders that the coordinator broadcasts after a chunk of steps: gather the picture or the state; go on, or stop.
 _PIXELS, _POSITION, _GO_ON, _STOP = range(4)
 
 
 def coordinator_callback(observe: Callback) -> Callback:
-    """The observer of the first process, which tells the others what it asks for."""
+    """The callback of the coordinator, which broadcasts what `observe` asks for."""
     if jax.process_count() == 1:
         return observe
 
@@ -32,20 +32,20 @@ def coordinator_callback(observe: Callback) -> Callback:
 
 
 def _announced(order: int, bring: Callable[[], Any]) -> Callable[[], Any]:
-    def told() -> Any:
+    def announced() -> Any:
         broadcast_int(order)
         return bring()
 
-    return told
+    return announced
 
 
 def worker_callback(report: StepInfo) -> bool:
-    """The observer of all other processes, which does what it is told."""
+    """The callback of the other processes, which follow the coordinator's orders."""
     while (order := broadcast_int(_GO_ON)) in (_PIXELS, _POSITION):
         (report.pixels if order == _PIXELS else report.position)()
     return order == _STOP
 
 
 def ignore_interrupts() -> None:
-    """Ctrl-C reaches all processes of a terminal: the first one tells the others to end."""
+    """Ignores Ctrl-C, which reaches all processes of a terminal: the coordinator stops the others."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""The observer of a job that keeps its record: metrics, pictures, checkpoints and the bar on the terminal."""
+"""The callback that records a job: metrics, pictures, checkpoints and the progress bar."""
 
 import math
 import signal
@@ -20,14 +20,14 @@ _SECONDS_BETWEEN_PICTURES = 5.0
 
 @dataclass
 class Recorder:
-    """Writes what a job reports; asks it to stop once `stop` is set.
+    """Records the reports of a job; stops it once `stop` is set.
 
     Attributes:
-        folder: where to.
-        bar: told of every chunk.
-        log_every: a row of metrics each so many steps, the first and the last one.
+        folder: of the run.
+        bar: shows the progress.
+        log_every: steps between rows of metrics; the first and the last step have one, too.
         snapshot_at: the steps whose pictures are kept.
-        checkpoints: where to go on from, if asked for.
+        checkpoints: writes them, if asked for.
         stop: set from outside, by a signal.
         interrupted: the job was stopped before its end.
         shown_at: the time of the last current picture.
@@ -66,7 +66,7 @@ class Recorder:
         return row["step"] == 1 or row["step"] % self.log_every == 0 or (report.last and row is report.rows[-1])
 
     def _interrupt(self, report: StepInfo, length: int) -> None:
-        """Keeps the place to go on from; then the last row, which the job that goes on makes again."""
+        """Writes a checkpoint, and then the last row, which the resumed job writes again."""
         if self.checkpoints:
             self.checkpoints.write(report.position(), length)
         self.folder.append_metrics([row for row in report.rows[-1:] if not self._is_due(row, report)])

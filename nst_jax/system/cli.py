@@ -46,7 +46,7 @@ class _Stream(io.FileIO):
 
 
 def start(*command: str) -> None:
-    """What the process of a command line does first, before the imports that take time.
+    """Prepares the process of a command line, before the imports that take time.
 
     Args:
         command: how this program is started, such as ("-m", "nst_jax.run"), or the path of its script.

@@ -1,4 +1,4 @@
-"""Free memory of the devices, and freed memory given back to the system."""
+"""Free memory of the devices, and the return of freed heap pages to the system."""
 
 import ctypes
 import sys
@@ -10,16 +10,16 @@ from nst_jax.distributed import broadcast_int
 
 
 def trim_heap() -> None:
-    """Gives back to the system what glibc keeps of freed memory: after compiling, 50 to 150 MB."""
+    """Returns freed heap pages of glibc to the system (malloc_trim): after compiling, 50 to 150 MB."""
     if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):
         trim(0)
 
 
 def available_bytes(devices: int = 1) -> int | None:
-    """What each of so many devices has left: a GPU by its allocator, a processor by /proc/meminfo and its control group.
+    """The free memory per device: of a GPU by its allocator, of a CPU by /proc/meminfo and its control group.
 
-    None where neither tells. Devices that are parts of one processor have the memory in common. Of several processes all are
-    told what the first one has, so that they choose alike.
+    None if it is unknown. Devices that are parts of one CPU share its memory. With several processes it is the first one's, so
+    that all make the same choices.
     """
     free = _free_bytes()
     if (megabytes := broadcast_int(-1 if free is None else free >> 20)) < 0:
@@ -46,7 +46,7 @@ def _meminfo_available(path: Path = Path("/proc/meminfo")) -> int | None:
 
 
 def _group_available(folder: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """What the control group allows beyond what it has in use: the names of its version 2, then of version 1."""
+    """The limit of the control group minus its use, by the file names of its version 2, then of version 1."""
     pairs = (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"))
     for limit, used in pairs:
         try:

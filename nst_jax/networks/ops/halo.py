@@ -15,7 +15,7 @@ from nst_jax.distributed import AXIS
 
 
 class Rows(NamedTuple):
-    """How the rows of a picture are shared.
+    """The distribution of the rows of a picture over devices.
 
     Attributes:
         devices: how many there are.
@@ -31,7 +31,7 @@ class Rows(NamedTuple):
 
 
 def halo(size: int, stride: int, margin: int) -> tuple[int, int]:
-    """How many rows above and below its own a device needs for a window of `size` rows, on a map padded by `margin`.
+    """The numbers of rows above and below its own that a device needs for a window of `size` rows, on a map padded by `margin`.
 
     Example:
         >>> halo(3, 1, 1), halo(2, 2, 0), halo(11, 4, 2)

@@ -12,7 +12,7 @@ The points are 0, ±5/8, ±3/2 and infinity: all of Bᵀ and Aᵀ is exact in bi
 6e-7 (64 channels) to 2e-6 (512), is half of that with the usual 0, ±1, ±2 (the direct convolution has 2e-7).
 
 Large maps are convolved in bands of tile rows: a band's transformed tiles should stay in the processor's second-level cache,
-but a band needs about as many tiles as there are channels, else reading the transformed kernel anew for each one costs more.
+but a band needs about as many tiles as there are channels, else reading the transformed kernel again for each one costs more.
 
 References:
     Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2016, arXiv:1509.09308.
@@ -157,7 +157,7 @@ def _convolve_bands(
 
 
 def _num_bands(rows: int, tiles_per_row: int, num_in: int, num_out: int) -> int:
-    """How many bands to make of `rows` tile rows."""
+    """The number of bands for `rows` tile rows."""
     tiles = max(BAND_TILES, 2 * num_in * num_out // (num_in + num_out))
     return max(1, min(rows, rows * tiles_per_row // tiles))
 
@@ -167,7 +167,7 @@ def _convolve_band(
     x: Float[Array, "n h w a"], u: Float[Array, "36 i o"], rows: int, columns: int, adjoint: bool
 ) -> Float[Array, "n h2 w2 b"]:
     """`x` of 4 rows + 2 by 4 columns + 2 pixels, to 4 rows by 4 columns."""
-    barrier = jax.lax.optimization_barrier  # keeps XLA from computing the row transform anew for each column
+    barrier = jax.lax.optimization_barrier  # keeps XLA from recomputing the row transform for each column
     every = jax.lax.slice_in_dim
     take, give, channels = (INPUT[:, ::-1], OUTPUT[::-1], 2) if adjoint else (INPUT, OUTPUT, 1)
     d = barrier(_combine(take, [every(x, i, i + 4 * rows - 3, 4, axis=1) for i in range(6)]))

@@ -1,4 +1,4 @@
-"""What every converter ends in: arrays checked against the architecture, and the preprocessing folded into numbers."""
+"""The common last step of converters: arrays are checked against the architecture, and preprocessing becomes a matrix."""
 
 import importlib
 from collections.abc import Sequence

@@ -37,7 +37,7 @@ ALIASES = {
 
 
 def cache_folder() -> Path:
-    """Where fetched and converted parameters are kept: `$NST_JAX_WEIGHTS`, else `weights` in the user's cache."""
+    """The folder of fetched and converted parameters: `$NST_JAX_WEIGHTS`, else `weights` in the user's cache."""
     return Path(os.environ.get("NST_JAX_WEIGHTS") or Path(platformdirs.user_cache_dir("nst_jax")) / "weights")
 
 
@@ -66,7 +66,7 @@ def entry_of(name: str) -> Entry:
 
 
 def path_of(entry: Entry) -> Path | None:
-    """Where an entry's file lies; None when it, or the package that brings it, is not here."""
+    """The path of an entry's file; None if it, or the package that has it, is not installed."""
     folder = Path(entry.get("folder") or data_folder("weights"))
     if "package" in entry:
         spec = importlib.util.find_spec(entry["package"])  # finds a top-level package without running it

@@ -47,7 +47,7 @@ def run_members(sweep: SweepFolder, members: Sequence[Member], most: int | None)
 
 
 def program_key(config: Config) -> tuple[Any, ...]:
-    """What members must have in common to share a program; first the memory that one of them takes.
+    """The key that members share if they can share programs; first the memory that one of them takes.
 
     The pictures are read for their sizes, and again when the batch runs: all members' together may not fit in memory.
     """

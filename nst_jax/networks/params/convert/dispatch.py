@@ -40,7 +40,7 @@ FORMS = {
     "caffe, Oxford's": (_CAFFE, *_OXFORD),
     "vlfeat": ("RGB in [0, 1] to [0, 255], less the file's own mean", *_OXFORD),
 }
-# Forms that are told by the scale of the parameters alone.
+# Forms that are recognized by the scale of the parameters alone.
 _GUESSED = ("torchvision", "torchvision's names, Caffe's scale")
 _ASSUMED = " (assumed from their scale; --preprocessing says another)"
 _VGG = "K. Simonyan and A. Zisserman, Very Deep Convolutional Networks for Large-Scale Image Recognition, ICLR 2015"

@@ -101,7 +101,7 @@ def _common(one: str, other: str) -> tuple[int, int]:
 def _preprocess(
     state: State, before: list[str], found: list[str], layers: Layers, library: str, network: str, sha256: str
 ) -> tuple[dict[str, np.ndarray], str]:
-    """What the network's input is: told by a first convolution of 1x1, by names, by Oxford's filters, or by scale."""
+    """Finds the preprocessing: by a first convolution of 1x1, by names, by Oxford's filters, or by scale."""
     if before and state[before[-1]].shape == (3, 3, 1, 1):  # AdaIN's
         matrix = np.ascontiguousarray(state[before[-1]][:, :, 0, 0].T)
         return {"matrix": matrix, "offset": _bias(before[-1], [*state], state)}, "adain"
