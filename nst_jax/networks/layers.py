@@ -86,7 +86,10 @@ class Convolution(nn.Module):
         dtype, products = PRECISIONS[self.precision]
         dtype = dtype or x.dtype
         return jax.lax.conv_general_dilated(
-            *(x.astype(dtype), kernel.astype(dtype), (self.stride, self.stride), "VALID"),
+            x.astype(dtype),
+            kernel.astype(dtype),
+            (self.stride, self.stride),
+            "VALID",
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
             precision=products,
         )
