@@ -331,7 +331,7 @@ def test_fetch_downloads_converts_and_drops_the_download(server, tmp_path, monke
     ]
     assert weights.entry_of("vgg16-test")["source"]["url"] == server.url + "/keras.h5"
 
-    assert "here already" in run(capsys, "fetch", "vgg16-test")[1]
+    assert "here already" in run(capsys, "fetch", "vgg16-test")[2]
     assert len(server.asked) == 1
     (weights.cache_folder() / "vgg16-test.safetensors").write_bytes(b"damaged")
     assert run(capsys, "fetch", "vgg16-test")[0] == 0

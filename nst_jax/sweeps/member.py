@@ -22,7 +22,7 @@ from nst_jax.runner.resume import resume
 from nst_jax.runner.run import print_summary, run
 from nst_jax.runs.folder import RunFolder
 from nst_jax.sweeps.folder import SweepFolder, check_name
-from nst_jax.system.cli import show_log
+from nst_jax.system.cli import log_on_stderr
 from nst_jax.system.compilation_cache import use_compilation_cache
 
 _MAX_NAME = 100  # bytes of a folder's name
@@ -120,10 +120,10 @@ def run_member(composed: Any) -> None:
 
 def run_numbered(sweep: SweepFolder, number: int, config: Config) -> None:
     """Runs a member, or resumes it where a killed process left it. A failure is recorded, not raised."""
-    show_log()  # this process may be a launcher's
     use_compilation_cache()
     try:
-        folder, outcome = _run_or_resume(_warm_started(config, sweep, number))
+        with log_on_stderr():  # this process may be a launcher's
+            folder, outcome = _run_or_resume(_warm_started(config, sweep, number))
     except Exception as error:
         failed(sweep, number, error)
     else:

@@ -7,7 +7,8 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -95,12 +96,19 @@ class _StandardError(logging.Handler):
         print(printable(record.getMessage()), file=sys.stderr, flush=True)
 
 
-def show_log() -> None:
-    """Prints the package's log on standard error, from the level INFO on."""
-    log = logging.getLogger("nst_jax")
-    if not log.handlers:
-        log.addHandler(_StandardError())
+@contextmanager
+def log_on_stderr() -> Iterator[None]:
+    """While this lasts, the package's log is printed on standard error, from the level INFO on."""
+    log, handler = logging.getLogger("nst_jax"), _StandardError()
+    if any(isinstance(other, _StandardError) for other in log.handlers):  # a command within a command
+        yield
+        return
+    log.addHandler(handler)
     log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
 
 
 def run_cli(act: Callable[[], int]) -> int:
@@ -109,8 +117,8 @@ def run_cli(act: Callable[[], int]) -> int:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         _check_working_folder()
-        show_log()
-        return _report_lost_output(act())
+        with log_on_stderr():
+            return _report_lost_output(act())
     except SystemExit as end:  # of Hydra, after --help
         return _report_lost_output(end.code if isinstance(end.code, int) else 0)
     except InputError as error:
