@@ -51,13 +51,6 @@ def test_links_and_paths_of_a_page_lead_somewhere(page: str):
     assert [module for module in modules if not (module.is_dir() or module.with_suffix(".py").is_file())] == []
 
 
-def test_every_page_is_linked_from_both_readmes():
-    pages = {f"docs/{file.name}" for file in (ROOT / "docs").glob("*.md")}
-    for readme in ("README.md", "README.es.md"):
-        text = (ROOT / readme).read_text("utf-8")
-        assert pages - {page for page in pages if f"({page})" in text} == set()
-
-
 @pytest.mark.parametrize("readme", ["README.md", "README.es.md"])
 def test_the_set_up_commands_are_there(readme: str):
     text = (ROOT / readme).read_text("utf-8")

@@ -1,0 +1,54 @@
+"""Makes the pictures of docs/controls.md, each by the command printed there: `python docs/make_pictures.py [NAME ...]`.
+
+They are small and have few steps, so that all take some minutes on two cores and well below 1 MB.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+import nst_jax
+from nst_jax.images.files import read_image, resize
+
+PICTURES = Path(__file__).parent / "pictures"
+BUNDLED = Path(nst_jax.__file__).parent / "images" / "bundled"
+PHOTO, PAINTING = BUNDLED / "neckarfront_drawing.jpg", BUNDLED / "starry_night.jpg"
+SMALL = {"size": 160, "scales": 2, "steps": 25}
+# The name of a picture -> what it is made with.
+CONTROLS = {
+    "default": {},
+    "style_weight_low": {"loss.style_weight": 0.2},
+    "style_weight_high": {"loss.style_weight": 10},
+    "style_scale_small": {"style.scale": 0.5},
+    "style_scale_large": {"style.scale": 2},
+    "color_luminance": {"color": "luminance"},
+    "color_match": {"color": "match"},
+    "tv_weight": {"loss.tv_weight": 20},
+    "layers": {"loss.style_layers": ["relu1_1", "relu2_1"]},
+    "texture": {"loss.content_weight": 0, "init": "noise"},
+    "adain": {"init": "adain", "steps": 1, "scales": 1},
+}
+
+
+def main(names: list[str]) -> None:
+    """Makes the pictures with these names, or all."""
+    PICTURES.mkdir(exist_ok=True)
+    photo, painting = (read_image(path).pixels for path in (PHOTO, PAINTING))
+    for name, pixels in (("photo", photo), ("painting", painting)):
+        height, width = pixels.shape[1:3]
+        write_small(name, resize(pixels, (round(SMALL["size"] * height / width), SMALL["size"])))
+    for name in names or CONTROLS:
+        write_small(name, nst_jax.transfer(PHOTO, PAINTING, **SMALL | CONTROLS[name]).pixels)
+
+
+def write_small(name: str, pixels: np.ndarray) -> None:
+    """A JPEG without the record that a run would put into it."""
+    from PIL import Image
+
+    pixels = pixels if pixels.ndim == 3 else pixels[0]
+    Image.fromarray(np.round(np.clip(pixels, 0, 1) * 255).astype(np.uint8)).save(PICTURES / f"{name}.jpg", quality=82)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

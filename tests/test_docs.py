@@ -1,0 +1,87 @@
+"""The commands of the README and of docs/ are ones that the program takes, and the site has every page.
+
+`.ci/docs` builds the site and runs its notebooks.
+"""
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nst_jax.arguments import COMMANDS, as_settings
+from nst_jax.config.command_line import parse_command_line
+from nst_jax.config.compose import as_config, load, register
+from nst_jax.config.schema import Config
+from nst_jax.images.files import write_image
+from nst_jax.invert.config import InvertConfig
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted(str(file.relative_to(ROOT)) for form in ("README*.md", "docs/*.md") for file in ROOT.glob(form))
+FENCE = re.compile(r"^```(bash|sh)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def commands(page: str) -> list[str]:
+    """The lines of a page's blocks that call the program, as calls of `nst-jax`."""
+    text = "\n".join(found[2] for found in FENCE.finditer((ROOT / page).read_text("utf-8")))
+    lines = [re.sub(r"\s+#.*", "", line).replace("python -m nst_jax.", "nst-jax ") for line in text.splitlines()]
+    return [line for line in lines if line.startswith("nst-jax ")]
+
+
+def check(line: str) -> None:
+    """Raises unless the command line is one that can be run, so far as this is known without running it."""
+    words = shlex.split(line)[1:]
+    name, rest = (words[0], words[1:]) if words[0] in COMMANDS else ("", as_settings(words))
+    if name not in ("", "run", "sweep", "invert"):
+        return  # their own tests
+    schema = InvertConfig if name == "invert" else Config
+    line_of_run = parse_command_line([*COMMANDS[name].arguments, *rest] if name else rest, schema)
+    hydra = line_of_run.hydra
+    if line_of_run.resume or {"--help", "--multirun", "--config-dir"} & {*hydra}:
+        return  # lists of values and own folders are composed by the tests of sweeps
+    settings = [word for word in hydra if "=" in word]
+    as_config(load(settings, "invert" if name == "invert" else "config"), schema)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_commands_of_a_page_can_be_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    register("invert_schema", InvertConfig)
+    for name in ("me.jpg", "painting.jpg", "photos/one.jpg"):
+        Path(name).parent.mkdir(exist_ok=True)
+        write_image(name, np.zeros((1, 16, 16, 3), np.float32))
+    for line in commands(page):
+        try:
+            check(line)
+        except Exception as error:
+            raise AssertionError(f"{page}: {line}") from error
+
+
+def test_the_pages_have_commands_and_a_wrong_one_is_found():
+    assert len([line for page in PAGES for line in commands(page)]) > 20
+    for line in ("nst-jax run sise=64", "nst-jax tubingen starry --sise 64", "nst-jax run experiment=nothing"):
+        with pytest.raises(Exception, match=r"sise|nothing"):
+            check(line)
+
+
+def test_every_page_and_notebook_is_in_the_site():
+    docs = ROOT / "docs"
+    for index, files in (("index.md", docs.glob("*.md")), ("notebooks/index.md", docs.glob("notebooks/*.ipynb"))):
+        trees = re.findall(r"```\{toctree\}\n(.*?)```", (docs / index).read_text("utf-8"), re.DOTALL)
+        listed = {line for tree in trees for line in tree.split() if not line.startswith(":")}
+        assert {file.stem for file in files} - {"index"} <= listed
+
+
+def test_every_lab_book_is_in_the_index_of_experiments():
+    text = (ROOT / "docs/experiments.md").read_text("utf-8")
+    assert all(f"(../experiments/{file.parent.name}/README.md)" in text for file in ROOT.glob("experiments/0*/README.md"))
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "docs/notebooks").glob("*.ipynb")), ids=lambda file: file.stem)
+def test_a_notebook_is_kept_without_its_results(file: Path):
+    cells = [cell for cell in json.loads(file.read_text("utf-8"))["cells"] if cell["cell_type"] == "code"]
+    assert all(not cell["outputs"] and cell["execution_count"] is None for cell in cells)
+    for cell in cells:
+        compile("".join(cell["source"]), file.name, "exec")
