@@ -63,7 +63,8 @@ def test_the_last_two_are_kept_and_what_a_killed_process_left_is_removed(tmp_pat
     checkpoints = Checkpoints(folder, 0.0)
     for step in (1, 2, 30):
         checkpoints.write(position(step), 0)
-    (folder / "nst_jax-00000040.orbax-checkpoint-tmp").mkdir()
+    (folder / "nst_jax-00000040.unfinished").mkdir()
+    (folder / "nst_jax-00000041.unfinished.orbax-checkpoint-tmp").mkdir()
     assert read(folder) == (30, 0, [])
     checkpoints.write(position(31), 0)
     assert names(folder) == ["nst_jax-00000030", "nst_jax-00000031"]

@@ -3,9 +3,9 @@
     checkpoints/nst_jax-00000120/                the solver's state as Orbax writes it
     checkpoints/nst_jax-00000120/nst_jax.json    the rest of the job's state, and the hash of every file
 
-nst_jax.json is written last: without it a checkpoint does not count. The hashes are checked before Orbax reads a file, since it
-overlooks some damage and prints pages about other. The last two checkpoints are kept. Only folders of that name are removed,
-and no link is followed.
+A checkpoint is written under another name (`_UNFINISHED`), and renamed once nst_jax.json is in it. The hashes are checked before
+Orbax reads a file, since it overlooks some damage and prints pages about other. The last two checkpoints are kept. Only folders of
+these names are removed, and no link is followed.
 """
 
 import errno
@@ -38,7 +38,8 @@ _OTHER_VERSION = (
 )
 KEPT = 2
 _NAME = re.compile(r"nst_jax-\d{8,}")
-_OWN = re.compile(_NAME.pattern + r"(\.damaged(-\d+)?|\.orbax-checkpoint-tmp.*)?")
+_UNFINISHED = re.compile(_NAME.pattern + r"\.unfinished(\.orbax-checkpoint-tmp.*)?")
+_OWN = re.compile(rf"{_NAME.pattern}(\.damaged(-\d+)?)?|{_UNFINISHED.pattern}")
 _RECORD = "nst_jax.json"
 _SPARE_BYTES, _SPARE_FILES = 1 << 20, 64  # for Orbax's own files
 # What the system says of a file that is damaged or missing; any other refusal may pass.
@@ -194,22 +195,24 @@ def _write(folder: Path, position: JobState, about: dict[str, Any]) -> None:
     name = f"nst_jax-{position.step:08d}"
     with os_errors_as_input(folder):
         folder.mkdir(exist_ok=True)
-        _remove(folder, re.compile(_NAME.pattern + r"\.orbax-checkpoint-tmp.*"))  # of a process that was killed
+        _remove(folder, _UNFINISHED)  # of a process that was killed
         _check_space(folder, sum(array.nbytes for array in jax.tree.leaves(state)) + _SPARE_BYTES)
         with _plain_path(folder) as plain:
+            unfinished = plain / f"{name}.unfinished"
             try:
                 with _checkpointer() as orbax:
-                    save = _arguments().PyTreeSave(state)
-                    orbax.save(plain / name, args=save, force=True)
+                    orbax.save(unfinished, args=_arguments().PyTreeSave(state))
             except ValueError as error:
-                _remove(folder, re.compile(name + r"\.orbax-checkpoint-tmp.*"))
+                _remove(folder, _UNFINISHED)
                 raise _os_error(error) from error
-            files = [path for path in (plain / name).rglob("*") if path.is_file()]
+            files = [path for path in unfinished.rglob("*") if path.is_file()]
             _sync([*files, folder.parent / "metrics.jsonl"])
-            facts |= {"files": {str(file.relative_to(plain / name)): _sha256(file) for file in files}}
+            facts |= {"files": {str(file.relative_to(unfinished)): _sha256(file) for file in files}}
             record = json.dumps(facts)
             sealed = {"record": record, "sha256": hashlib.sha256(record.encode()).hexdigest()}
-            atomic_write(plain / name / _RECORD, json.dumps(sealed).encode())
+            atomic_write(unfinished / _RECORD, json.dumps(sealed).encode())
+            shutil.rmtree(plain / name, ignore_errors=True)  # of the same step, when a run has been continued
+            unfinished.rename(plain / name)
     for old in _names(folder)[:-KEPT]:
         shutil.rmtree(folder / old, ignore_errors=True)
 
