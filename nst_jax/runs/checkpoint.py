@@ -3,9 +3,9 @@
     checkpoints/nst_jax-00000120/                the solver's state as Orbax writes it
     checkpoints/nst_jax-00000120/nst_jax.json    the rest of the job's state, and the hash of every file
 
-A checkpoint is written under another name (`_UNFINISHED`), and renamed once nst_jax.json is in it. The hashes are checked before
-Orbax reads a file, since it overlooks some damage and prints pages about other. The last two checkpoints are kept. Only folders of
-these names are removed, and no link is followed.
+A checkpoint is written under another name (`_UNFINISHED`), and renamed once nst_jax.json is in it. The hashes are checked
+before Orbax reads a file, since it overlooks some damage and prints pages about other. The last two checkpoints are kept. Only
+folders of these names are removed, and no link is followed.
 """
 
 import errno
