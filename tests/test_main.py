@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 
 import nst_jax
-from nst_jax import doctor, run, weights
+from nst_jax import run, weights
 from nst_jax.__main__ import main as nst_jax_main
-from nst_jax.arguments import COMMANDS
-from nst_jax.completion import SCRIPTS, words
+from nst_jax.cli import doctor
+from nst_jax.cli.arguments import COMMANDS
+from nst_jax.cli.completion import SCRIPTS, words
 from nst_jax.images.files import read_image, write_image
 from nst_jax.runner import run as runner
 

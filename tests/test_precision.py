@@ -44,7 +44,7 @@ def final_loss(params, precision, steps=80):
     arguments = (params, state, targets, WEIGHTS, jnp.int32(steps))
     lowered = run_chunk.lower(*arguments, spec=spec, solver=solver, capacity=steps)
     # XLA's loops for bfloat16 need LLVM's optimizations, which the other tests do without.
-    state, metrics, count = lowered.compile({"xla_backend_optimization_level": 3})(*arguments)
+    state, metrics, count = lowered.compile({"xla_backend_optimization_level": "3"})(*arguments)
     assert all(leaf.dtype == jnp.float32 for leaf in (*metrics.values(), state.image, *jax.tree.leaves(targets.style)))
     exact = make_targets(params, content, Styles((style,)), spec=SPEC)
     return float(metrics["loss"][int(count) - 1]), float(loss(params, state.image, exact, WEIGHTS, spec=SPEC)[0])

@@ -44,8 +44,8 @@ COMMANDS = {
     "watch": _Command("watch", "follow a run in the browser"),
     "evaluate": _Command("evaluate.__main__", "score results with networks that were not optimized"),
     "weights": _Command("weights", "list, fetch and convert network parameters"),
-    "doctor": _Command("doctor", "check this installation, and say what to do"),
-    "completion": _Command("completion", "print the completion script of a shell: completion bash|zsh|fish"),
+    "doctor": _Command("cli.doctor", "check this installation, and say what to do"),
+    "completion": _Command("cli.completion", "print the completion script of a shell: completion bash|zsh|fish"),
 }
 # Flag -> the setting that it is.
 SETTINGS = {

@@ -1,0 +1,1 @@
+"""The command `nst-jax`: its arguments, and the commands that have no module elsewhere."""
