@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from waitress import wasyncore
 
 from nst_jax import watch
 from nst_jax.report import server as server_module
@@ -55,6 +56,7 @@ def served(folder: Path, page: Callable[[Path], str]) -> Iterator[int]:
     thread.start()
     yield server.effective_port
     server.close()
+    wasyncore.close_all(server._map)  # connections that a browser keeps
     thread.join(timeout=30)
 
 
