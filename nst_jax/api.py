@@ -123,7 +123,7 @@ def transfer(
 
 
 @jax.tree_util.register_dataclass
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # hashed by identity, for jax.jit
 class Loss:
     """A loss as a pure, differentiable function of an image, float32 [1, h, w, 3].
 

@@ -258,6 +258,7 @@ def test_the_loss_is_the_one_that_transfer_minimizes():
     value, gradient = jax.jit(lambda loss, image: jax.value_and_grad(loss)(image))(loss, image)
     np.testing.assert_allclose(value, first["loss"], rtol=1e-5)
     assert gradient.shape == image.shape == (1, 16, 24, 3)
+    np.testing.assert_allclose(jax.jit(loss)(image), value, rtol=1e-5)
     for name, term in loss.terms(image).items():
         np.testing.assert_allclose(term, first[name], rtol=1e-4)
 

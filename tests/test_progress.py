@@ -131,10 +131,11 @@ def _course(monkeypatch: pytest.MonkeyPatch, scales: list[Scale], seconds: Calla
 
 def test_the_time_left_weighs_steps_by_their_pixels(monkeypatch: pytest.MonkeyPatch):
     scales = [Scale(100, 50), Scale(200, 50), Scale(400, 50)]
-    left = _course(monkeypatch, scales, lambda step: 0.1 * 4 ** ((step - 1) // 50))
+    seconds = [0.3, 0.6, 1.8]  # 10 µs for each pixel, and 0.2 s whatever the size
+    left = _course(monkeypatch, scales, lambda step: seconds[(step - 1) // 50])
     assert left[1] is None
-    assert left[10] == pytest.approx(0.1 * 40 + 0.4 * 50 + 1.6 * 50)
-    assert left[100] == pytest.approx(1.6 * 50)
+    assert left[10] == pytest.approx(0.3 * 40 + 0.6 * 50 + 1.8 * 50)
+    assert left[100] == pytest.approx(1.8 * 50)
     assert left[150] == 0
 
 
