@@ -13,6 +13,7 @@ from latex2mathml.converter import convert
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
 sys.path.insert(0, str(ROOT))
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # XLA comments on each program that a notebook loads from the cache
 
 project = "nst_jax"
 author = "The nst_jax authors"
