@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms, PngImagePlugin
 
 from nst_jax.errors import InputError
-from nst_jax.images import decode
+from nst_jax.images import decode, profiles
 from nst_jax.images.files import data_uri, fit_long_side, picture_size, read_image, read_text, resize, write_image
 from nst_jax.images.video import read_frame
 
@@ -274,6 +274,15 @@ def test_other_color_profiles_are_converted_to_srgb(tmp_path: Path, pixels: np.n
     lit = pixels > 0.05  # an 8-bit step of linear light in the shadows is many of sRGB's
     assert np.abs(picture.pixels - expected)[lit].max() < 0.03
     assert any("converted to sRGB from profile" in notice for notice in picture.notices)
+
+
+def test_a_conversion_of_floats_stays_within_0_and_1():
+    transform = profiles.to_srgb("RGB", linear_profile(), [])
+    assert transform is not None
+    nearly_white = np.random.default_rng(0).uniform(254 / 255, 1, (99, 99, 3)).astype(np.float32)
+    found = profiles.convert(nearly_white, transform)
+    assert found.min() >= 254 / 255
+    assert found.max() <= 1
 
 
 def test_a_gray_picture_with_an_rgb_profile_or_a_broken_one_is_read_all_the_same(tmp_path: Path, pixels: np.ndarray):

@@ -62,4 +62,4 @@ def convert(color: Float[np.ndarray, "h w c"], transform: Transform) -> Float[np
         neighbor = low + np.array(corner, np.uint8)
         applied = transform.apply(Image.fromarray(neighbor[..., 0] if color.shape[2] == 1 else neighbor))
         result += weight * np.asarray(applied, np.float32)
-    return result / np.float32(255)
+    return np.minimum(result / np.float32(255), 1)  # the weights add up to 1 but for rounding
