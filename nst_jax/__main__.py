@@ -1,4 +1,4 @@
-"""`nst-jax PHOTO PAINTING` and `nst-jax COMMAND ...`, also `python -m nst_jax`: see `nst_jax.cli.arguments`."""
+"""`nst-jax PHOTO PAINTING` and `nst-jax COMMAND ...`, also `python -m nst_jax`: see `nst_jax.command.arguments`."""
 
 import importlib
 import sys
@@ -16,7 +16,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _act(arguments: list[str]) -> int:
-    from nst_jax.cli.arguments import COMMANDS, as_settings
+    from nst_jax.command.arguments import COMMANDS, as_settings
 
     if command := COMMANDS.get(arguments[0] if arguments else ""):
         sys.argv[1:] = [*command.arguments, *arguments[1:]]

@@ -22,7 +22,7 @@ check_grads = functools.partial(check, rtol=1e-3, atol=1e-3)
 
 
 def picture(seed):
-    return jnp.asarray(np.random.default_rng(seed).random((1, 8, 18, 3), np.float32))
+    return jnp.asarray(np.random.default_rng(seed).random((1, 10, 18, 3), np.float32))
 
 
 def loss_of(distance="gram", convolution="winograd", **plan):
@@ -67,7 +67,7 @@ def test_forward_mode_and_second_derivatives_agree_with_the_gradient(options):
         return first, (forward, jnp.vdot(jax.grad(lambda x: jnp.vdot(gradient(x), v))(x), u))
 
     for found in products():
-        np.testing.assert_allclose(found, found[0], rtol=2e-4, atol=1e-6)
+        np.testing.assert_allclose(found, found[0], rtol=2e-4)
         assert found[0] != 0
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nst_jax.cli.arguments import COMMANDS, as_settings
+from nst_jax.command.arguments import COMMANDS, as_settings
 from nst_jax.config.command_line import parse_command_line
 from nst_jax.config.compose import as_config, load, register
 from nst_jax.config.schema import Config

@@ -13,6 +13,7 @@ from nst_jax.job import Result, Scale
 from nst_jax.runner import estimate as module
 from nst_jax.runner.estimate import estimate, first_line, learn
 from nst_jax.runner.prepare import Prepared, prepare
+from nst_jax.runs.progress import step_cost
 
 
 @pytest.fixture
@@ -35,14 +36,14 @@ def ended(steps: float, total: float, rows: int = 50) -> Result:
 
 def test_a_run_teaches_the_next_one_of_its_kind(prepared: Prepared):
     first = estimate(prepared)
-    assert first.work == (30 * 50 * 100, 20 * 100 * 200)
+    assert first.work == (30 * step_cost(50 * 100), 20 * step_cost(100 * 200))
     assert not first.known
     learn(prepared, ended(steps=11.0, total=15.0))
     again = estimate(prepared)
     assert again.known
-    assert again.rate == pytest.approx(550_000 / 11)
+    assert again.rate == pytest.approx(1_550_000 / 11)
     assert again.seconds == pytest.approx(15.0)
-    assert estimate(at_sizes(prepared, Scale(200, 30), Scale(400, 20))).seconds == pytest.approx(4 * 11 + 4)
+    assert estimate(at_sizes(prepared, Scale(200, 30), Scale(400, 20))).seconds == pytest.approx(3_200_000 / 1_550_000 * 11 + 4)
     assert not estimate(replace(prepared, begun={"params": {"name": "vgg16"}})).known
 
 

@@ -28,7 +28,7 @@ RINGS = [
         "nst_jax.report.__main__",
         "nst_jax.runs.__main__",
     ],
-    ["nst_jax.cli"],
+    ["nst_jax.command"],
     ["nst_jax", "nst_jax.api"],
     ["nst_jax.sweeps"],
     ["nst_jax.runner", "nst_jax.invert.run", "nst_jax.invert.config", "nst_jax.invert.restarts"],
@@ -77,7 +77,7 @@ GATES = {
         "nst_jax.system.records",
     ],
     "argparse": [
-        "nst_jax.cli.arguments",
+        "nst_jax.command.arguments",
         "nst_jax.system.cli",
         "nst_jax.weights",
         "nst_jax.replay",

@@ -15,9 +15,9 @@ import pytest
 import nst_jax
 from nst_jax import run, weights
 from nst_jax.__main__ import main as nst_jax_main
-from nst_jax.cli import doctor
-from nst_jax.cli.arguments import COMMANDS
-from nst_jax.cli.completion import SCRIPTS, words
+from nst_jax.command import doctor
+from nst_jax.command.arguments import COMMANDS
+from nst_jax.command.completion import SCRIPTS, words
 from nst_jax.images.files import read_image, write_image
 from nst_jax.runner import run as runner
 

@@ -61,13 +61,16 @@ def read_image(path: str | Path, *, background: float = 1.0) -> Picture:
 def read_file(path: Path) -> bytes:
     """The bytes of a file that a user named, or one clear line."""
     if not path.is_file():
-        found = f"no such file; did you mean {near}?" if (near := nearest_file(path)) else "no such file; check the path"
-        if re.search(r"[*?]|^\[", path.name) and not near:
+        if path.is_dir():
+            found = f"a folder; give one picture of it, or all in a sweep: -m content.path='glob({path}/*)'"
+        elif near := nearest_file(path):
+            found = f"no such file; did you mean {near}?"
+        elif re.search(r"[*?]|^\[", path.name):
             found = (
                 f"no such file; several pictures are a sweep: -m content.path='glob({path})', or -m content.path=a.jpg,b.jpg"
             )
-        if path.is_dir():
-            found = f"a folder; give one picture of it, or all in a sweep: -m content.path='glob({path}/*)'"
+        else:
+            found = "no such file; check the path"
         raise InputError(f"image {path} must be a file, got {found}")
     try:
         data = path.read_bytes()
@@ -239,7 +242,9 @@ _ENCODERS: dict[str, Callable[[BinaryIO, Float[np.ndarray, "h w 3"], dict[str, s
     ".tif": _encode_tiff,
     ".tiff": _encode_tiff,
 }
-WRITABLE = tuple(_ENCODERS)  # extensions
+# Extensions of pictures that can be written, and of those that are taken from a folder: the last three need a plugin.
+WRITABLE = tuple(_ENCODERS)
+READABLE = (*WRITABLE, ".jpe", ".jfif", ".gif", ".bmp", ".avif", ".heic", ".heif", ".jxl")
 
 
 _QUALITY = 86  # of a JPEG: a picture of 384 pixels takes about 40 KB

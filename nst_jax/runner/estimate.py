@@ -1,6 +1,6 @@
 """How long a run takes: by the rate of the last run of its kind on this device; of a first run, by that of a processor core.
 
-A step takes time in proportion to its pixels, so that a rate is pixels times steps per second.
+A step takes time in proportion to `step_cost`; a rate is that cost per second.
 """
 
 import json
@@ -14,14 +14,14 @@ import platformdirs
 
 from nst_jax import job
 from nst_jax.errors import InputError
-from nst_jax.images.files import fit_long_side
 from nst_jax.runner.prepare import Prepared
+from nst_jax.runs.progress import step_cost
 from nst_jax.system.atomic_write import atomic_write
 
 # Without an earlier run: a core's share of the default transfer at 384 px by VGG-19, see experiments/002-cpu-speed.
 CORE_RATE = 1e5
 COMPILE_S = 7.0  # for each scale, on two such cores
-LEAST = 3e5  # pixels times steps of a run whose rate is kept
+LEAST = 1e6  # cost of a run whose rate is kept
 MOST = 100  # kinds of runs whose rates are kept
 
 
@@ -30,13 +30,13 @@ class Estimate:
     """What is known of the time of a run.
 
     Attributes:
-        work: pixels times steps, of each scale.
+        work: the cost of all steps, of each scale.
         rate: of them, per second; None where nothing is known of the device.
         overhead: seconds beside the steps.
         known: whether there was a run of its kind before, whose programs are still there.
     """
 
-    work: tuple[float, ...]
+    work: tuple[int, ...]
     rate: float | None
     overhead: float
     known: bool
@@ -49,17 +49,14 @@ class Estimate:
 
 def estimate(prepared: Prepared) -> Estimate:
     """The estimate for a run."""
-    work = tuple(float(scale.steps * height * width) * prepared.jobs for scale, (height, width) in sizes(prepared))
+    work = tuple(
+        scale.steps * step_cost(height * width) * prepared.jobs
+        for scale, (height, width) in zip(prepared.spec.scales, prepared.sizes, strict=True)
+    )
     if found := _rates().get(_key(prepared)):
         return Estimate(work, found["rate"], found["overhead"], True)
     rate = CORE_RATE * (os.cpu_count() or 1) if jax.default_backend() == "cpu" else None
     return Estimate(work, rate, COMPILE_S * len(work), False)
-
-
-def sizes(prepared: Prepared) -> list[tuple[job.Scale, tuple[int, int]]]:
-    """Each scale with the height and width of its picture."""
-    height, width = prepared.inputs.content.shape[1:3]
-    return [(scale, fit_long_side(height, width, scale.size)) for scale in prepared.spec.scales]
 
 
 def learn(prepared: Prepared, result: job.Result) -> None:
@@ -76,9 +73,8 @@ def learn(prepared: Prepared, result: job.Result) -> None:
 
 def first_line(prepared: Prepared) -> str:
     """The device, the sizes and the time of a run, in one line."""
-    found = sizes(prepared)
-    *_, (_, (height, width)) = found
-    coarser = f", coarse to fine from {found[0][0].size} px" if len(found) > 1 else ""
+    scales, (height, width) = prepared.spec.scales, prepared.sizes[-1]
+    coarser = f", coarse to fine from {scales[0].size} px" if len(scales) > 1 else ""
     times = f" x {prepared.jobs}" if prepared.jobs > 1 else ""
     return (
         f"{_device()}: {width}x{height} pixels{times}, {prepared.steps} steps{coarser}; {duration(estimate(prepared).seconds)}"

@@ -6,8 +6,9 @@ from typing import Any
 
 import jax
 
-from nst_jax.config.compose import from_yaml
-from nst_jax.images.files import fit_long_side
+from nst_jax.config.compose import from_yaml, to_yaml
+from nst_jax.distributed import same_everywhere
+from nst_jax.errors import InputError
 from nst_jax.invert.run import INVERSION
 from nst_jax.job.memory_plan import TILES, choose_plan
 from nst_jax.networks.convnet import REMAT
@@ -27,15 +28,23 @@ def prepare(config: Any) -> Prepared:
     """Checks a config of any kind, reads its inputs, and chooses how each scale is executed.
 
     Raises:
-        InputError: anything the user can fix.
+        InputError: anything the user can fix; on every process if they have other settings, inputs or parameters.
     """
     prepared = kind_of(config).prepare(config)
-    if jax.process_count() > 1:  # they choose together, scale by scale, once their settings are known to agree
-        return prepared
-    height, width = prepared.inputs.content.shape[1:3]
-    sizes = [fit_long_side(height, width, scale.size) for scale in prepared.spec.scales]
+    _check_processes(prepared)  # they choose together
     regions, jobs = max(1, len(prepared.inputs.masks)), prepared.jobs if prepared.jobs > 1 else 0
-    return with_plans(prepared, [choose_plan(prepared.spec, size, regions=regions, jobs=jobs) for size in sizes])
+    return with_plans(prepared, [choose_plan(prepared.spec, size, regions=regions, jobs=jobs) for size in prepared.sizes])
+
+
+def _check_processes(prepared: Prepared) -> None:
+    """Raises InputError, on every process, unless all have the same settings, inputs and parameters."""
+    begun = prepared.begun
+    hashes = [begun["params"]["sha256"], *(facts["sha256"] for facts in begun["inputs"].values())]
+    if not same_everywhere(f"{to_yaml(prepared.config, record=False)} {hashes}"):
+        raise InputError(
+            "all processes must have the same settings, input pictures and network parameters, got others on some;"
+            " start each with the same command, and check its files"
+        )
 
 
 def as_recorded(prepared: Prepared, plan: Any) -> Prepared:

@@ -103,6 +103,12 @@ class Prepared:
         """The steps of all scales and jobs."""
         return sum(scale.steps for scale in self.spec.scales) * self.jobs
 
+    @property
+    def sizes(self) -> list[tuple[int, int]]:
+        """Height and width of the picture at each scale."""
+        height, width = self.inputs.content.shape[1:3]
+        return [fit_long_side(height, width, scale.size) for scale in self.spec.scales]
+
     def state_shapes(self, stage: int) -> Any:
         """The state that a checkpoint holds in a stage: its structure, with shapes and dtypes for arrays."""
         shapes = job.state_shapes(job.make_stages(self.inputs, self.spec)[stage], self.spec)

@@ -13,9 +13,9 @@ from typing import Any
 from nst_jax import job
 from nst_jax.config.command_line import CommandLine
 from nst_jax.config.compose import to_yaml
-from nst_jax.distributed import initialize, is_coordinator, same_everywhere, translate_device_errors
+from nst_jax.distributed import initialize, is_coordinator, translate_device_errors
 from nst_jax.errors import InputError
-from nst_jax.images.files import MIN_SIDE, WRITABLE, fit_long_side, write_image
+from nst_jax.images.files import MIN_SIDE, WRITABLE, write_image
 from nst_jax.report.plots import plot_losses
 from nst_jax.report.run_page import write_report
 from nst_jax.report.video import frame_steps, write_video
@@ -29,7 +29,7 @@ from nst_jax.runs.folder import RunFolder, create_run_folder, loss_terms, resume
 from nst_jax.runs.lock import run_lock
 from nst_jax.runs.manifest import end_manifest, provenance
 from nst_jax.runs.progress import Progress, format_number, is_interactive, progress
-from nst_jax.system.atomic_write import os_errors_as_input
+from nst_jax.system.atomic_write import can_write, os_errors_as_input
 from nst_jax.system.cli import INTERRUPTED
 from nst_jax.system.compilation_cache import use_compilation_cache
 from nst_jax.system.records import strict_json
@@ -80,8 +80,7 @@ def new_run(prepared: Prepared, lock_of: Path | None = None) -> Iterator[RunFold
     Raises:
         InputError: the folder holds files of another run, or the result would be too small to be read again.
     """
-    content, size = prepared.inputs.content, prepared.spec.scales[-1].size
-    height, width = fit_long_side(content.shape[1], content.shape[2], size)
+    size, (height, width) = prepared.spec.scales[-1].size, prepared.sizes[-1]
     if min(height, width) < MIN_SIDE:
         raise InputError(
             f"size must give a picture of at least {MIN_SIDE} pixels on each side, got {size}, which is {width}x{height};"
@@ -107,6 +106,11 @@ def output_file(config: Any) -> Path | None:
     return path / f"{Path(config.content.path or config.content.name).stem}.png"
 
 
+def result_file(folder: RunFolder) -> Path:
+    """The picture that a finished run shows its user."""
+    return output_file(config_in(folder)) or folder.result
+
+
 def check_output(prepared: Prepared) -> None:
     """Raises InputError unless `run.output` can be written and is none of the run's own pictures."""
     file = output_file(prepared.config)
@@ -114,10 +118,9 @@ def check_output(prepared: Prepared) -> None:
         return
     if file.suffix.lower() not in WRITABLE:
         raise InputError(f"run.output must end in {', '.join(WRITABLE)}, got {file.name!r}; write {file.stem}.png")
-    folder = next(parent for parent in file.absolute().parents if parent.exists())
-    if not os.access(folder, os.W_OK) or not folder.is_dir():
+    if not can_write(file.parent):
         raise InputError(
-            f"run.output must be in a folder that can be written, got {folder}; choose another folder, such as ~/{file.name}"
+            f"run.output must be in a folder that can be written, got {file.parent}; choose another, such as ~/{file.name}"
         )
     for role, picture in prepared.pictures.items():
         if file.exists() and Path(picture.source).exists() and file.samefile(picture.source):
@@ -155,7 +158,6 @@ def record_failure(prepared: Prepared, folder: RunFolder) -> Iterator[None]:
 
 def run_job(prepared: Prepared, folder: RunFolder, position: job.JobState | None = None) -> job.Result:
     """Runs the job and writes its record, from the beginning or from a position."""
-    check_processes(prepared)
     with progress(prepared.steps, quiet=prepared.config.run.quiet, scales=prepared.spec.scales * prepared.jobs) as bar:
         recorder = recorder_of(prepared, folder, bar)
         with interruptible(recorder):
@@ -176,26 +178,15 @@ def announce(prepared: Prepared) -> None:
 def run_worker(prepared: Prepared, position: job.JobState | None = None) -> None:
     """The part of every process but the first: it keeps no record and does what the first one broadcasts."""
     ignore_interrupts()
-    check_processes(prepared)
     prepared.kind.execute(prepared, worker_callback, (), position)
-
-
-def check_processes(prepared: Prepared) -> None:
-    """Raises InputError, on every process, unless all have the same settings, inputs and parameters."""
-    begun = prepared.begun
-    hashes = [begun["params"]["sha256"], *(facts["sha256"] for facts in begun["inputs"].values())]
-    if not same_everywhere(f"{to_yaml(prepared.config, record=False)} {hashes}"):
-        raise InputError(
-            "all processes must have the same settings, input pictures and network parameters, got others on some;"
-            " start each with the same command, and check its files"
-        )
 
 
 def recorder_of(prepared: Prepared, folder: RunFolder, bar: Progress) -> Recorder:
     """The callback that keeps the record of a job."""
     settings = prepared.config.run
-    facts = prepared.begun["settings_sha256"], prepared.begun.get("plan")
-    checkpoints = Checkpoints(folder.checkpoints, settings.checkpoint_every_s, *facts)
+    checkpoints = Checkpoints(
+        folder.checkpoints, settings.checkpoint_every_s, prepared.begun["settings_sha256"], prepared.begun.get("plan")
+    )
     return Recorder(folder, bar, settings.log_every, snapshot_steps(prepared), checkpoints)
 
 
@@ -203,7 +194,7 @@ def print_summary(folder: RunFolder, result: job.Result, quiet: bool) -> None:
     """Prints where the picture is, unless `quiet`."""
     if quiet:
         return
-    file = output_file(config_in(folder)) or folder.result
+    file = result_file(folder)
     where = os.path.relpath(file) if file.is_relative_to(Path.cwd()) else file
     manifest = folder.read_manifest()
     loss, steps = format_number(result.rows[-1]["loss"]), manifest["steps"]
@@ -216,7 +207,7 @@ def summary(folder: RunFolder) -> dict[str, Any]:
     """What a finished run has come to, for programs."""
     manifest, row = folder.read_manifest(), folder.read_metrics()[-1]
     facts = {
-        "result": str((output_file(config_in(folder)) or folder.result).absolute()),
+        "result": str(result_file(folder).absolute()),
         "folder": str(folder.path.absolute()),
         **{key: manifest[key] for key in ("status", "steps")},
         "losses": {key: row[key] for key in loss_terms(row)},
@@ -249,7 +240,7 @@ def conclude(
     elif not quiet:
         print(f"{folder.result}: the run has finished already; nothing to do")
     if show:
-        webbrowser.open((output_file(config_in(folder)) or folder.result).absolute().as_uri())
+        webbrowser.open(result_file(folder).absolute().as_uri())
     return INTERRUPTED if result is not None and result.stopped else 0
 
 
@@ -279,7 +270,8 @@ def write_record(prepared: Prepared, recorder: Recorder, made: Made) -> None:
     text = provenance(to_yaml(prepared.config, record=False), manifest)
     folder.write_result(result.pixels, text)
     if output := output_file(prepared.config):
-        output.parent.mkdir(parents=True, exist_ok=True)
+        with os_errors_as_input(output):
+            output.parent.mkdir(parents=True, exist_ok=True)
         write_image(output, result.pixels, text=text)
     plot_losses(folder.losses, folder.read_metrics())
     for notice in write_video(folder) if prepared.config.run.video else []:

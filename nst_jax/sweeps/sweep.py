@@ -2,7 +2,9 @@
 
 import os
 import sys
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -12,13 +14,15 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext
 
+from nst_jax.config.schema import Config
 from nst_jax.errors import InputError
+from nst_jax.runner.plan import show_plan
 from nst_jax.runner.prepare import PREVIOUS, picture_sources, specify
 from nst_jax.sweeps.finish import summarized
 from nst_jax.sweeps.folder import SweepFolder, create_sweep
 from nst_jax.sweeps.grid import Grid, product
+from nst_jax.sweeps.launchers.batched import program_key
 from nst_jax.sweeps.member import Member, compose_member, run_numbered
-from nst_jax.sweeps.plan import show_plans
 from nst_jax.sweeps.scoring import check_score
 from nst_jax.system import data_folder
 
@@ -146,7 +150,7 @@ def sweep_grids(
         params: settings of the config, which the command line replaces.
         grids: for each grid its own settings besides; [] for a single grid without.
         score: see `nst_jax.sweeps.scoring.factors_of`.
-        plan: only print what the members take, see `nst_jax.sweeps.plan`.
+        plan: only print what the members take, see `show_plans`.
 
     Raises:
         InputError: an invalid setting, or a folder that is not free; nothing is left behind.
@@ -190,3 +194,18 @@ def as_grid(overrides: Sequence[Override]) -> Grid:
         else:
             raise InputError(f"{key} must list its values, got an interval; for a search, experiment=search")
     return product(settings)
+
+
+def show_plans(members: Sequence[Member]) -> None:
+    """Prints, for each set of members with equal programs, their numbers and the plan of one of them; runs nothing.
+
+    Raises:
+        InputError: anything the user can fix in one of them.
+    """
+    groups: dict[Any, list[Member]] = defaultdict(list)
+    for member in members:
+        config = replace(member.config, init=Config.init) if member.config.init == PREVIOUS else member.config
+        groups[program_key(config)].append(member._replace(config=config))
+    for group in groups.values():
+        print(f"member {', '.join(str(member.number) for member in group)}:", flush=True)
+        show_plan(group[0].config)

@@ -11,6 +11,12 @@ from nst_jax.errors import InputError
 PART = ".nst_jax-part"  # the end of the name of a file that is being written
 
 
+def can_write(folder: Path) -> bool:
+    """Whether files can be written into a folder, or into the nearest one above it that exists."""
+    there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    return there.is_dir() and os.access(there, os.W_OK)
+
+
 @contextmanager
 def os_errors_as_input(path: Path) -> Iterator[None]:
     """Turns OS errors raised while `path` is written (disk full, no permission) into an InputError."""

@@ -160,6 +160,10 @@ def of_leaves(
 def recomputed(run: Callable[[Params, Array], Features], params: Params, x: Float[Array, "n h w c"]) -> Features:
     """Computes `run(params, x)`; the gradient recomputes it instead of keeping its intermediate results.
 
+    `jax.checkpoint` saves no memory on CPUs: XLA:CPU drops the barrier that keeps the second computation apart from the first,
+    and merges the two. Here the input of the second depends on the incoming gradient, so it can neither be merged with the
+    first nor start before the gradient is there.
+
     Args:
         run: a part of a network; the last of its maps is the input of the next part.
         params: of the network.
@@ -170,6 +174,9 @@ def recomputed(run: Callable[[Params, Array], Features], params: Params, x: Floa
         >>> square = lambda params, x: {"relu1": params["a"] * x**2}
         >>> float(jax.grad(lambda x: recomputed(square, {"a": 3.0}, x)["relu1"].sum())(jnp.ones((1, 1, 1, 1))).sum())
         6.0
+
+    References:
+        Chen et al., Training Deep Nets with Sublinear Memory Cost, 2016, arXiv:1604.06174.
     """
 
     def pull(live: list[int], arguments: tuple[Params, Array], gradients: Features) -> list[Any]:

@@ -13,7 +13,7 @@ from nst_jax.config.quoting import quote
 from nst_jax.config.schema import Config
 from nst_jax.config.validate import choices, keys
 from nst_jax.errors import InputError
-from nst_jax.images.files import nearest_file
+from nst_jax.images.files import READABLE, nearest_file
 from nst_jax.system.cli import Parser
 
 _ABOUT = "Repaint a photo in the style of another picture: nst-jax me.jpg painting.jpg"
@@ -44,8 +44,8 @@ COMMANDS = {
     "watch": _Command("watch", "follow a run in the browser"),
     "evaluate": _Command("evaluate.__main__", "score results with networks that were not optimized"),
     "weights": _Command("weights", "list, fetch and convert network parameters"),
-    "doctor": _Command("cli.doctor", "check this installation, and say what to do"),
-    "completion": _Command("cli.completion", "print the completion script of a shell: completion bash|zsh|fish"),
+    "doctor": _Command("command.doctor", "check this installation, and say what to do"),
+    "completion": _Command("command.completion", "print the completion script of a shell: completion bash|zsh|fish"),
 }
 # Flag -> the setting that it is.
 SETTINGS = {
@@ -57,22 +57,6 @@ SETTINGS = {
 # What Hydra and `nst_jax.config.command_line` take, passed on as it is.
 _SWITCHES, _VALUED = ("--plan", "--quiet", "--json", "--open"), ("--cfg", "--config-dir", "--config-name", "--import")
 _PLATFORMS = {"cpu": "cpu", "gpu": "cuda", "cuda": "cuda", "rocm": "rocm", "tpu": "tpu"}
-_PICTURE_SUFFIXES = (
-    ".png",
-    ".jpg",
-    ".jpeg",
-    ".jpe",
-    ".jfif",
-    ".webp",
-    ".tif",
-    ".tiff",
-    ".gif",
-    ".bmp",
-    ".avif",
-    ".heic",
-    ".heif",
-    ".jxl",
-)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -198,7 +182,7 @@ def _pictures(names: list[str], output: str | None) -> tuple[list[str], bool]:
 
 
 def _in_folder(folder: str) -> list[str]:
-    files = sorted(str(file) for file in Path(folder).iterdir() if file.suffix.lower() in _PICTURE_SUFFIXES)
+    files = sorted(str(file) for file in Path(folder).iterdir() if file.suffix.lower() in READABLE)
     if not files:
         raise InputError(f"folder {folder} must hold pictures, got none; name a folder with .jpg or .png files")
     return files

@@ -6,7 +6,7 @@ The words are in the script itself, so that a completion starts no Python.
 import sys
 from collections.abc import Sequence
 
-from nst_jax.cli.arguments import COMMANDS, parser
+from nst_jax.command.arguments import COMMANDS, parser
 from nst_jax.config.schema import Config
 from nst_jax.config.validate import GROUPS, choices, keys
 from nst_jax.system.cli import Parser, run_cli

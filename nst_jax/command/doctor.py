@@ -13,6 +13,7 @@ from typing import NamedTuple
 from nst_jax.errors import InputError
 from nst_jax.images.named import cache_folder as images_folder
 from nst_jax.networks.params import store
+from nst_jax.system.atomic_write import can_write
 from nst_jax.system.cli import Parser, run_cli
 from nst_jax.system.compilation_cache import use_compilation_cache
 from nst_jax.system.memory import available_bytes
@@ -119,11 +120,7 @@ def _is_installed(name: str) -> bool:
 
 
 def _writable(what: str, folder: Path, advice: str) -> Finding:
-    """Whether a folder, or the nearest one above it that exists, can be written."""
-    there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
-    if there.is_dir() and os.access(there, os.W_OK):
-        return Finding(what, str(folder))
-    return Finding(what, f"{folder} cannot be written", advice)
+    return Finding(what, str(folder)) if can_write(folder) else Finding(what, f"{folder} cannot be written", advice)
 
 
 if __name__ == "__main__":
