@@ -148,6 +148,21 @@ def test_an_edited_record_is_damage(tmp_path: Path):
     assert (step, len(said)) == (None, 1)
 
 
+def test_one_that_ends_before_its_record_is_written_is_no_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    folder = tmp_path / "checkpoints"
+    Checkpoints(folder, 0.0).write(position(1), 0)
+
+    def ended(path: Path, data: bytes) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(checkpoint, "atomic_write", ended)
+        Checkpoints(folder, 0.0).write(position(2), 0)
+    assert read(folder) == (1, 0, [])
+    Checkpoints(folder, 0.0).write(position(3), 0)
+    assert names(folder) == ["nst_jax-00000001", "nst_jax-00000003"]
+
+
 def test_one_is_written_each_so_many_seconds(tmp_path: Path):
     asked: list[int] = []
 
