@@ -19,7 +19,7 @@ from nst_jax.errors import InputError
 from nst_jax.job import JobState
 from nst_jax.optimize.loop import init_state
 from nst_jax.optimize.solver import SOLVERS, SolverSpec
-from nst_jax.runs import checkpoint
+from nst_jax.runs import checkpoint, state_arrays
 from nst_jax.runs.checkpoint import _WRITER, Checkpoints, discard, latest
 from tests import logged
 
@@ -112,7 +112,7 @@ def test_a_checkpoint_that_cannot_be_read_now_is_kept(tmp_path: Path, monkeypatc
         raise error
 
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint, "_checkpointer", refuse)
+        patch.setattr(state_arrays, "_checkpointer", refuse)
         with pytest.raises(InputError, match="nst_jax-00000008"):
             read(tmp_path)
     assert read(tmp_path) == (8, 0, [])
@@ -155,9 +155,10 @@ def test_one_that_ends_before_its_record_is_written_is_no_checkpoint(tmp_path: P
     def ended(path: Path, data: bytes) -> None:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "atomic_write", ended)
-        Checkpoints(folder, 0.0).write(position(2), 0)
+        with pytest.raises(KeyboardInterrupt):
+            Checkpoints(folder, 0.0).write(position(2), 0)
     assert read(folder) == (1, 0, [])
     Checkpoints(folder, 0.0).write(position(3), 0)
     assert names(folder) == ["nst_jax-00000001", "nst_jax-00000003"]

@@ -96,7 +96,7 @@ GATES = {
     "google": ["nst_jax.networks.params.convert.caffe"],
     "pickle": ["nst_jax.networks.params.convert.pickles"],
     "av": ["nst_jax.images.video"],
-    "orbax": ["nst_jax.runs.checkpoint"],
+    "orbax": ["nst_jax.runs.state_arrays"],
     "filelock": ["nst_jax.runs.lock", "nst_jax.sweeps.folder"],
     "torch": [],
     "ray": ["nst_jax.sweeps.launchers.ray"],

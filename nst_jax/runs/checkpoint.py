@@ -1,4 +1,4 @@
-"""Checkpoints of a run, from which a killed run continues to the same bytes. The only importer of Orbax.
+"""Checkpoints of a run, from which a killed run continues to the same bytes.
 
     checkpoints/nst_jax-00000120/                the solver's state as Orbax writes it
     checkpoints/nst_jax-00000120/nst_jax.json    the rest of the job's state, and the hash of every file
@@ -16,9 +16,9 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ import numpy as np
 
 from nst_jax.errors import InputError
 from nst_jax.job import JobState
+from nst_jax.runs.state_arrays import check_space, os_error, plain_path, restore, save
 from nst_jax.system.atomic_write import atomic_write, os_errors_as_input
 
 _log = logging.getLogger(__name__)
@@ -41,7 +42,6 @@ _NAME = re.compile(r"nst_jax-\d{8,}")
 _UNFINISHED = re.compile(_NAME.pattern + r"\.unfinished(\.orbax-checkpoint-tmp.*)?")
 _OWN = re.compile(rf"{_NAME.pattern}(\.damaged(-\d+)?)?|{_UNFINISHED.pattern}")
 _RECORD = "nst_jax.json"
-_SPARE_BYTES, _SPARE_FILES = 1 << 20, 64  # for Orbax's own files
 # What the system says of a file that is damaged or missing; any other refusal may pass.
 _DAMAGE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EINVAL, errno.ESPIPE, errno.ENXIO, errno.ELOOP)
 # One for all runs of the process: Orbax fails where two of its threads save at once.
@@ -112,7 +112,7 @@ def latest(folder: Path, template: Callable[[int], Any], metrics_bytes: int, set
     """
     for name in reversed(_names(folder)):
         try:
-            with _plain_path(folder) as plain:
+            with plain_path(folder) as plain:
                 return _read(plain / name, template, metrics_bytes, settings)
         except InputError:
             raise
@@ -174,20 +174,6 @@ def _free_name(path: Path) -> Path:
     return free
 
 
-@contextmanager
-def _plain_path(folder: Path) -> Iterator[Path]:
-    """Another path of `folder`, without the letters that Orbax takes for a pattern (`[ ] * ?`) or a bucket (`gs:`).
-
-    Where the system has no /proc it is the folder's own.
-    """
-    descriptor = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0))
-    try:
-        plain = Path(f"/proc/self/fd/{descriptor}")
-        yield plain if plain.exists() else folder.absolute()
-    finally:
-        os.close(descriptor)
-
-
 def _write(folder: Path, position: JobState, about: dict[str, Any]) -> None:
     facts = position._asdict() | about
     state = facts.pop("state")
@@ -196,15 +182,14 @@ def _write(folder: Path, position: JobState, about: dict[str, Any]) -> None:
     with os_errors_as_input(folder):
         folder.mkdir(exist_ok=True)
         _remove(folder, _UNFINISHED)  # of a process that was killed
-        _check_space(folder, sum(array.nbytes for array in jax.tree.leaves(state)) + _SPARE_BYTES)
-        with _plain_path(folder) as plain:
+        check_space(folder, state)
+        with plain_path(folder) as plain:
             unfinished = plain / f"{name}.unfinished"
             try:
-                with _checkpointer() as orbax:
-                    orbax.save(unfinished, args=_arguments().PyTreeSave(state))
-            except ValueError as error:
+                save(unfinished, state)
+            except (OSError, ValueError):
                 _remove(folder, _UNFINISHED)
-                raise _os_error(error) from error
+                raise
             files = [path for path in unfinished.rglob("*") if path.is_file()]
             _sync([*files, folder.parent / "metrics.jsonl"])
             facts |= {"files": {str(file.relative_to(unfinished)): _sha256(file) for file in files}}
@@ -222,14 +207,6 @@ def _sync(files: list[Path]) -> None:
     for file in filter(Path.is_file, files):
         with file.open("rb") as stream:
             os.fsync(stream.fileno())
-
-
-def _check_space(folder: Path, needed: int) -> None:
-    """Raises what Orbax would run into as well, with pages of traces from its threads."""
-    files = os.statvfs(folder) if hasattr(os, "statvfs") else None
-    few_files = files is not None and files.f_files and files.f_favail < _SPARE_FILES
-    if few_files or shutil.disk_usage(folder).free < needed:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _sha256(file: Path) -> str:
@@ -271,8 +248,7 @@ def _read(path: Path, template: Callable[[int], Any], metrics_bytes: int, settin
         raise InputError(_OTHER_VERSION.format(facts["step"]))
     if length > metrics_bytes:
         raise ValueError("metrics.jsonl is shorter than it was")
-    with _checkpointer() as orbax:
-        state = orbax.restore(path, args=_arguments().PyTreeRestore(item=blank))
+    state = restore(path, blank)
     sequences: dict[str, Any] = {name: tuple(facts[name]) for name in ("recoveries", "rows")}
     return JobState(**facts | sequences | {"state": state}), length
 
@@ -283,37 +259,9 @@ def _layout(state: Any) -> str:
     return hashlib.sha256(str([(str(key), leaf.shape, str(leaf.dtype)) for key, leaf in leaves]).encode()).hexdigest()
 
 
-def _checkpointer() -> Any:
-    """Orbax's checkpointer for a state that lies whole in this process's memory, without other processes.
-
-    Orbax is imported where it is first needed: in a thread beside the job.
-    """
-    from orbax import checkpoint
-
-    logging.getLogger("absl").setLevel(logging.CRITICAL)  # its errors come as exceptions; it would print them as well
-    number = jax.process_index()
-    alone = checkpoint.options.MultiprocessingOptions(
-        primary_host=number, active_processes={number}, barrier_sync_key_prefix=f"process{number}"
-    )
-    handler = checkpoint.PyTreeCheckpointHandler(multiprocessing_options=alone)
-    return checkpoint.Checkpointer(handler, multiprocessing_options=alone)
-
-
-def _arguments() -> Any:
-    from orbax.checkpoint import args
-
-    return args
-
-
 def _is_damage(error: Exception) -> bool:
     """Whether the file is to blame, and not the memory, the installation or the disk of the moment."""
-    cause = _os_error(error)
+    cause = os_error(error)
     if isinstance(cause, OSError):
         return cause.errno in _DAMAGE
     return not isinstance(cause, MemoryError | ImportError)
-
-
-def _os_error(error: Exception) -> Exception:
-    """What the operating system said, if it was that which made Orbax fail."""
-    code = re.search(r"\[os_error_code='(\d+)'", str(error))
-    return OSError(int(code[1]), os.strerror(int(code[1]))) if code else error
