@@ -1,8 +1,10 @@
 """Several processes and devices of one job: joining, broadcasting, and where arrays lie."""
 
+import atexit
 import functools
 import hashlib
 import os
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -85,8 +87,8 @@ def check_environment(environment: Mapping[str, str] = os.environ) -> None:
         ) from error
 
 
-# Seconds to wait for all processes to begin, and until one that says nothing any more is taken for dead.
-PATIENCE, HEARTBEAT = 120, 20
+# Seconds to wait for all processes to begin, until one that says nothing any more is taken for dead, and for the others to end.
+PATIENCE, HEARTBEAT, FAREWELL = 120, 20, 10
 
 
 def initialize(hosts: Any, environment: Mapping[str, str] = os.environ, *, needed: bool = True) -> None:
@@ -122,6 +124,21 @@ def initialize(hosts: Any, environment: Mapping[str, str] = os.environ, *, neede
     except (RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"all processes must begin within {PATIENCE} s, got: {reason}; see that each is started") from error
+    atexit.register(_end_last)  # before JAX's own farewell, which was registered when JAX was imported
+
+
+def _end_last() -> None:
+    """Keeps the first process, with which the others have to sign off, until they have, or for a few seconds.
+
+    JAX aborts a process that cannot sign off; among recoverable ones it leaves the order to the program.
+    """
+    from jax._src.distributed import global_state  # there is no public name for it in JAX 0.10
+
+    if (client := global_state.client) is not None and global_state.process_id == 0:
+        # Returns when each of the others has signed off or is taken for dead; not while one waits for this process's arrays.
+        wait = threading.Thread(target=client.get_live_nodes, args=([*range(global_state.num_processes)],), daemon=True)
+        wait.start()
+        wait.join(FAREWELL)
 
 
 def _by_variables(environment: Mapping[str, str]) -> dict[str, Any]:
