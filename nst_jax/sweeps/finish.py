@@ -17,7 +17,7 @@ from nst_jax.sweeps.table import read_table, write_table
 
 
 @contextmanager
-def summarized(sweep: SweepFolder) -> Iterator[None]:
+def summarized(sweep: SweepFolder, *, quiet: bool) -> Iterator[None]:
     """Keeps other processes from running the sweep, and sums it up at the end of the block, also after an exception.
 
     Raises:
@@ -30,7 +30,9 @@ def summarized(sweep: SweepFolder) -> Iterator[None]:
             score_members(sweep)
         finally:
             sweep.close()
-            print(summarize(sweep), flush=True)
+            summary = summarize(sweep)
+            if not quiet:
+                print(summary, flush=True)
     if any(member["status"] == "failed" for member in sweep.read()["members"]):
         raise MembersFailed
 

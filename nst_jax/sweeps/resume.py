@@ -17,6 +17,7 @@ from nst_jax.config.command_line import CommandLine
 from nst_jax.config.compose import check_imported, explain
 from nst_jax.distributed import translate_device_errors
 from nst_jax.errors import InputError
+from nst_jax.runner.prepare import silenced
 from nst_jax.runner.resume import resume
 from nst_jax.runner.run import conclude
 from nst_jax.runs.manifest import in_start_directory
@@ -35,13 +36,13 @@ def resume_folder(line: CommandLine) -> int:
     use_compilation_cache()
     with translate_device_errors():
         if is_sweep(line.resume):
-            resume_sweep(line.resume)
+            resume_sweep(line.resume, quiet=line.quiet)
             return 0
         return conclude(*resume(line.resume, quiet=line.quiet), quiet=line.quiet, as_json=line.json, show=line.open)
 
 
-def resume_sweep(path: Path) -> None:
-    """Resumes the sweep in the folder `path`, one member after another, whatever its launcher was.
+def resume_sweep(path: Path, *, quiet: bool = False) -> None:
+    """Resumes the sweep in the folder `path`, one member after another, whatever its launcher was; prints errors only if `quiet`.
 
     Raises:
         InputError: there is no sweep, or the configs that it was composed from are missing or have changed.
@@ -53,10 +54,12 @@ def resume_sweep(path: Path) -> None:
         sweep = Sweep(context, master, None, folder.path)
         members = _unfinished(sweep, record)
         _check_imports(sweep, members, record)
-        with summarized(folder):
+        if quiet:
+            members = [member._replace(config=silenced(member.config)) for member in members]
+        with summarized(folder, quiet=quiet):
             sweep.launch(members)
             if record["search"]:
-                search_on(sweep)
+                search_on(sweep, quiet=quiet)
 
 
 def _unfinished(sweep: Sweep, record: dict[str, Any]) -> list[Member]:

@@ -49,12 +49,14 @@ def search(sweep: Sweep, arguments: Sequence[str], params: Mapping[str, Any], *,
         "fixed": [f"{key}={o.get_value_element_as_str()}" for key, o in overrides.items() if key not in chosen],
         "chosen": {key: _distribution(override) for key, override in chosen.items()},
     }
-    sweep.create(sweep.check(_propose(asked, [])), score, asked)
-    with summarized(sweep.folder):
-        search_on(sweep)
+    first = sweep.check(_propose(asked, []))
+    sweep.create(first, score, asked)
+    quiet = first[0].config.run.quiet
+    with summarized(sweep.folder, quiet=quiet):
+        search_on(sweep, quiet=quiet)
 
 
-def search_on(sweep: Sweep) -> None:
+def search_on(sweep: Sweep, *, quiet: bool) -> None:
     """Runs the remaining trials; trials that follow the same scores are the same."""
     asked = sweep.folder.read()["search"]
     assert asked
@@ -64,7 +66,8 @@ def search_on(sweep: Sweep) -> None:
         folders, hashes = [member.folder for member in members], [member.sha256 for member in members]
         sweep.folder.add(grid, folders, hashes, same_grid=True)
         sweep.launch(members)
-    _print_best(made)
+    if not quiet:
+        _print_best(made)
 
 
 def _distribution(override: Override) -> dict[str, Any]:

@@ -174,7 +174,7 @@ def sweep_grids(
     sweep.create(every, score)
     for grid, part in zip(found, members, strict=True):
         sweep.folder.add(grid, [member.folder for member in part], [member.sha256 for member in part])
-    with summarized(sweep.folder):
+    with summarized(sweep.folder, quiet=every[0].config.run.quiet):
         sweep.launch(every)
 
 
