@@ -14,6 +14,7 @@ from nst_jax.config.schema import Config
 from nst_jax.config.validate import choices, keys
 from nst_jax.errors import InputError
 from nst_jax.images.files import READABLE, nearest_file
+from nst_jax.images.named import fetched
 from nst_jax.system.cli import Parser
 
 _ABOUT = "Repaint a photo in the style of another picture: nst-jax me.jpg painting.jpg"
@@ -21,7 +22,7 @@ _EPILOG = """\
 The result is runs/<date and time>/result.png, beside the record of the run, and FILE. Of several photos, or a folder, each
 becomes a picture in the folder FILE. Ctrl-C ends a run with the picture so far.
 
-commands (nst-jax COMMAND --help explains each):
+sample pictures; those after the semicolon are downloaded when first used:
 """
 
 
@@ -62,16 +63,17 @@ _PLATFORMS = {"cpu": "cpu", "gpu": "cuda", "cuda": "cuda", "rocm": "rocm", "tpu"
 def parser() -> argparse.ArgumentParser:
     """The flags of `nst-jax PHOTO PAINTING`."""
     commands = "\n".join(f"  {name:<12}{command.about}" for name, command in COMMANDS.items())
+    samples = "\n".join(f"  {word:<10}{_samples(group)}" for group, word in (("content", "PHOTO"), ("style", "PAINTING")))
     parser = Parser(
         prog="nst-jax",
         usage="nst-jax PHOTO PAINTING [options] [KEY=VALUE ...]\n       nst-jax COMMAND ...",
         description=_ABOUT,
-        epilog=_EPILOG + commands,
+        epilog=f"{_EPILOG}{samples}\n\ncommands (nst-jax COMMAND --help explains each):\n{commands}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("words", nargs="*", metavar="PHOTO, PAINTING, KEY=VALUE", help="files, or names of samples such as tubingen, starry; "
+    add("words", nargs="*", metavar="PHOTO, PAINTING, KEY=VALUE", help="files, or names of samples; "
         "several photos, or a folder, and one painting; nst-jax run --help lists the settings KEY")  # fmt: skip
     add("-o", "--output", metavar="FILE", help="where to write the result: a .png, .jpg, .webp or .tif, or a folder")
     add("--size", metavar="N", help="longer side in pixels (default: 384)")
@@ -98,6 +100,12 @@ def parser() -> argparse.ArgumentParser:
     for flag in _VALUED:
         add(flag, action="append", default=[], help=argparse.SUPPRESS)
     return parser
+
+
+def _samples(group: str) -> str:
+    names = choices(group)
+    afar = fetched(names)
+    return f"{', '.join(name for name in names if name not in afar)}; {', '.join(afar)}"
 
 
 def as_settings(arguments: Sequence[str]) -> list[str]:

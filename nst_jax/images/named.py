@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -52,6 +53,62 @@ NAMED = MappingProxyType(
             None,
             "bd940ed3c131bdd76d93d5b00492387735ca2504dcd743a2fc769a5b2e612765",
             "starry_night.jpg",
+        ),
+        "wave": NamedImage(
+            "The Great Wave off Kanagawa, about 1831",
+            "Katsushika Hokusai",
+            "public domain",
+            None,
+            "7c6be202de1f976a8b8ab2da98b6fa3eae94974034bd7c0e4307eaf2fc6cdab0",
+            "wave.jpg",
+        ),
+        "composition": NamedImage(
+            "Composition VIII, 1923",
+            "Vasily Kandinsky",
+            "public domain",
+            None,
+            "44e32ff1ec10d2b2891addeefe026dbc8b32be8291d78a4fac6251bd80f5c98c",
+            "composition.jpg",
+        ),
+        "summertime": NamedImage(
+            "Summertime, 1894",
+            "Mary Cassatt",
+            "public domain",
+            None,
+            "fd0e91760d4f8469ec0f80ecc2445b97ce94bada19a5b269600a1aa9425538d0",
+            "summertime.jpg",
+        ),
+        "engraving": NamedImage(
+            "An engraving after `cat`",
+            "nst_jax",
+            "MIT",
+            None,
+            "38bd0eddb24519e24527b46cdc39cbe36013db5ac69680117694c34bd62a2696",
+            "engraving.jpg",
+        ),
+        "mosaic": NamedImage(
+            "A mosaic of fans",
+            "nst_jax",
+            "MIT",
+            None,
+            "63c313e3ec97650e0fdd10cf27eec85bf0199d65940978720315a45ca5b4ef95",
+            "mosaic.jpg",
+        ),
+        "astronaut": NamedImage(
+            "Eileen Collins",
+            "NASA",
+            "public domain",
+            None,
+            "de1f4485ae91fa26642aeda9b6ae195f8cd0f28168b96b2a0c40aa1e225afa32",
+            "astronaut.jpg",
+        ),
+        "cat": NamedImage(
+            "Chelsea, a cat",
+            "Stefan van der Walt",
+            "CC0",
+            None,
+            "5e355afd421689e586bef3926e19a627859c431d1fd8803b171e90c1bd3b9130",
+            "cat.jpg",
         ),
         "tubingen": NamedImage(
             "Tübingen, Neckarfront",
@@ -111,6 +168,15 @@ NAMED = MappingProxyType(
         ),
     }
 )
+
+
+def fetched(names: Iterable[str]) -> list[str]:
+    """Those of the names whose pictures do not come with the package.
+
+    >>> fetched(["cat", "tubingen", "scream"])
+    ['tubingen', 'scream']
+    """
+    return [name for name in names if NAMED[name].address]
 
 
 def find_image(name: str) -> Picture:
