@@ -14,6 +14,7 @@ from nst_jax.images.files import read_image, resize
 PICTURES = Path(__file__).parent / "pictures"
 BUNDLED = Path(nst_jax.__file__).parent / "images" / "bundled"
 PHOTO, PAINTING = BUNDLED / "neckarfront_drawing.jpg", BUNDLED / "starry_night.jpg"
+WAVE = BUNDLED / "wave.jpg"
 SMALL = {"size": 160, "scales": 2, "steps": 25}
 # The name of a picture -> what it is made with.
 CONTROLS = {
@@ -28,18 +29,38 @@ CONTROLS = {
     "layers": {"loss.style_layers": ["relu1_1", "relu2_1"]},
     "texture": {"loss.content_weight": 0, "init": "noise"},
     "adain": {"init": "adain", "steps": 1, "scales": 1},
+    "gatys": {"loss": "gatys"},
+    "preset_photo": {"experiment": "photo"},
+}
+# Likewise, with these styles; a mask is that of the river.
+SEVERAL = {
+    "blend": ([PAINTING, WAVE], {}),
+    "layers_of_each": (
+        [PAINTING, WAVE],
+        {"style.layers": [["relu4_1", "relu5_1"], ["relu1_1", "relu2_1", "relu3_1"]]},
+    ),
+    "mask_regions": ([WAVE, PAINTING], {"masks": ["river", None]}),
+    "mask_weights": ([PAINTING], {"masks": ["river", None], "mask.weights": [0, 1]}),
 }
 
 
 def main(names: list[str]) -> None:
     """Makes the pictures with these names, or all."""
     PICTURES.mkdir(exist_ok=True)
-    photo, painting = (read_image(path).pixels for path in (PHOTO, PAINTING))
-    for name, pixels in (("photo", photo), ("painting", painting)):
+    given = {name: read_image(path).pixels for name, path in (("photo", PHOTO), ("painting", PAINTING), ("wave", WAVE))}
+    for name, pixels in (given | {"mask": np.repeat(river()[None, ..., None], 3, -1)}).items():
         height, width = pixels.shape[1:3]
         write_small(name, resize(pixels, (round(SMALL["size"] * height / width), SMALL["size"])))
-    for name in names or CONTROLS:
-        write_small(name, nst_jax.transfer(PHOTO, PAINTING, **SMALL | CONTROLS[name]).pixels)
+    for name in names or [*CONTROLS, *SEVERAL]:
+        styles, settings = SEVERAL.get(name) or ([PAINTING], CONTROLS[name])
+        if "masks" in settings:
+            settings = settings | {"masks": [river() if mask else None for mask in settings["masks"]]}
+        write_small(name, nst_jax.transfer(PHOTO, styles, **SMALL | settings).pixels)
+
+
+def river() -> np.ndarray:
+    """[768, 1024]: 1 on the water, 0 above it, softly between."""
+    return np.repeat(np.clip((np.arange(768, dtype=np.float32)[:, None] - 560) / 16 + 0.5, 0, 1), 1024, 1)
 
 
 def write_small(name: str, pixels: np.ndarray) -> None:
