@@ -15,6 +15,8 @@ _PIECE = re.compile(
     r"""(\s*(?:'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|\[.*?\]|(?:choice|glob|range|interval|sort|shuffle|tag)\(.*?\))\s*"""
     r"""|[^,]*)(?:,|$)"""
 )
+# The folders of an absolute path at the beginning of a word, of its value, or of an item of a list or a function.
+_ABSOLUTE = re.compile(r"""(^|[=\[(,]\s*['"]?)(?:/|[A-Za-z]:[\\/])[^,\])]*[\\/]""")
 _MOST_COMMAS = 8  # in the name of a file
 
 
@@ -83,3 +85,13 @@ def quote(text: str) -> str:
     if text == "null" or (re.fullmatch(r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"", text) and not os.path.lexists(text)):
         return text
     return "'" + re.sub(r"(\\+)$", r"\1\1", re.sub(r"(\\*)'", r"\1\1\\'", text)) + "'"
+
+
+def without_folders(word: str) -> str:
+    """A word of a command line, or a value, with the names of files in place of their absolute paths.
+
+    >>> [without_folders(word) for word in ("content.path=/home/ana/me.jpg", "style.path=[a.jpg,'/home/ana/b.jpg']", "a/b.jpg")]
+    ['content.path=me.jpg', "style.path=[a.jpg,'b.jpg']", 'a/b.jpg']
+    """
+    key, equals, value = word.rpartition("=")
+    return f"{key}{equals}{os.path.basename(value)}" if os.path.isabs(value) else _ABSOLUTE.sub(r"\1", word)

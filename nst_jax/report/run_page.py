@@ -7,6 +7,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from nst_jax.config.quoting import without_folders
 from nst_jax.errors import InputError
 from nst_jax.images.files import data_uri, picture_size
 from nst_jax.report.charts import loss_chart
@@ -154,21 +155,11 @@ def scales(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, int]]:
 
 def _commands(folder: RunFolder, manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Commands to copy, each with its title: the original one, with file names instead of whole paths, and what to do next."""
-    command = [_without_folders(word) for word in manifest.get("command", [])[1:]]
+    command = [without_folders(word) for word in manifest.get("command", [])[1:]]
     original = [("Original command", shlex.join(["python", *command]))] if command else []
     if state(folder) == "finished":
         return [*original, ("Verify reproducibility", f"python -m nst_jax.replay {shlex.quote(str(folder.path))}")]
     return [*original, ("Resume", resume_command(folder.path))]
-
-
-def _without_folders(word: str) -> str:
-    """A word of a command line whose absolute path, alone or as a value, is reduced to its file name.
-
-    >>> _without_folders("content.path=/home/ana/me.jpg"), _without_folders("loss.style_weight=2")
-    ('content.path=me.jpg', 'loss.style_weight=2')
-    """
-    key, equals, value = word.rpartition("=")
-    return f"{key}{equals}{Path(value).name}" if Path(value).is_absolute() else word
 
 
 def _facts(manifest: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:

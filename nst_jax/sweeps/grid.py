@@ -9,6 +9,8 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
+from nst_jax.config.quoting import without_folders
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -66,13 +68,13 @@ def plain(value: str | None) -> str | None:
 
 
 def format_setting(value: str | None) -> str:
-    """A value for a figure: plain, lists without brackets, numbers short.
+    """A value for a figure: plain, lists without brackets, numbers short, files without their folders.
 
     Example:
-        >>> format_setting("[conv1_1,conv2_1]"), format_setting("'a b.jpg'"), format_setting("[]"), format_setting("1000.0")
+        >>> format_setting("[conv1_1,conv2_1]"), format_setting("'/home/a b.jpg'"), format_setting("[]"), format_setting("1000.0")
         ('conv1_1, conv2_1', 'a b.jpg', 'none', '1000')
     """
-    text = plain(value) or ""
+    text = without_folders(plain(value) or "")
     if re.fullmatch(r"-?[\d.]+(e[+-]?\d+)?", text):
         return f"{float(text):.4g}"
     if text.startswith("[") and text.endswith("]"):

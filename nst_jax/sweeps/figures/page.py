@@ -107,4 +107,4 @@ def _cell(value: Any) -> tuple[str, Any, bool]:
     try:
         return format_setting(value), float(value), True
     except (TypeError, ValueError):
-        return format_setting(value), value or "", False
+        return format_setting(value), format_setting(value), False
