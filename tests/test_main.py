@@ -121,6 +121,7 @@ def test_the_device_is_chosen_before_jax_begins(ran: list[list[str]], monkeypatc
         (["me.jpg", "starry", "--style-scale", "big"], "write --style-scale 0.7"),
         (["me.jpg", "starry", "--sise", "64"], "did you mean --size?"),
         (["weigths", "list"], "did you mean nst-jax weights?"),
+        (["--content", "me.jpg", "--style", "starry"], "write nst-jax me.jpg"),
     ],
 )
 def test_a_mistake_leads_to_the_right_command(

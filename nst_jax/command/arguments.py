@@ -143,6 +143,8 @@ def as_settings(arguments: Sequence[str]) -> list[str]:
 def _check_flag(flag: str) -> None:
     """Refuses a flag that is nearly one of ours; `nst_jax.config.command_line` knows the names of settings."""
     name = flag.partition("=")[0]
+    if name in ("--content", "--style"):
+        raise InputError(f"pictures must be given without flags, got {name}; write nst-jax me.jpg painting.jpg")
     ours = [option for action in parser()._actions for option in action.option_strings if option.startswith("--")]
     settings = {key.rpartition(".")[2].replace("_", "-") for key in keys(Config)}
     near = difflib.get_close_matches(name, ours, n=1)

@@ -61,7 +61,7 @@ def findings() -> Iterator[Finding]:
     yield Finding("memory", "unknown" if free is None else f"{free / 2**30:.1f} GiB free on the device")
     yield _parameters()
     yield from _extras()
-    yield _writable("results", Path("runs"), "change to a folder of your own, or give -o FILE")
+    yield _writable("results", Path("runs"), "change to a folder of your own, or give run.dir=DIR")
     use_compilation_cache()
     import jax
 

@@ -134,7 +134,7 @@ def _folder(path: str | None) -> Path:
     stem = time.strftime("runs/%Y-%m-%d_%H-%M-%S")
     for number in itertools.count(1):
         new = Path(stem if number == 1 else f"{stem}-{number}")
-        with os_errors_as_input(new), suppress(FileExistsError):
+        with os_errors_as_input(new, "change to a folder of your own, or give run.dir=DIR"), suppress(FileExistsError):
             new.mkdir(parents=True)
             return new
     raise AssertionError

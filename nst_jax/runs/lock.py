@@ -26,7 +26,7 @@ def run_lock(path: Path, lock_of: Path | None = None) -> Iterator[None]:
         InputError: another process holds the lock, or the folder is not writable.
     """
     lock = FileLock(path / _NAME, timeout=_SECONDS)
-    with os_errors_as_input(path):
+    with os_errors_as_input(path, "choose another run.dir"):
         path.mkdir(parents=True, exist_ok=True)
         try:
             if lock_of is None or not _is_linked(lock_of / _NAME, path / _NAME):

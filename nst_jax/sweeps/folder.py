@@ -223,7 +223,7 @@ def create_sweep(
         **{"format": FORMAT, "directory": os.getcwd(), "composition": composition, "score": score, "search": search},
         **{"keys": {}, "grids": [], "members": []},
     }
-    with os_errors_as_input(path):
+    with os_errors_as_input(path, "choose another hydra.sweep.dir"):
         path.mkdir(parents=True, exist_ok=True)
         check_free(path, (*FILES, *folders), "hydra.sweep.dir")
         folder.record.touch(exist_ok=False)

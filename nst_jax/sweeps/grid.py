@@ -71,7 +71,7 @@ def format_setting(value: str | None) -> str:
     """A value for a figure: plain, lists without brackets, numbers short, files without their folders.
 
     Example:
-        >>> format_setting("[conv1_1,conv2_1]"), format_setting("'/home/a b.jpg'"), format_setting("[]"), format_setting("1000.0")
+        >>> format_setting("[conv1_1,conv2_1]"), format_setting("'/x/a b.jpg'"), format_setting("[]"), format_setting("1000.0")
         ('conv1_1, conv2_1', 'a b.jpg', 'none', '1000')
     """
     text = without_folders(plain(value) or "")

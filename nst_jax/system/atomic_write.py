@@ -1,5 +1,6 @@
 """Atomic writes: a file appears whole or not at all, and OS errors become one-line input errors."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,16 +19,20 @@ def can_write(folder: Path) -> bool:
 
 
 @contextmanager
-def os_errors_as_input(path: Path) -> Iterator[None]:
-    """Turns OS errors raised while `path` is written (disk full, no permission) into an InputError."""
+def os_errors_as_input(path: Path, elsewhere: str = "choose another place") -> Iterator[None]:
+    """Turns OS errors raised while `path` is written (disk full, no permission) into an InputError.
+
+    Args:
+        path: what is written.
+        elsewhere: how to write to another place.
+    """
     try:
         yield
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise InputError(
-            f"{path} must be writable, got {reason!r}; free some space or choose another place"
-            " (files already written are complete)"
-        ) from error
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        advice = f"free some space or {elsewhere} (files already written are complete)" if full else elsewhere
+        raise InputError(f"{path} must be writable, got {reason!r}; {advice}") from error
 
 
 @contextmanager
