@@ -66,6 +66,13 @@ def test_the_pages_have_commands_and_a_wrong_one_is_found():
             check(line)
 
 
+def test_the_spanish_readme_has_the_links_commands_and_extras_of_the_english_one():
+    english, spanish = ((ROOT / page).read_text("utf-8") for page in ("README.md", "README.es.md"))
+    for pattern in (r"\]\(([^)]+)\)", r"\.\[\w+\]", r"`(\w+)`"):
+        assert {*re.findall(pattern, english)} - {*re.findall(pattern, spanish)} <= {"README.es.md"}, pattern
+    assert commands("README.md") == commands("README.es.md")
+
+
 def test_every_page_and_notebook_is_in_the_site():
     docs = ROOT / "docs"
     for index, files in (("index.md", docs.glob("*.md")), ("notebooks/index.md", docs.glob("notebooks/*.ipynb"))):
