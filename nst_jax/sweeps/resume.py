@@ -42,7 +42,7 @@ def resume_folder(line: CommandLine) -> int:
 
 
 def resume_sweep(path: Path, *, quiet: bool = False) -> None:
-    """Resumes the sweep in the folder `path`, one member after another, whatever its launcher was; prints errors only if `quiet`.
+    """Resumes the sweep in the folder `path`, one member after another, whatever its launcher was; only errors if `quiet`.
 
     Raises:
         InputError: there is no sweep, or the configs that it was composed from are missing or have changed.
