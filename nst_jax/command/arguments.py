@@ -42,6 +42,7 @@ COMMANDS = {
     "replay": _Command("replay", "reproduce a picture from the settings stored in it"),
     "runs": _Command("runs.__main__", "list, show and compare runs"),
     "report": _Command("report.__main__", "write the report of a run or sweep again"),
+    "studio": _Command("studio.__main__", "open a page on this machine to make pictures with"),
     "watch": _Command("watch", "follow a run in the browser"),
     "evaluate": _Command("evaluate.__main__", "score results with networks that were not optimized"),
     "weights": _Command("weights", "list, fetch and convert network parameters"),

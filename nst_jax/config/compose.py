@@ -4,7 +4,8 @@ import dataclasses
 import importlib
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import hydra
@@ -166,15 +167,38 @@ def from_command_line(name: str, schema: type[Any], member: Callable[[Any], None
             alone.append(composed)
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here instead of being printed by Hydra
-    try:
+    with _explained(schema, sys.argv[1:]):
         task()
-    except InputError:
-        raise
-    except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
-        raise InputError(explain(error, schema, sys.argv[1:])) from error
     if len(alone) > 1:
         raise InputError("arguments must ask for one run, got -m; use a loop of commands")
     return as_config(alone[0], schema) if alone else None
+
+
+def from_overrides(overrides: list[str]) -> Config:
+    """The config of one run that the settings of a command line ask for, without `sys.argv` and Hydra's globals.
+
+    Args:
+        overrides: as `nst_jax.config.command_line.parse_command_line` gives them.
+
+    Raises:
+        InputError: an unknown group, key or value, or several runs.
+    """
+    with _explained(Config, overrides):
+        composed = load(overrides)
+    if composed.hydra.mode == RunMode.MULTIRUN:
+        raise InputError(f"settings must be those of one run, got a sweep: {' '.join(overrides)}; run it with nst-jax sweep")
+    return as_config(composed)
+
+
+@contextmanager
+def _explained(schema: type[Any], arguments: Sequence[str]) -> Iterator[None]:
+    """Turns the errors of Hydra, OmegaConf and YAML into an InputError."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
+        raise InputError(explain(error, schema, arguments)) from error
 
 
 def as_config(composed: Any, schema: type[Any] = Config) -> Any:

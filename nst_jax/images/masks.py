@@ -27,6 +27,20 @@ def check_aspect(what: str, mask: Mask, picture: Float[np.ndarray, "1 h2 w2 3"])
         raise InputError(f"{what} must have the aspect of its picture, {wide}x{tall}, got {width}x{height}; crop it alike")
 
 
+def feathered(mask: Mask, pixels: int) -> Mask:
+    """A mask whose edges fade over about so many pixels.
+
+    Example:
+        >>> edge = np.tile(np.repeat(np.array([1.0, 0.0], np.float32), 32), (64, 1)).reshape(1, 64, 64, 1)
+        >>> soft = feathered(edge, 8)[0, 32, :, 0]
+        >>> bool(soft[4] > 0.99), bool(0 < soft[32] < 1), bool(soft[60] < 0.01)
+        (True, True, True)
+    """
+    height, width = mask.shape[1:3]
+    coarse = max(1, height // max(1, pixels)), max(1, width // max(1, pixels))
+    return resize(resize(mask, coarse), (height, width)) if pixels > 1 else mask
+
+
 def regions_at(masks: Sequence[Mask | None], height_width: tuple[int, int]) -> Float[np.ndarray, "r h w 1"]:
     """The masks at one size, adding up to 1 everywhere. None is the rest: what the others leave.
 

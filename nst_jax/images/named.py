@@ -199,6 +199,15 @@ def find_image(name: str) -> Picture:
     return picture
 
 
+def local_file(name: str) -> Path | None:
+    """The file of a named picture if it is on this machine: the bundled one, or a download; None otherwise."""
+    named = NAMED[name]
+    if named.address is None and named.bundled is not None:
+        return _BUNDLED / named.bundled
+    cached = cache_folder() / f"{name}.jpg"
+    return cached if _is_verified(cached, named.sha256) else None
+
+
 def cache_folder() -> Path:
     """The folder of downloaded pictures."""
     return Path(platformdirs.user_cache_dir("nst_jax")) / "images"

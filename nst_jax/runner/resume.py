@@ -26,8 +26,13 @@ from nst_jax.runs.manifest import in_start_directory
 _log = logging.getLogger(__name__)
 
 
-def resume(path: Path, *, quiet: bool = False) -> tuple[RunFolder, job.Result | None]:
-    """Continues the run in the folder `path`, printing errors only if `quiet`; None if it has finished already.
+def resume(path: Path, *, quiet: bool = False, observe: job.Callback | None = None) -> tuple[RunFolder, job.Result | None]:
+    """Continues the run in the folder `path`, or begins it; None if it has finished already.
+
+    Args:
+        path: of the run.
+        quiet: print errors only.
+        observe: called after each chunk of steps; True stops the run as Ctrl-C does.
 
     Raises:
         InputError: no run is there, another process is writing it, its settings or inputs have changed, or anything else
@@ -54,7 +59,8 @@ def resume(path: Path, *, quiet: bool = False) -> tuple[RunFolder, job.Result | 
             prepared = _same_run(prepared, before)
         prepared = _same_plan(prepared, recorded_plan(folder.checkpoints) or (before or {}).get("plan"))
         with record_failure(prepared, folder):
-            return folder, run_job(prepared, folder, _broadcast_position(prepared, _position(prepared, folder)))
+            position = _broadcast_position(prepared, _position(prepared, folder))
+            return folder, run_job(prepared, folder, position, observe)
 
 
 def _tidy(folder: RunFolder) -> None:

@@ -156,10 +156,12 @@ def record_failure(prepared: Prepared, folder: RunFolder) -> Iterator[None]:
         raise
 
 
-def run_job(prepared: Prepared, folder: RunFolder, position: job.JobState | None = None) -> job.Result:
-    """Runs the job and writes its record, from the beginning or from a position."""
+def run_job(
+    prepared: Prepared, folder: RunFolder, position: job.JobState | None = None, observe: job.Callback | None = None
+) -> job.Result:
+    """Runs the job and writes its record, from the beginning or from a position; `observe` sees and may stop it."""
     with progress(prepared.steps, quiet=prepared.config.run.quiet, scales=prepared.spec.scales * prepared.jobs) as bar:
-        recorder = recorder_of(prepared, folder, bar)
+        recorder = recorder_of(prepared, folder, bar, observe)
         with interruptible(recorder):
             made = prepared.kind.execute(prepared, coordinator_callback(recorder), recorder.snapshot_at, position)
     write_record(prepared, recorder, made)
@@ -181,13 +183,13 @@ def run_worker(prepared: Prepared, position: job.JobState | None = None) -> None
     prepared.kind.execute(prepared, worker_callback, (), position)
 
 
-def recorder_of(prepared: Prepared, folder: RunFolder, bar: Progress) -> Recorder:
+def recorder_of(prepared: Prepared, folder: RunFolder, bar: Progress, observe: job.Callback | None = None) -> Recorder:
     """The callback that keeps the record of a job."""
     settings = prepared.config.run
     checkpoints = Checkpoints(
         folder.checkpoints, settings.checkpoint_every_s, prepared.begun["settings_sha256"], prepared.begun.get("plan")
     )
-    return Recorder(folder, bar, settings.log_every, snapshot_steps(prepared), checkpoints)
+    return Recorder(folder, bar, settings.log_every, snapshot_steps(prepared), checkpoints, observe)
 
 
 def print_summary(folder: RunFolder, result: job.Result, quiet: bool) -> None:

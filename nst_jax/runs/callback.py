@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any, Protocol, runtime_checkable
 
-from nst_jax.job import StepInfo
+from nst_jax.job import Callback, StepInfo
 from nst_jax.runs.checkpoint import Checkpoints
 from nst_jax.runs.folder import RunFolder, resume_command
 from nst_jax.runs.progress import Progress
@@ -28,6 +28,7 @@ class Recorder:
         log_every: steps between rows of metrics; the first and the last step have one, too.
         snapshot_at: the steps whose pictures are kept.
         checkpoints: writes them, if asked for.
+        observe: sees each report, too; True stops the job with it.
         stop: set from outside, by a signal.
         interrupted: the job was stopped before its end.
         shown_at: the time of the last current picture.
@@ -38,13 +39,15 @@ class Recorder:
     log_every: int
     snapshot_at: Sequence[int] = ()
     checkpoints: Checkpoints | None = None
+    observe: Callback | None = None
     stop: bool = False
     interrupted: bool = False
     shown_at: float = -math.inf
 
     def __call__(self, report: StepInfo) -> bool:
         """Records one chunk of steps; True asks the job to end with it."""
-        stop = self.stop  # once: a signal may set it while the rows are written
+        asked = self.observe is not None and self.observe(report)
+        stop = self.stop or asked  # once: a signal may set it while the rows are written
         self.interrupted = stop and not report.last
         length = self.folder.append_metrics([row for row in report.rows if self._is_due(row, report)])
         for message in report.messages:

@@ -1,0 +1,12 @@
+"""The studio: a page on this machine where people drop a photograph and a painting, and work.
+
+folder.py    what lies where under the studio's folder, and the pictures that pages upload
+look.py      the choices of a page, and the command line of `nst-jax` that they are
+shelf.py     the paintings to choose from
+regions.py   masks from strokes of a brush
+jobs.py      the queue: one worker, which runs run folders
+history.py   the runs of the folder, for the gallery
+texts.py     every text of the page, in English and Spanish
+page.py      the page, of the tabs in paint.py, batch.py and gallery.py
+server.py    the server: who may ask, and for what
+"""

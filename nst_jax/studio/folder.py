@@ -1,0 +1,205 @@
+"""The studio's folder: what lies where, and the pictures that pages upload.
+
+    runs/        a run folder for each picture, those of a batch in a folder of their own
+    pictures/    photographs, paintings and masks, each in a folder named after its contents, for as long as a run needs it
+    batches/     the finished pictures of each batch, under the names of their photographs
+    live/        the pictures of runs that are going on
+    temporary/   uploads, until they are kept
+    queue.json   the runs that wait, for the next start
+
+live/ and temporary/ are emptied when the studio starts and ends.
+"""
+
+import hashlib
+import itertools
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from nst_jax.errors import InputError
+from nst_jax.images.files import fit_long_side, picture_size, read_file, read_image, resize, write_image
+from nst_jax.system.atomic_write import atomic_write, os_errors_as_input
+
+MAX_BYTES, MAX_PIXELS = 100 * 2**20, 100_000_000  # of an upload
+_SHOWN = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".avif")  # by every browser
+_THUMBNAIL = 320  # pixels
+
+
+@dataclass(frozen=True)
+class StudioFolder:
+    """The folder of a studio; `open_studio` makes it ready."""
+
+    path: Path
+
+    @property
+    def runs(self) -> Path:
+        """Of the run folders."""
+        return self.path / "runs"
+
+    @property
+    def pictures(self) -> Path:
+        """Of everything that runs were given."""
+        return self.path / "pictures"
+
+    @property
+    def batches(self) -> Path:
+        """Of the results of batches."""
+        return self.path / "batches"
+
+    @property
+    def live(self) -> Path:
+        """Of pictures on the way."""
+        return self.path / "live"
+
+    @property
+    def temporary(self) -> Path:
+        """Of uploads."""
+        return self.path / "temporary"
+
+    @property
+    def queue(self) -> Path:
+        """The file that names the runs that wait."""
+        return self.path / "queue.json"
+
+    @property
+    def served(self) -> list[Path]:
+        """The folders whose files a page may ask for."""
+        return [self.runs, self.pictures, self.batches, self.live]
+
+    def run(self, name: str) -> Path:
+        """The run folder of a name that a page gave. Raises InputError if there is none."""
+        path = (self.runs / name).resolve()
+        if not path.is_relative_to(self.runs.resolve()) or not (path / "config.yaml").is_file():
+            raise InputError(f"run must be one of the studio, got {name!r}; choose it in the history")
+        return path
+
+    def name_of(self, run: Path) -> str:
+        """The name of a run folder, for `run`."""
+        return run.resolve().relative_to(self.runs.resolve()).as_posix()
+
+    def keep(self, file: Path, name: str | None = None) -> Path:
+        """Copies a picture to where runs find it for good; what no browser shows becomes a PNG.
+
+        Args:
+            file: of the picture.
+            name: for people, if not the file's.
+
+        Raises:
+            InputError: it is no picture that can be read, or too large.
+        """
+        check_upload(file)
+        if file.resolve().is_relative_to(self.pictures.resolve()):
+            return file
+        data, name = read_file(file), _plain_name(name or file.name)
+        kept = self._place(hashlib.sha256(data).hexdigest(), name)
+        if kept.suffix.lower() not in _SHOWN:
+            kept = kept.with_suffix(".png")
+        if not kept.exists():
+            pixels = read_image(file).pixels  # whole and readable, or an InputError
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            if kept.suffix == Path(name).suffix:
+                atomic_write(kept, data)
+            else:
+                write_image(kept, pixels)
+        return kept
+
+    def keep_pixels(self, pixels: Any, name: str) -> Path:
+        """Writes a picture, float32 [1, h, w, 3], to where runs find it."""
+        kept = self._place(hashlib.sha256(pixels.tobytes()).hexdigest(), name)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        write_image(kept, pixels)
+        return kept
+
+    def thumbnail(self, file: Path) -> Path:
+        """A small JPEG of a picture, made when it is first asked for."""
+        facts = file.stat()
+        key = hashlib.sha256(f"{file.resolve()} {facts.st_mtime_ns} {facts.st_size}".encode()).hexdigest()
+        small = self.live / "thumbnails" / f"{key[:24]}.jpg"
+        if not small.exists():
+            small.parent.mkdir(parents=True, exist_ok=True)
+            pixels = read_image(file).pixels
+            height, width = pixels.shape[1:3]
+            write_image(small, resize(pixels, fit_long_side(height, width, min(_THUMBNAIL, max(height, width)))))
+        return small
+
+    def new_run(self, stem: str = "") -> Path:
+        """A name for a run that is not taken yet, after the time."""
+        return _free(self.runs / (stem or time.strftime("%Y-%m-%d_%H-%M-%S")))
+
+    def new_batch(self) -> str:
+        """Likewise for a batch."""
+        return _free(self.batches / time.strftime("%Y-%m-%d_%H-%M-%S")).name
+
+    def _place(self, sha256: str, name: str) -> Path:
+        return self.pictures / sha256[:16] / name
+
+
+@contextmanager
+def open_studio(path: Path) -> Iterator[StudioFolder]:
+    """Makes a folder ready, for this process alone, and removes what nothing needs any more, now and at the end.
+
+    Raises:
+        InputError: another studio has the folder, or it cannot be written.
+    """
+    folder = StudioFolder(path.resolve())
+    with os_errors_as_input(path):
+        path.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path / ".studio.lock", blocking=False)
+        try:
+            lock.acquire()
+        except Timeout as taken:
+            raise InputError(f"--dir must belong to one studio, got {path}, where one is running; choose another") from taken
+        _remove_temporary(folder)
+        for place in (*folder.served, folder.temporary):
+            place.mkdir(exist_ok=True)
+    _forget_unused(folder)
+    try:
+        yield folder
+    finally:
+        _remove_temporary(folder)
+        lock.release()
+
+
+def check_upload(file: Path) -> None:
+    """Raises InputError for a file that is gone, or too large in bytes or, as far as its header says, in pixels."""
+    if not file.is_file():
+        raise InputError(f"picture must still be there, got {file.name}, which is not; drop it again")
+    if (size := file.stat().st_size) > MAX_BYTES:
+        raise InputError(f"picture must have at most {MAX_BYTES >> 20} MB, got {size >> 20}; save it as a JPEG")
+    with suppress(OSError):  # what Pillow alone does not open is checked when it is read
+        width, height = picture_size(file)
+        if width * height > MAX_PIXELS:
+            most = MAX_PIXELS // 1_000_000
+            raise InputError(f"picture must have at most {most} megapixels, got {width}x{height}; scale it down first")
+
+
+def _remove_temporary(folder: StudioFolder) -> None:
+    for place in (folder.temporary, folder.live):
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _forget_unused(folder: StudioFolder) -> None:
+    """Removes the pictures that no run was given."""
+    configs = [file.read_text("utf-8", "replace") for file in folder.runs.rglob("config.yaml")]
+    for place in folder.pictures.iterdir():
+        if not any(place.name in text for text in configs):
+            shutil.rmtree(place, ignore_errors=True)
+
+
+def _free(path: Path) -> Path:
+    names = (path if number == 1 else path.with_name(f"{path.name}-{number}") for number in itertools.count(1))
+    return next(name for name in names if not name.exists())
+
+
+def _plain_name(name: str) -> str:
+    """A file name without folders and without letters that a command line would have to quote."""
+    path = Path(name)
+    stem = re.sub(r"[^\w.-]+", "_", path.stem).strip("._-")[:60]
+    return (stem or "picture") + re.sub(r"[^\w.]", "", path.suffix.lower())[:6]

@@ -1,0 +1,117 @@
+"""The tab of the history: every picture made here, two of them side by side, and what to do with one."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from nst_jax.errors import InputError
+from nst_jax.images.named import NAMED, local_file
+from nst_jax.studio import look as looks
+from nst_jax.studio.history import Entry, command_line, entries, photo_of
+from nst_jax.studio.paint import Controls, Session, Studio, View, said, shown
+from nst_jax.studio.texts import label, say
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is chosen in the gallery: the entries that it shows, the run, and the one chosen before."""
+
+    shown: tuple[Entry, ...] = ()
+    run: str = ""
+    before: str = ""
+
+
+def gallery_tab(studio: Studio, controls: Controls, view: View, tab: gr.Tab, tabs: gr.Tabs) -> None:
+    """Draws the tab and connects it."""
+    gr.Markdown(label("history_info"))
+    with gr.Row():
+        with gr.Column(scale=2, min_width=320):
+            search = gr.Textbox(label=label("search"), info=label("search_info"), elem_id="search")
+            grid = gr.Gallery(label=label("gallery"), columns=3, height=560, allow_preview=False, object_fit="cover",
+                              interactive=False, buttons=[], elem_id="gallery")  # fmt: skip
+        with gr.Column(scale=3, min_width=320):
+            compare = gr.ImageSlider(label=label("history_compare"), interactive=False, type="filepath", max_height=520,
+                                     elem_id="history_compare", buttons=["fullscreen"])  # fmt: skip
+            with gr.Row():
+                use = gr.Button(label("use_settings"), elem_id="use_settings", min_width=110)
+                begin = gr.Button(label("use_start"), elem_id="use_start", min_width=110)
+                go_on = gr.Button(label("go_on"), elem_id="history_go_on", min_width=110)
+                download = gr.DownloadButton(label("download"), interactive=False, elem_id="history_download", min_width=110)
+            about = gr.HTML(elem_id="history_about")
+            command = gr.Textbox(
+                label=label("command"), interactive=False, lines=2, buttons=["copy"], elem_id="history_command"
+            )
+    choice = gr.State(Choice())
+    quiet = {"show_progress": "hidden", "api_visibility": "private"}
+
+    def find(words: str) -> tuple[Choice, list[tuple[str, str]]]:
+        found = entries(studio.folder, words or "")
+        return Choice(tuple(found)), [(str(studio.folder.thumbnail(one.picture)), one.caption) for one in found]
+
+    def choose(now: Choice, event: gr.SelectData) -> list[Any]:
+        entry = now.shown[int(event.index)]
+        now = replace(now, run=entry.name, before=now.run if now.run != entry.name else now.before)
+        return [now, _pair(studio, now), gr.update(value=str(entry.picture), interactive=True), _about(studio, entry),
+                command_line(studio.folder.run(entry.name))]  # fmt: skip
+
+    def settings(now: Choice, request: gr.Request) -> list[Any]:
+        return [gr.update(selected="paint"), *_settings(studio, controls, _chosen(now, request), request)]
+
+    def start(now: Choice, request: gr.Request) -> list[Any]:
+        name = _chosen(now, request)
+        return [gr.update(selected="paint"), True, *shown(studio, Session(name), request)]
+
+    def resume(now: Choice, request: gr.Request) -> list[Any]:
+        name = _chosen(now, request)
+        studio.worker.go_on(name)
+        return [gr.update(selected="paint"), *shown(studio, Session(name), request)]
+
+    gr.on([tab.select, search.submit], find, search, [choice, grid], **quiet)
+    grid.select(choose, choice, [choice, compare, download, about, command], **quiet)
+    use.click(said(settings), choice, [tabs, *_settable(controls)], **quiet)
+    begin.click(said(start), choice, [tabs, view.from_here, *view.all], **quiet)
+    go_on.click(said(resume), choice, [tabs, *view.all], **quiet)
+
+
+def _chosen(now: Choice, request: gr.Request) -> str:
+    if not now.run:
+        raise InputError(say(request, "need_run"))
+    return now.run
+
+
+def _pair(studio: Studio, now: Choice) -> tuple[str, str]:
+    """The picture chosen before, or else the photograph, and the one chosen now."""
+    run = studio.folder.run(now.run)
+    left = studio.folder.run(now.before) / "result.png" if now.before else photo_of(run) or run / "result.png"
+    return str(left), str(run / "result.png")
+
+
+def _about(studio: Studio, entry: Entry) -> str:
+    report = studio.folder.run(entry.name) / "report.html"
+    text = TEXT_LINK.format(address=f"/gradio_api/file={report}") if report.exists() else ""
+    return f"<p>{entry.caption}</p>{text}"
+
+
+TEXT_LINK = '<p><a href="{address}" target="_blank" rel="noopener">report.html</a></p>'
+
+
+def _settable(controls: Controls) -> list[Any]:
+    return [controls.photo, controls.painting, *controls.plain.values(), *controls.more.values()]
+
+
+def _settings(studio: Studio, controls: Controls, name: str, request: gr.Request) -> list[Any]:
+    """The values of `_settable` that a run was made with."""
+    found = looks.read(studio.folder.run(name))
+    if found is None:
+        raise InputError(say(request, "no_look"))
+    photo, look = found
+    plain = [getattr(look, key) for key in controls.plain]
+    return [_file(studio, photo), _file(studio, look.painting), *plain, *(look.more.get(key, "") for key in controls.more)]
+
+
+def _file(studio: Studio, word: str) -> str | None:
+    """The file of a picture that a run was given; None if it is gone."""
+    path = local_file(word) if word in NAMED else Path(word)
+    return str(studio.folder.keep(path)) if path and path.exists() else None

@@ -1,0 +1,54 @@
+"""The page: its tabs, its look, and what all pages share."""
+
+from typing import NamedTuple
+
+import gradio as gr
+
+from nst_jax.studio.api import endpoints
+from nst_jax.studio.batch import batch_tab
+from nst_jax.studio.folder import StudioFolder
+from nst_jax.studio.gallery import gallery_tab
+from nst_jax.studio.jobs import Worker
+from nst_jax.studio.paint import Studio, paint_tab
+from nst_jax.studio.shelf import Painting
+from nst_jax.studio.texts import label, translations
+
+_FONTS = ["system-ui", "-apple-system", "Segoe UI", "sans-serif"]
+_CSS = """
+.gradio-container { max-width: 1440px !important; }
+#about h1 { font-weight: 650; letter-spacing: -0.01em; margin-bottom: 0; }
+#picture img { width: 100%; height: 100%; object-fit: contain; }
+.status { display: grid; gap: .4rem; padding: .25rem .1rem; font-variant-numeric: tabular-nums; }
+.status progress { width: 100%; height: .55rem; accent-color: var(--color-accent); }
+.status.bad { color: var(--error-text-color, #b3261e); }
+#more .fields { max-height: 26rem; overflow-y: auto; }
+"""
+LOOK = {
+    "theme": gr.themes.Base(primary_hue="indigo", neutral_hue="slate", font=_FONTS, font_mono=["ui-monospace", "monospace"]),
+    "css": _CSS,
+    "i18n": translations(),
+}
+
+
+class Page(NamedTuple):
+    """The page and the queue behind it."""
+
+    blocks: gr.Blocks
+    worker: Worker
+
+
+def page(folder: StudioFolder, paintings: list[Painting]) -> Page:
+    """Builds the page of a studio."""
+    studio = Studio(folder, Worker(folder), paintings)
+    with gr.Blocks(title="nst_jax studio", analytics_enabled=False, fill_width=True, delete_cache=(300, 900)) as blocks:
+        gr.Markdown("# nst_jax", elem_id="about")
+        gr.Markdown(label("about"))
+        with gr.Tabs() as tabs:
+            with gr.Tab(label("tab_paint"), id="paint"):
+                controls, view = paint_tab(studio)
+            with gr.Tab(label("tab_batch"), id="batch"):
+                batch_tab(studio, controls)
+            with gr.Tab(label("tab_history"), id="history") as tab:
+                gallery_tab(studio, controls, view, tab, tabs)
+        endpoints(studio, controls)
+    return Page(blocks, studio.worker)

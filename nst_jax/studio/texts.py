@@ -1,0 +1,148 @@
+"""Every text of the page, in English and Spanish.
+
+Labels are translated in the browser, by its language; what is said of a run by the server, in the language that the browser
+asks for.
+"""
+
+from typing import Any
+
+import gradio as gr
+
+# Name -> English, Spanish.
+TEXTS = {
+    # The page.
+    "about": ("Repaint a photograph in the style of a painting. Everything stays on this computer.",
+              "Repinta una fotografía con el estilo de un cuadro. Todo se queda en este ordenador."),
+    "tab_paint": ("Paint", "Pintar"),
+    "tab_batch": ("Many photographs", "Muchas fotografías"),
+    "tab_history": ("History", "Historial"),
+    # The two pictures.
+    "photo": ("Photograph", "Fotografía"),
+    "painting": ("Painting", "Cuadro"),
+    "drop": ("Drop a picture here, paste one, or click to choose", "Suelta aquí una imagen, pégala, o haz clic para elegirla"),
+    "shelf": ("Or choose a painting", "O elige un cuadro"),
+    # The plain controls.
+    "strength": ("Strength", "Intensidad"),
+    "strength_info": ("Low keeps the photograph, high leaves little of it",
+                      "Baja conserva la fotografía, alta deja poco de ella"),
+    "stroke": ("Stroke size", "Tamaño del trazo"),
+    "stroke_0.5": ("Fine", "Fino"),
+    "stroke_0.75": ("Medium", "Medio"),
+    "stroke_1.0": ("Natural", "Natural"),
+    "stroke_1.5": ("Large", "Grande"),
+    "size": ("Size", "Tamaño"),
+    "size_256": ("Sketch, 256 px", "Boceto, 256 px"),
+    "size_384": ("Preview, 384 px", "Vista previa, 384 px"),
+    "size_1024": ("Screen, 1024 px", "Pantalla, 1024 px"),
+    "size_2048": ("Print, 2048 px", "Impresión, 2048 px"),
+    "colors": ("Colors", "Colores"),
+    "colors_style": ("The painting's", "Del cuadro"),
+    "colors_luminance": ("The photograph's", "De la fotografía"),
+    "colors_match": ("The painting's, matched", "Del cuadro, ajustados"),
+    "preset": ("Manner", "Manera"),
+    "preset_quality": ("Painting", "Pintura"),
+    "preset_fast": ("Quick sketch", "Boceto rápido"),
+    "preset_photo": ("Close to the photograph", "Fiel a la fotografía"),
+    "preset_texture": ("Texture alone", "Sólo textura"),
+    "preset_gatys2016": ("Gatys 2016", "Gatys 2016"),
+    "seed": ("Variation", "Variación"),
+    "seed_info": ("Another number, another noise to start from", "Otro número, otro ruido inicial"),
+    "more": ("More settings", "Más ajustes"),
+    "more_info": ("Empty fields are what the manner above says.", "Los campos vacíos son los de la manera elegida."),
+    # Regions.
+    "regions": ("Regions", "Regiones"),
+    "regions_info": (
+        "Paint a region with a brush, and say what happens to it. Each color is a region.",
+        "Pinta una región con un pincel y di qué pasa con ella. Cada color es una región.",
+    ),
+    "regions_load": ("Paint regions on the photograph", "Pintar regiones en la fotografía"),
+    "regions_use": ("Use these regions", "Usar estas regiones"),
+    "region_1": ("Red region", "Región roja"),
+    "region_2": ("Blue region", "Región azul"),
+    "region_3": ("Green region", "Región verde"),
+    "region_rest": ("Everything else", "Todo lo demás"),
+    "region_paint": ("The painting above", "El cuadro de arriba"),
+    "region_leave": ("Leave as it is", "Dejar como está"),
+    "feather": ("Soft edges, pixels", "Bordes suaves, píxeles"),
+    "invert": ("Everything but what is painted", "Todo menos lo pintado"),
+    # Actions.
+    "start": ("Paint", "Pintar"),
+    "stop": ("Stop", "Parar"),
+    "go_on": ("Continue", "Continuar"),
+    "from_here": ("Start from the picture shown", "Empezar desde la imagen mostrada"),
+    "result": ("Picture", "Imagen"),
+    "compare": ("Photograph and picture", "Fotografía e imagen"),
+    "command": ("The same from a command line", "Lo mismo desde la línea de órdenes"),
+    "download": ("Download", "Descargar"),
+    # The batch.
+    "batch_info": (
+        "Every photograph gets the look chosen under Paint. One after the other; what fails is named, and the rest goes on.",
+        "Cada fotografía recibe el aspecto elegido en Pintar, una tras otra; lo que falla se nombra y el resto sigue.",
+    ),
+    "batch_photos": ("Photographs", "Fotografías"),
+    "batch_start": ("Paint all", "Pintar todas"),
+    "batch_stop": ("Stop all", "Parar todas"),
+    "batch_results": ("Pictures so far", "Imágenes hasta ahora"),
+    "batch_download": ("Download all", "Descargar todas"),
+    # The history.
+    "search": ("Search", "Buscar"),
+    "search_info": ("Names, sizes, settings", "Nombres, tamaños, ajustes"),
+    "gallery": ("Pictures made here", "Imágenes hechas aquí"),
+    "history_info": (
+        "Choose a picture to compare it with its photograph; choose another one to compare the two.",
+        "Elige una imagen para compararla con su fotografía; elige otra para comparar las dos.",
+    ),
+    "history_compare": ("Comparison", "Comparación"),
+    "use_settings": ("Use these settings", "Usar estos ajustes"),
+    "use_start": ("Use as start", "Usar como comienzo"),
+    "report": ("Report", "Informe"),
+    # What is said of a run.
+    "say_empty": ("Choose a photograph and a painting.", "Elige una fotografía y un cuadro."),
+    "say_waiting": ("Waiting: {before} before this one", "En espera: {before} antes de ésta"),
+    "say_begins": ("Preparing; the first time takes longer", "Preparando; la primera vez tarda más"),
+    "say_running": ("Step {step} of {steps} · {size} px", "Paso {step} de {steps} · {size} px"),
+    "say_left": ("{left} left", "quedan {left}"),
+    "say_stopping": ("Stopping", "Parando"),
+    "say_interrupted": ("Stopped after {step} steps; Continue goes on from here",
+                        "Parado tras {step} pasos; Continuar sigue desde aquí"),
+    "say_finished": ("Finished", "Terminado"),
+    "say_failed": ("Not possible: {error}", "No es posible: {error}"),
+    "say_batch": ("{done} of {all} done", "{done} de {all} hechas"),
+    "say_loss": ("distance {loss}", "distancia {loss}"),
+    # Errors.
+    "need_photo": ("Choose a photograph first.", "Elige primero una fotografía."),
+    "need_painting": ("Choose a painting first.", "Elige primero un cuadro."),
+    "need_run": ("Choose a picture first.", "Elige primero una imagen."),
+    "no_look": ("This picture was not made by the studio; its settings are in its report.",
+                "Esta imagen no la hizo el estudio; sus ajustes están en su informe."),
+}  # fmt: skip
+
+_translations = gr.I18n(
+    en={name: english for name, (english, _) in TEXTS.items()}, es={name: spanish for name, (_, spanish) in TEXTS.items()}
+)
+
+
+def translations() -> gr.I18n:
+    """All texts, for the browser."""
+    return _translations
+
+
+def label(name: str) -> Any:
+    """A text that the browser translates."""
+    assert name in TEXTS, name
+    return _translations(name)
+
+
+def say(request: gr.Request | None, name: str, **facts: Any) -> str:
+    """A text in the language that the browser asks for."""
+    wanted = (request.headers.get("accept-language") or "") if request else ""
+    return TEXTS[name][int(wanted.lower().startswith("es"))].format(**facts)
+
+
+def duration(seconds: float) -> str:
+    """A time in minutes and seconds.
+
+    >>> duration(75.2), duration(8)
+    ('1:15', '0:08')
+    """
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
