@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nst_jax.command.arguments import as_settings
 from nst_jax.errors import InputError
 from nst_jax.images.files import read_image, write_image
 from nst_jax.runs.folder import RunFolder
@@ -26,6 +28,7 @@ from nst_jax.studio.server import Guard
 from tests.browser import chromium, look, wait_for
 from tests.test_report import pixels
 
+WAIT = 240.0  # seconds, on a machine that does much else
 # A run of seconds.
 SMALL = {
     "loss.content_layers": "[relu1_1]",
@@ -67,7 +70,7 @@ def submit(worker: Worker, photo: str, chosen: Look, name: str = "") -> Job:
 
 
 def ended(job: Job) -> str:
-    assert wait_for(lambda: not job.is_open, 60)
+    assert wait_for(lambda: not job.is_open, WAIT)
     assert job.error == ""
     return job.state
 
@@ -126,8 +129,7 @@ def test_a_run_is_that_of_the_command_line(worker: Worker, photo: str, painting:
     job = submit(worker, photo, Look(painting, size=64, more=SMALL))
     assert ended(job) == "finished"
     assert (job.step, job.run.status()) == (12, "finished")
-    words = command_line(job.run.path).split()[1:]
-    from nst_jax.command.arguments import as_settings
+    words = shlex.split(command_line(job.run.path))[1:]
 
     assert main(*as_settings([*words, f"run.dir={tmp_path / 'again'}", "run.quiet=true"]))[0] == 0
     assert (tmp_path / "again" / "result.png").read_bytes() == job.run.result.read_bytes()
@@ -156,7 +158,7 @@ def test_a_stopped_run_keeps_its_picture_and_goes_on_in_another_studio(tmp_path:
         photo, painting = (str(folder.keep_pixels(pixels(48, 64), name)) for name in ("photo.png", "painting.png"))
         worker.start()
         running, waiting = (submit(worker, photo, Look(painting, size=64, seed=s, more=more), f"run-{s}") for s in (1, 2))
-        assert wait_for(lambda: running.picture and running.step > 6, 60)
+        assert wait_for(lambda: running.picture and running.step > 6, WAIT)
         assert worker.before("run-2") == 1
         worker.stop("run-2")
         worker.stop("run-1")
@@ -164,13 +166,13 @@ def test_a_stopped_run_keeps_its_picture_and_goes_on_in_another_studio(tmp_path:
         assert (running.run.status(), waiting.state) == ("interrupted", "interrupted")
         assert running.run.result.exists()
         worker.go_on("run-1")
-        assert wait_for(lambda: worker.find("run-1").step > running.step, 60)
+        assert wait_for(lambda: worker.find("run-1").step > running.step, WAIT)
         worker.close()  # as at the end of the program
     with open_studio(tmp_path / "studio") as folder:
         worker = Worker(folder)
         assert worker.find("run-1").state == "interrupted"
         worker.start()
-        assert wait_for(lambda: worker.find("run-1").state == "running", 60)  # without being asked
+        assert wait_for(lambda: worker.find("run-1").state == "running", WAIT)  # without being asked
         worker.close()
         assert worker.find("run-2").state == "interrupted"  # that was put aside
 
@@ -279,20 +281,20 @@ def page(browser: Any, program: tuple[str, Path]) -> Any:
 
 def opened(browser: Any, address: str) -> Any:
     browser.get(address)
-    assert wait_for(lambda: browser.find_elements("css selector", "#photo input[type=file]"), 60)
-    assert wait_for(lambda: browser.find_element("id", "status").text, 60)
+    assert wait_for(lambda: browser.find_elements("css selector", "#photo input[type=file]"), WAIT)
+    assert wait_for(lambda: browser.find_element("id", "status").text, WAIT)
     return browser
 
 
 def enabled(page: Any, name: str) -> Any:
-    assert wait_for(lambda: page.find_element("id", name).is_enabled(), 60), name
+    assert wait_for(lambda: page.find_element("id", name).is_enabled(), WAIT), name
     return page.find_element("id", name)
 
 
 def drop_both(page: Any, folder: Path) -> None:
     for name in ("photo", "painting"):
         page.find_element("css selector", f"#{name} input[type=file]").send_keys(str(folder / f"{name}.png"))
-        assert wait_for(lambda name=name: page.find_elements("css selector", PHOTO.replace("photo", name)), 60)
+        assert wait_for(lambda name=name: page.find_elements("css selector", PHOTO.replace("photo", name)), WAIT)
 
 
 def fill(page: Any, settings: dict[str, str]) -> None:
@@ -315,18 +317,18 @@ def choose(page: Any, control: str, value: str) -> None:
 
 def test_a_picture_is_made_and_another_is_stopped_and_continued(page: Any, program: tuple[str, Path]):
     address, folder = program
-    drop_both(page, folder)
     choose(page, "size", "256")
-    fill(page, SMALL)
+    fill(page, SMALL)  # first: programs are compiled as soon as both pictures are there
+    drop_both(page, folder)
     page.find_element("id", "start").click()
-    assert wait_for(lambda: page.find_elements("css selector", DONE), 120), page.find_element("id", "status").text
+    assert wait_for(lambda: page.find_elements("css selector", DONE), WAIT), page.find_element("id", "status").text
     assert page.find_element("css selector", "#command textarea").get_attribute("value").startswith("nst-jax /")
     (run,) = (folder / "studio" / "runs").iterdir()
     assert RunFolder(run).status() == "finished"
 
     fill(page, {"steps": "30000"})
     page.find_element("id", "start").click()
-    assert wait_for(lambda: page.find_elements("css selector", "#picture img[src*='/live/']"), 120)
+    assert wait_for(lambda: page.find_elements("css selector", "#picture img[src*='/live/']"), WAIT)
     enabled(page, "stop").click()
     enabled(page, "go_on")
     assert "1" in page.find_element("id", "status").text  # the steps
@@ -349,12 +351,12 @@ def test_a_picture_is_made_and_another_is_stopped_and_continued(page: Any, progr
 
 def test_the_history_compares_and_gives_the_settings_back(page: Any):
     page.find_element("xpath", "//button[@role='tab'][contains(., 'History')]").click()
-    assert wait_for(lambda: page.find_elements("css selector", "#gallery button img"), 60)
+    assert wait_for(lambda: page.find_elements("css selector", "#gallery button img"), WAIT)
     page.find_elements("css selector", "#gallery button img")[-1].click()
-    assert wait_for(lambda: len(page.find_elements("css selector", "#history_compare img")) == 2, 60)
+    assert wait_for(lambda: len(page.find_elements("css selector", "#history_compare img")) == 2, WAIT)
     enabled(page, "history_download")
     page.find_element("id", "use_settings").click()
-    assert wait_for(lambda: page.find_elements("css selector", PHOTO), 60)
+    assert wait_for(lambda: page.find_elements("css selector", PHOTO), WAIT)
     assert page.find_element("css selector", "#size input[value='256']").is_selected()
 
 

@@ -7,6 +7,8 @@ regions.py   masks from strokes of a brush
 jobs.py      the queue: one worker, which runs run folders
 history.py   the runs of the folder, for the gallery
 texts.py     every text of the page, in English and Spanish
-page.py      the page, of the tabs in paint.py, batch.py and gallery.py
+shared.py    what the pages share: folder, queue and shelf
+page.py      the page, of the tabs in paint.py (controls.py beside view.py), batch.py and gallery.py
+api.py       the endpoints for other programs
 server.py    the server: who may ask, and for what
 """

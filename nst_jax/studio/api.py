@@ -1,13 +1,15 @@
 """The endpoints for other programs, by `gradio_client` or HTTP: start, progress, result, stop, continue."""
 
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from nst_jax.errors import InputError
 from nst_jax.studio import look as looks
+from nst_jax.studio.controls import Controls
 from nst_jax.studio.look import Look
-from nst_jax.studio.paint import Controls, Studio, said, submit
+from nst_jax.studio.shared import Studio, said, submit
 
 
 def endpoints(studio: Studio, controls: Controls) -> None:
@@ -19,8 +21,8 @@ def endpoints(studio: Studio, controls: Controls) -> None:
         """Starts a run; returns its name."""
         if not photo or not painting:
             raise InputError("photo and painting must be pictures, got none; give both")
-        files = [str(studio.folder.keep(looks.Path(file))) for file in (photo, painting)]
-        chosen = Look(looks.as_word(looks.Path(files[1])), strength, stroke, size, colors, preset, seed)
+        files = [str(studio.folder.keep(Path(file))) for file in (photo, painting)]
+        chosen = Look(looks.as_word(Path(files[1])), strength, stroke, size, colors, preset, seed)
         return submit(studio, files[0], chosen).name
 
     def progress(run: str) -> dict[str, Any]:

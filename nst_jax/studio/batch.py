@@ -8,10 +8,9 @@ import gradio as gr
 
 from nst_jax.errors import InputError
 from nst_jax.images.files import READABLE
-from nst_jax.studio.paint import Controls, Studio, chosen_look, said, submit
+from nst_jax.studio.controls import Controls, chosen_look
+from nst_jax.studio.shared import QUIET, Studio, said, submit
 from nst_jax.studio.texts import label, say
-
-_STATES = {"finished": "✓", "failed": "✗", "running": "…", "interrupted": "–", "waiting": ""}
 
 
 def batch_tab(studio: Studio, controls: Controls) -> None:
@@ -30,7 +29,6 @@ def batch_tab(studio: Studio, controls: Controls) -> None:
     )
     batch, timer = gr.State(""), gr.Timer(2.0, active=False)
     outputs = [batch, results, status, stop, download, timer]
-    quiet = {"show_progress": "hidden", "api_visibility": "private"}
 
     def begin(values: dict[Any, Any], request: gr.Request) -> list[Any]:
         if not values[photos]:
@@ -53,8 +51,8 @@ def batch_tab(studio: Studio, controls: Controls) -> None:
         return _state(studio, name, request)
 
     start.click(said(begin), {photos} | controls.look, outputs, api_visibility="private")
-    stop.click(halt, batch, outputs, **quiet)
-    timer.tick(tick, batch, outputs, **quiet)
+    stop.click(halt, batch, outputs, **QUIET)
+    timer.tick(tick, batch, outputs, **QUIET)
 
 
 def start_batch(studio: Studio, photos: list[str], look: Any) -> tuple[str, list[str]]:

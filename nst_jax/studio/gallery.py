@@ -9,9 +9,11 @@ import gradio as gr
 from nst_jax.errors import InputError
 from nst_jax.images.named import NAMED, local_file
 from nst_jax.studio import look as looks
+from nst_jax.studio.controls import Controls
 from nst_jax.studio.history import Entry, command_line, entries, photo_of
-from nst_jax.studio.paint import Controls, Session, Studio, View, said, shown
+from nst_jax.studio.shared import QUIET, Studio, said
 from nst_jax.studio.texts import label, say
+from nst_jax.studio.view import Session, View, shown
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,6 @@ def gallery_tab(studio: Studio, controls: Controls, view: View, tab: gr.Tab, tab
                 label=label("command"), interactive=False, lines=2, buttons=["copy"], elem_id="history_command"
             )
     choice = gr.State(Choice())
-    quiet = {"show_progress": "hidden", "api_visibility": "private"}
 
     def find(words: str) -> tuple[Choice, list[tuple[str, str]]]:
         found = entries(studio.folder, words or "")
@@ -68,11 +69,11 @@ def gallery_tab(studio: Studio, controls: Controls, view: View, tab: gr.Tab, tab
         studio.worker.go_on(name)
         return [gr.update(selected="paint"), *shown(studio, Session(name), request)]
 
-    gr.on([tab.select, search.submit], find, search, [choice, grid], **quiet)
-    grid.select(choose, choice, [choice, compare, download, about, command], **quiet)
-    use.click(said(settings), choice, [tabs, *_settable(controls)], **quiet)
-    begin.click(said(start), choice, [tabs, view.from_here, *view.all], **quiet)
-    go_on.click(said(resume), choice, [tabs, *view.all], **quiet)
+    gr.on([tab.select, search.submit], find, search, [choice, grid], **QUIET)
+    grid.select(choose, choice, [choice, compare, download, about, command], **QUIET)
+    use.click(said(settings), choice, [tabs, *_settable(controls)], **QUIET)
+    begin.click(said(start), choice, [tabs, view.from_here, *view.all], **QUIET)
+    go_on.click(said(resume), choice, [tabs, *view.all], **QUIET)
 
 
 def _chosen(now: Choice, request: gr.Request) -> str:

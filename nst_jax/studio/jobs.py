@@ -17,13 +17,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from nst_jax import job
 from nst_jax.config.schema import Config
 from nst_jax.errors import InputError
 from nst_jax.images.files import write_image
+from nst_jax.job import Scale, StepInfo, compile_key, make_stages
 from nst_jax.job.compile import compile_programs
-from nst_jax.runner.kinds import prepare
-from nst_jax.runner.prepare import Prepared
+from nst_jax.runner.kinds import config_in, prepare
+from nst_jax.runner.prepare import Prepared, specify
 from nst_jax.runner.resume import resume
 from nst_jax.runner.run import new_run
 from nst_jax.runs.folder import RunFolder
@@ -62,7 +62,7 @@ class Job:
     run: RunFolder
     name: str
     steps: int = 0
-    scales: tuple[job.Scale, ...] = ()
+    scales: tuple[Scale, ...] = ()
     state: State = "waiting"
     step: int = 0
     size: int = 0
@@ -91,7 +91,7 @@ class _Watcher:
     def __post_init__(self) -> None:
         self._clock = Clock(self.job.steps, self.job.scales)
 
-    def __call__(self, report: job.StepInfo) -> bool:
+    def __call__(self, report: StepInfo) -> bool:
         self.job.step = report.step
         if report.rows:
             row = report.rows[-1]
@@ -104,7 +104,7 @@ class _Watcher:
             self.shown_at, self.cost = time.monotonic(), time.monotonic() - now
         return self.job.stop
 
-    def _show(self, report: job.StepInfo) -> None:
+    def _show(self, report: StepInfo) -> None:
         file = self.folder / f"{report.step:06d}.jpg"
         file.parent.mkdir(parents=True, exist_ok=True)
         write_image(file, report.pixels())
@@ -134,7 +134,7 @@ class Worker:
         self._thread.start()
 
     def close(self) -> None:
-        """Ends the running job with a checkpoint, unless that takes too long; it and those that wait go on at the next start."""
+        """Ends the running job with a checkpoint, if it can soon; all open jobs go on at the next start."""
         with self._changed:
             self._closing = True
             for one in self._jobs.values():
@@ -168,12 +168,15 @@ class Worker:
             if known := self._jobs.get(name):
                 return known
         run = RunFolder(self.folder.run(name))
-        row, status = run.last_row(), run.status()
+        row, status, scales = run.last_row(), run.status(), ()
         state = "interrupted" if status == "running" else status  # by a process that this studio does not know
         picture = next((file for file in (run.result, run.current) if file.exists()), None)
         error = str(run.read_manifest().get("error") or "") if state == "failed" else ""
+        with suppress(InputError):  # a config that cannot be read: said when it is to go on
+            scales = specify(config_in(run)).scales
         facts = {"step": row.get("step", 0), "size": row.get("size", 0), "loss": row.get("loss")}
-        return Job(run, name, state=state, picture=picture, error=error, **facts)  # pyright: ignore[reportArgumentType]
+        steps = sum(scale.steps for scale in scales)
+        return Job(run, name, steps, scales, state=state, picture=picture, error=error, **facts)  # pyright: ignore[reportArgumentType]
 
     def stop(self, name: str) -> None:
         """Ends a job with the picture so far; one that waits is put aside."""
@@ -254,10 +257,10 @@ class Worker:
         """Compiles the programs of a run, scale by scale, until there is a job or another wish."""
         with suppress(InputError):
             prepared: Prepared = prepare(config)
-            for stage in job.make_stages(prepared.inputs, prepared.spec):
+            for stage in make_stages(prepared.inputs, prepared.spec):
                 if self._next() or self._wish or self._closing:
                     return
-                compile_programs(job.compile_key(prepared.params, stage, prepared.spec))
+                compile_programs(compile_key(prepared.params, stage, prepared.spec))
 
     def _read_queue(self) -> list[str]:
         try:

@@ -9,7 +9,8 @@ from nst_jax.studio.batch import batch_tab
 from nst_jax.studio.folder import StudioFolder
 from nst_jax.studio.gallery import gallery_tab
 from nst_jax.studio.jobs import Worker
-from nst_jax.studio.paint import Studio, paint_tab
+from nst_jax.studio.paint import paint_tab
+from nst_jax.studio.shared import Studio
 from nst_jax.studio.shelf import Painting
 from nst_jax.studio.texts import label, translations
 

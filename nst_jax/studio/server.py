@@ -5,7 +5,7 @@ import os
 import socket
 import threading
 import webbrowser
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +94,7 @@ def _server(folder: StudioFolder, styles: Path | None, listener: socket.socket) 
     studio = page(folder, paintings)
 
     @contextlib.asynccontextmanager
-    async def lifespan(app: FastAPI) -> Any:
+    async def lifespan(app: Any) -> AsyncIterator[None]:
         studio.worker.start()
         try:
             yield
