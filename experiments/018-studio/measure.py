@@ -26,6 +26,7 @@ field.value = 80;
 field.dispatchEvent(new Event('input', {bubbles: true}));
 field.dispatchEvent(new Event('change', {bubbles: true}));
 """
+_LONG = 3600.0  # seconds, on a machine that does much else
 _PICTURE, _DONE = "#picture img", "#compare img"
 
 
@@ -83,7 +84,7 @@ def drop(browser: Any, photo: Path, painting: Path) -> None:
         assert wait_for(lambda name=name: browser.find_elements("css selector", f"#{name} img[src*='/pictures/']"), 60)
 
 
-def paint(browser: Any, until: str, seconds: float = 900) -> float:
+def paint(browser: Any, until: str, seconds: float = _LONG) -> float:
     """Presses Paint; the seconds until the page shows the first picture, or the finished one."""
     before = {image.get_attribute("src") for image in browser.find_elements("css selector", f"{_PICTURE}, {_DONE}")}
     began = time.monotonic()
@@ -115,48 +116,84 @@ def axe(browser: Any, script: Path) -> list[str]:
     return [f"{one['id']} ({len(one['nodes'])})" for one in found if one["impact"] in ("serious", "critical")]
 
 
+def choose(browser: Any, size: int, more: list[str]) -> None:
+    """Chooses a size, and writes settings under "More"."""
+    browser.execute_script(f"document.querySelector('#size input[value=\"{size}\"]').click()")
+    if not more:
+        return
+    fields = browser.find_element("id", "more")
+    fields.find_element("tag name", "button").click()
+    assert wait_for(lambda: fields.find_elements("tag name", "textarea"))
+    for key, _, value in (setting.partition("=") for setting in more):
+        field = fields.find_element("xpath", f".//label[.//*[normalize-space(text())='{key}']]//textarea")
+        browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", field)
+        field.send_keys(value)
+    browser.execute_script("scrollTo(0, 0)")
+
+
+def first_and_second_run(browser: Any, server: Studio, options: argparse.Namespace) -> dict[str, Any]:
+    """The first picture, the whole run once all is compiled, and a run at another strength."""
+    figures: dict[str, Any] = {"first_picture_s": paint(browser, _PICTURE)}
+    assert wait_for(lambda: browser.find_elements("css selector", _DONE), _LONG)
+    if options.command_line:
+        figures["finished_s"] = paint(browser, _DONE, _LONG)
+    before = server.compilations()
+    browser.execute_script(_STRENGTH)
+    figures["first_change_s"] = paint(browser, _PICTURE)
+    stop(browser)
+    figures["compilations_before"] = before
+    return figures | {"compilations_of_another_strength": server.compilations() - before}
+
+
+def stop(browser: Any) -> None:
+    """Stops the run, if it has not ended."""
+    assert wait_for(lambda: browser.find_element("id", "stop").is_enabled(), 60)
+    browser.find_element("id", "stop").click()
+    assert wait_for(lambda: browser.find_element("id", "go_on").is_enabled(), 300)
+
+
+def reloads_and_stops(browser: Any, server: Studio, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """What the process holds before and after."""
+    before = server.holdings(folder)
+    for _ in range(options.reloads):
+        browser.refresh()
+        assert wait_for(lambda: browser.find_elements("css selector", "#photo input[type=file]"), 60)
+    assert wait_for(lambda: browser.find_element("id", "go_on").is_enabled(), 60)
+    for _ in range(options.stops):
+        browser.find_element("id", "go_on").click()
+        stop(browser)
+    time.sleep(20)  # connections that are idle are closed
+    return {"before": before, "after": server.holdings(folder)}
+
+
 def main() -> None:
     """Measures everything once."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("photo", "painting"):
-        parser.add_argument(f"--{name}", type=Path, required=True)
-    parser.add_argument("--axe", type=Path)
+    parser.add_argument("--photo", type=Path, required=True)
+    parser.add_argument("--painting", type=Path, required=True)
+    parser.add_argument("--axe", type=Path, help="axe.min.js of the npm package axe-core")
+    parser.add_argument("--size", type=int, default=384)
+    parser.add_argument("--more", nargs="*", default=[], help="settings KEY=VALUE")
     parser.add_argument("--reloads", type=int, default=50)
     parser.add_argument("--stops", type=int, default=20)
+    parser.add_argument("--command-line", action="store_true", help="the whole run, beside the command line's")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, chromium() as browser:
-        folder, began, figures = Path(name), time.monotonic(), {}
+        folder, began = Path(name), time.monotonic()
         with studio(folder) as server:
             usable(browser, server.address)
-            figures["start_to_usable_s"] = round(time.monotonic() - began, 1)
+            figures: dict[str, Any] = {"start_to_usable_s": round(time.monotonic() - began, 1)}
+            choose(browser, options.size, options.more)
             drop(browser, options.photo, options.painting)
-            figures["first_picture_s"] = paint(browser, _PICTURE)
-            assert wait_for(lambda: browser.find_elements("css selector", _DONE), 1800)
-            print(json.dumps(figures), flush=True)
-            again = paint(browser, _DONE, 1800)
-            figures["finished_384_px_s"] = again
-            before = server.compilations()
-            browser.execute_script(_STRENGTH)
-            figures["first_change_s"] = paint(browser, _PICTURE)
-            figures["compilations_of_another_strength"] = server.compilations() - before
-            browser.find_element("id", "stop").click()
-            assert wait_for(lambda: browser.find_element("id", "go_on").is_enabled(), 120)
+            figures |= first_and_second_run(browser, server, options)
             if options.axe:
                 figures["axe_serious"] = axe(browser, options.axe)
+            print(json.dumps(figures), flush=True)
+            figures |= reloads_and_stops(browser, server, folder, options)
             figures["other_hosts"] = asked_elsewhere(browser)
             figures["console_errors"] = [e["message"] for e in browser.get_log("browser") if e["level"] == "SEVERE"]
-            print(json.dumps(figures), flush=True)
-            figures["before"] = server.holdings(folder)
-            for _ in range(options.reloads):
-                browser.refresh()
-                assert wait_for(lambda: browser.find_elements("css selector", "#photo input[type=file]"), 60)
-            for _ in range(options.stops):
-                browser.find_element("id", "go_on").click()
-                assert wait_for(lambda: browser.find_element("id", "stop").is_enabled(), 60)
-                browser.find_element("id", "stop").click()
-                assert wait_for(lambda: browser.find_element("id", "go_on").is_enabled(), 120)
-            figures["after"] = server.holdings(folder)
-        figures["command_line_384_px_s"] = command_line(options.photo, options.painting, folder / "run")
+        if options.command_line:
+            figures["command_line_s"] = command_line(options.photo, options.painting, folder / "run")
         print(json.dumps(figures, indent=1))
 
 

@@ -16,7 +16,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", type=int, help="default: 7860, or any free port")
     parser.add_argument("--no-browser", action="store_true", help="only print the address")
     options = parser.parse_args(arguments)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that starts it in the background turns this off
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell that starts it in the background turns the first off
+        signal.signal(number, signal.default_int_handler)
     return run_cli(lambda: _serve(options.dir.expanduser(), options.styles, options.port, not options.no_browser))
 
 

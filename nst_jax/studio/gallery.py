@@ -1,8 +1,10 @@
 """The tab of the history: every picture made here, two of them side by side, and what to do with one."""
 
+import html
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import gradio as gr
 
@@ -31,11 +33,15 @@ def gallery_tab(studio: Studio, controls: Controls, view: View, tab: gr.Tab, tab
     with gr.Row():
         with gr.Column(scale=2, min_width=320):
             search = gr.Textbox(label=label("search"), info=label("search_info"), elem_id="search")
-            grid = gr.Gallery(label=label("gallery"), columns=3, height=560, allow_preview=False, object_fit="cover",
-                              interactive=False, buttons=[], elem_id="gallery")  # fmt: skip
+            grid = gr.Gallery(
+                label=label("gallery"), columns=3, fit_columns=False, height=560, allow_preview=False, object_fit="cover",
+                interactive=False, buttons=[], elem_id="gallery",
+            )  # fmt: skip
         with gr.Column(scale=3, min_width=320):
-            compare = gr.ImageSlider(label=label("history_compare"), interactive=False, type="filepath", max_height=520,
-                                     elem_id="history_compare", buttons=["fullscreen"])  # fmt: skip
+            compare = gr.ImageSlider(
+                label=label("history_compare"), interactive=False, type="filepath", max_height=520, buttons=["fullscreen"],
+                elem_id="history_compare",
+            )  # fmt: skip
             with gr.Row():
                 use = gr.Button(label("use_settings"), elem_id="use_settings", min_width=110)
                 begin = gr.Button(label("use_start"), elem_id="use_start", min_width=110)
@@ -51,10 +57,10 @@ def gallery_tab(studio: Studio, controls: Controls, view: View, tab: gr.Tab, tab
         found = entries(studio.folder, words or "")
         return Choice(tuple(found)), [(str(studio.folder.thumbnail(one.picture)), one.caption) for one in found]
 
-    def choose(now: Choice, event: gr.SelectData) -> list[Any]:
+    def choose(now: Choice, event: gr.SelectData, request: gr.Request) -> list[Any]:
         entry = now.shown[int(event.index)]
         now = replace(now, run=entry.name, before=now.run if now.run != entry.name else now.before)
-        return [now, _pair(studio, now), gr.update(value=str(entry.picture), interactive=True), _about(studio, entry),
+        return [now, _pair(studio, now), gr.update(value=str(entry.picture), interactive=True), _about(studio, entry, request),
                 command_line(studio.folder.run(entry.name))]  # fmt: skip
 
     def settings(now: Choice, request: gr.Request) -> list[Any]:
@@ -89,13 +95,13 @@ def _pair(studio: Studio, now: Choice) -> tuple[str, str]:
     return str(left), str(run / "result.png")
 
 
-def _about(studio: Studio, entry: Entry) -> str:
+def _about(studio: Studio, entry: Entry, request: gr.Request) -> str:
+    """What a picture is, and a link to its report."""
     report = studio.folder.run(entry.name) / "report.html"
-    text = TEXT_LINK.format(address=f"/gradio_api/file={report}") if report.exists() else ""
-    return f"<p>{entry.caption}</p>{text}"
-
-
-TEXT_LINK = '<p><a href="{address}" target="_blank" rel="noopener">report.html</a></p>'
+    caption, name = html.escape(entry.caption), say(request, "report")
+    if not report.exists():
+        return f"<p>{caption}</p>"
+    return f'<p>{caption} · <a href="/gradio_api/file={quote(str(report))}" target="_blank" rel="noopener">{name}</a></p>'
 
 
 def _settable(controls: Controls) -> list[Any]:

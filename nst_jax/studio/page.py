@@ -17,10 +17,14 @@ from nst_jax.studio.texts import label, translations
 _FONTS = ["system-ui", "-apple-system", "Segoe UI", "sans-serif"]
 _CSS = """
 .gradio-container { max-width: 1440px !important; }
-#about h1 { font-weight: 650; letter-spacing: -0.01em; margin-bottom: 0; }
+#about h1 { font-weight: 650; letter-spacing: -0.01em; margin: 0; }
+#shelf .grid-wrap { overflow-x: hidden; padding-top: 1.5rem; }
+#shelf .grid-container { grid-template-columns: repeat(4, minmax(0, 1fr)) !important; }
 #picture img { width: 100%; height: 100%; object-fit: contain; }
 .status { display: grid; gap: .4rem; padding: .25rem .1rem; font-variant-numeric: tabular-nums; }
-.status progress { width: 100%; height: .55rem; accent-color: var(--color-accent); }
+.status .bar { height: .5rem; border-radius: .25rem; overflow: hidden; background: var(--neutral-200); }
+.dark .status .bar { background: var(--neutral-700); }
+.status .bar i { display: block; height: 100%; background: var(--color-accent); transition: width .8s linear; }
 .status.bad { color: var(--error-text-color, #b3261e); }
 #more .fields { max-height: 26rem; overflow-y: auto; }
 """

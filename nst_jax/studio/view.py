@@ -126,5 +126,5 @@ def _status(studio: Studio, job: Job, request: gr.Request | None) -> str:
 
 
 def _line(text: str, share: float | None = None, kind: str = "") -> str:
-    bar = "" if share is None else f'<progress value="{share:.3f}" max="1" aria-hidden="true"></progress>'
+    bar = "" if share is None else f'<div class="bar" aria-hidden="true"><i style="width: {100 * share:.1f}%"></i></div>'
     return f'<div class="status {kind}" role="status">{bar}<span>{html.escape(text)}</span></div>'
