@@ -63,3 +63,9 @@ def load_plugin(kind: Kind) -> bool:
         getattr(plugin, "register_heif_opener", lambda: None)()
         return True
     return False
+
+
+def load_plugins() -> None:
+    """Loads the Pillow plugins that are installed, for a library that opens files with Pillow itself."""
+    for kind in (_HEIC, _JXL):
+        load_plugin(kind)

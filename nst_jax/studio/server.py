@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nst_jax.errors import InputError
+from nst_jax.images.signatures import load_plugins
 from nst_jax.studio.folder import MAX_BYTES, StudioFolder, open_studio
 
 _HOST, _PORT = "127.0.0.1", 7860
@@ -74,7 +75,8 @@ def serve(path: Path, styles: Path | None, port: int | None, browser: bool) -> N
         print(f"{address} (Ctrl-C to stop); pictures are in {folder.path}", flush=True)
         if browser:
             threading.Timer(0.5, webbrowser.open, [address]).start()
-        server.run(sockets=[listener])
+        with contextlib.suppress(KeyboardInterrupt):  # the usual end, raised once it has shut down
+            server.run(sockets=[listener])
 
 
 def _server(folder: StudioFolder, styles: Path | None, listener: socket.socket) -> Any:
@@ -89,6 +91,7 @@ def _server(folder: StudioFolder, styles: Path | None, listener: socket.socket) 
     from nst_jax.studio.page import LOOK, page
     from nst_jax.studio.shelf import shelf
 
+    load_plugins()
     paintings = shelf(styles)
     gr.set_static_paths(list(map(str, folder.served)))
     studio = page(folder, paintings)
