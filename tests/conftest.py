@@ -4,9 +4,12 @@ import atexit
 import importlib.metadata
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 # One cache of compiled programs for all workers and subprocesses of a test run, empty as it begins. NST_JAX_TEST_CACHE names a
 # folder that is kept, for those who run the same tests again and again.
@@ -30,6 +33,21 @@ import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+
+@contextmanager
+def _running(command: Sequence[Any], **options: Any) -> "Iterator[subprocess.Popen[str]]":
+    with subprocess.Popen(command, text=True, **options) as process:
+        try:
+            yield process
+        finally:
+            process.kill()  # or a test that fails would wait for its end
+
+
+@pytest.fixture(scope="session")
+def running() -> "Callable[..., AbstractContextManager[subprocess.Popen[str]]]":
+    """A context manager, `running(command, **options)`: a process that ends with the block at the latest."""
+    return _running
 
 
 @pytest.fixture

@@ -80,10 +80,10 @@ def stop_at(monkeypatch: pytest.MonkeyPatch, step: int, error: BaseException) ->
 
 
 @pytest.mark.parametrize("after", ["the first line", 0.15])
-def test_a_killed_run_goes_on_to_the_same_bytes(here: Path, unbroken: Path, after: str | float):
+def test_a_killed_run_goes_on_to_the_same_bytes(here: Path, unbroken: Path, after: str | float, running):
     name = f"killed-{after}"
     arguments = command(*OWN, f"run.dir={name}", "run.checkpoint_every_s=0.01")
-    with subprocess.Popen(arguments, env=environment(here), stderr=subprocess.PIPE, text=True) as process:
+    with running(arguments, env=environment(here), stderr=subprocess.PIPE) as process:
         assert process.stderr is not None
         assert "steps" in process.stderr.readline()  # what will be made
         process.stderr.readline()
@@ -97,9 +97,9 @@ def test_a_killed_run_goes_on_to_the_same_bytes(here: Path, unbroken: Path, afte
     assert record(here / name) == record(unbroken)
 
 
-def test_an_interrupted_run_has_its_picture_and_goes_on_to_the_same_bytes(here: Path, unbroken: Path, main):
+def test_an_interrupted_run_has_its_picture_and_goes_on_to_the_same_bytes(here: Path, unbroken: Path, main, running):
     arguments = command(*OWN, "run.dir=stopped", "run.checkpoint_every_s=0")
-    with subprocess.Popen(arguments, env=environment(here), stderr=subprocess.PIPE, text=True) as process:
+    with running(arguments, env=environment(here), stderr=subprocess.PIPE) as process:
         assert process.stderr is not None
         assert "steps" in process.stderr.readline()  # what will be made
         process.stderr.readline()

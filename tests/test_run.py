@@ -244,10 +244,10 @@ def test_the_config_is_shown_without_running(main):
     assert not Path("runs").exists()
 
 
-def test_ctrl_c_ends_with_the_picture_so_far(here: Path):
+def test_ctrl_c_ends_with_the_picture_so_far(here: Path, running):
     environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(here / "cache")}
     command = [sys.executable, "-m", "nst_jax.run", *OWN, "steps=1000000", "run.dir=one", "optimizer=adam"]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with running(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stderr is not None
         assert "24x18 pixels, 1000000 steps" in process.stderr.readline()
         assert process.stderr.readline().startswith("step 1 of 1000000 at 24 px")

@@ -251,14 +251,14 @@ PHOTO, DONE = "#photo img[src*='/pictures/']", "#compare img"
 
 
 @pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+def program(tmp_path_factory: pytest.TempPathFactory, running: Any) -> Iterator[tuple[str, Path]]:
     """The studio in a process of its own: its address and its folder."""
     pytest.importorskip("gradio", reason='Gradio is not installed: pip install "nst-jax[studio]"')
     folder = tmp_path_factory.mktemp("studio")
     write_image(folder / "photo.png", pixels(96, 128))
     write_image(folder / "painting.png", pixels(80, 80)[:, ::-1])
     command = [sys.executable, "-m", "nst_jax.studio", "--no-browser", "--port", "0", "--dir", str(folder / "studio")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, bufsize=1) as process:
+    with running(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=1) as process:
         assert process.stdout
         yield process.stdout.readline().split()[0], folder
         process.send_signal(signal.SIGINT)

@@ -182,9 +182,9 @@ def test_no_run_folder_and_a_taken_port_are_one_line(client: Client, folder: Run
         assert (code, bool(re.fullmatch(rf"error: port [^\n]* got {port}; [^\n]*\n", said))) == (2, True)
 
 
-def test_the_command_says_where_and_ends_with_an_interrupt(folder: RunFolder):
+def test_the_command_says_where_and_ends_with_an_interrupt(folder: RunFolder, running):
     command = [sys.executable, "-m", "nst_jax.watch", str(folder.path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with running(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         said = re.fullmatch(r"http://127\.0\.0\.1:(\d+)/ [^\n]*\n", process.stdout.readline())
         assert said
