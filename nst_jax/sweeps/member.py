@@ -74,7 +74,7 @@ def compose_member(
     """
     composed = context.config_loader.load_sweep_config(master, list(overrides))
     with open_dict(composed):
-        composed.hydra.job.id = composed.hydra.job.num = number
+        composed.hydra.job.id, composed.hydra.job.num = str(number), number
     subdir = str(composed.hydra.sweep.subdir)
     with open_dict(composed):
         del composed["hydra"]
