@@ -45,7 +45,7 @@ def _report() -> int:
         if finding.advice:
             advice.append(f"{finding.what}: {finding.advice}")
             wrong |= finding.what in ("parameters", "results")
-    print("\nto do:" if advice else "\nEverything is there. Try: nst-jax tubingen starry --preset fast")
+    print("\nto do:" if advice else "\nEverything is there. Try: nst-jax astronaut wave --preset fast")
     print("".join(f"  {line}\n" for line in advice), end="")
     return int(wrong)
 

@@ -98,7 +98,7 @@ def _transpose(cotangents: Sequence[Any], *arrays: Any, function: Any, transpose
 
 
 def _batch(arrays: Sequence[Any], dims: Sequence[Any], *, function: Any, transpose: Any, split: int, out: Any) -> Any:
-    mapped = [dim is not batching.not_mapped for dim in dims]
+    mapped = [dim is not None for dim in dims]
     size = next(array.shape[dim] for array, dim, is_mapped in zip(arrays, dims, mapped, strict=True) if is_mapped)
     arrays = [jnp.moveaxis(array, dim, 0) if m else array for array, dim, m in zip(arrays, dims, mapped, strict=True)]
     linear = [
