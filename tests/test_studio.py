@@ -39,6 +39,9 @@ SMALL = {
 }
 
 
+WITHOUT = 'Gradio is not installed: pip install "nst-jax[studio]"'
+
+
 @pytest.fixture
 def studio(tmp_path: Path) -> Iterator[StudioFolder]:
     with open_studio(tmp_path / "studio") as folder:
@@ -188,6 +191,23 @@ def test_a_failure_is_said_and_the_next_run_goes_on(worker: Worker, photo: str, 
     assert looks.read(good.run.path) == (photo, Look(painting, size=32, more=SMALL))
 
 
+def test_a_batch_names_what_fails_and_goes_on(worker: Worker, studio: StudioFolder, painting: str, tmp_path: Path):
+    pytest.importorskip("gradio", reason=WITHOUT)
+    from nst_jax.studio.batch import start_batch
+    from nst_jax.studio.shared import Studio
+
+    worker.start()
+    files = [str(studio.keep_pixels(pixels(32, side), "photo.png")) for side in (32, 48)]  # of one name
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG")
+    name, failed = start_batch(
+        Studio(studio, worker, []), [files[0], str(tmp_path / "broken.png"), files[1]], Look(painting, size=32, more=SMALL)
+    )
+    assert [line.partition(":")[0] for line in failed] == ["broken.png"]
+    results = studio.batches / name
+    assert wait_for(lambda: len(list(results.iterdir())) == 2, WAIT)
+    assert {file.name for file in results.iterdir()} == {"photo.png", "photo-2.png"}
+
+
 def test_a_page_names_runs_of_the_studio_only(worker: Worker, tmp_path: Path):
     (tmp_path / "config.yaml").write_text("size: 16\n")
     for name in ("../..", str(tmp_path), "", "nothing"):
@@ -253,7 +273,7 @@ PHOTO, DONE = "#photo img[src*='/pictures/']", "#compare img"
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory, running: Any) -> Iterator[tuple[str, Path]]:
     """The studio in a process of its own: its address and its folder."""
-    pytest.importorskip("gradio", reason='Gradio is not installed: pip install "nst-jax[studio]"')
+    pytest.importorskip("gradio", reason=WITHOUT)
     folder = tmp_path_factory.mktemp("studio")
     write_image(folder / "photo.png", pixels(96, 128))
     write_image(folder / "painting.png", pixels(80, 80)[:, ::-1])

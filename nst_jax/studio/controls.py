@@ -62,7 +62,7 @@ def draw_controls(studio: Studio) -> Controls:
         painting = gr.Image(label=label("painting"), elem_id="painting", **picture)
     shelf = gr.Gallery(
         [(str(studio.folder.thumbnail(one.file)), one.title) for one in studio.paintings],
-        label=label("shelf"), columns=4, height=150, allow_preview=False, object_fit="cover", buttons=[], interactive=False,
+        label=label("shelf"), columns=4, height=230, allow_preview=False, object_fit="cover", buttons=[], interactive=False,
         elem_id="shelf",
     )  # fmt: skip
     plain = _plain_controls()
@@ -116,9 +116,10 @@ def _region_controls(studio: Studio, photo: gr.Image) -> RegionControls:
         )  # fmt: skip
         use = gr.Checkbox(False, label=label("regions_use"), elem_id="regions_use")
         with gr.Row():
+            names = ("region_1", "region_2", "region_3", "region_rest")
             chosen = tuple(
-                gr.Dropdown(fates, value=_PAINT, label=label(name), min_width=180)
-                for name in ("region_1", "region_2", "region_3", "region_rest")
+                gr.Dropdown(fates, value=_LEAVE if name == "region_rest" else _PAINT, label=label(name), min_width=180)
+                for name in names
             )
         with gr.Row():
             feather = gr.Slider(0, 60, 8, step=1, label=label("feather"), buttons=[])

@@ -53,9 +53,9 @@ def gallery_tab(studio: Studio, controls: Controls, view: View, tab: gr.Tab, tab
             )
     choice = gr.State(Choice())
 
-    def find(words: str) -> tuple[Choice, list[tuple[str, str]]]:
+    def find(now: Choice, words: str) -> tuple[Choice, list[tuple[str, str]]]:
         found = entries(studio.folder, words or "")
-        return Choice(tuple(found)), [(str(studio.folder.thumbnail(one.picture)), one.caption) for one in found]
+        return replace(now, shown=tuple(found)), [(str(studio.folder.thumbnail(one.picture)), one.caption) for one in found]
 
     def choose(now: Choice, event: gr.SelectData, request: gr.Request) -> list[Any]:
         entry = now.shown[int(event.index)]
@@ -75,7 +75,7 @@ def gallery_tab(studio: Studio, controls: Controls, view: View, tab: gr.Tab, tab
         studio.worker.go_on(name)
         return [gr.update(selected="paint"), *shown(studio, Session(name), request)]
 
-    gr.on([tab.select, search.submit], find, search, [choice, grid], **QUIET)
+    gr.on([tab.select, search.submit], find, [choice, search], [choice, grid], **QUIET)
     grid.select(choose, choice, [choice, compare, download, about, command], **QUIET)
     use.click(said(settings), choice, [tabs, *_settable(controls)], **QUIET)
     begin.click(said(start), choice, [tabs, view.from_here, *view.all], **QUIET)

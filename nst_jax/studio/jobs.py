@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 State = Literal["waiting", "running", "interrupted", "finished", "failed"]
 _SHARE = 0.05  # of the time, at most, goes into pictures on the way
 _PATIENCE = 30.0  # seconds for the last step; a program that is being compiled is not waited for
-_KEPT = 3  # of them: a browser may still be loading the one before
+_KEPT = 20  # of them: a browser may still be loading an earlier one
 
 
 @dataclass

@@ -17,6 +17,9 @@ from nst_jax.studio.texts import label, translations
 _FONTS = ["system-ui", "-apple-system", "Segoe UI", "sans-serif"]
 _CSS = """
 .gradio-container { max-width: 1440px !important; }
+.dark { color-scheme: dark; }
+button[role=tab].selected { color: var(--primary-600) !important; }
+.dark button[role=tab].selected { color: var(--primary-300) !important; }
 #about h1 { font-weight: 650; letter-spacing: -0.01em; margin: 0; }
 #shelf .grid-wrap { overflow-x: hidden; padding-top: 1.5rem; }
 #shelf .grid-container { grid-template-columns: repeat(4, minmax(0, 1fr)) !important; }
@@ -28,11 +31,21 @@ _CSS = """
 .status.bad { color: var(--error-text-color, #b3261e); }
 #more .fields { max-height: 26rem; overflow-y: auto; }
 """
-LOOK = {
-    "theme": gr.themes.Base(primary_hue="indigo", neutral_hue="slate", font=_FONTS, font_mono=["ui-monospace", "monospace"]),
-    "css": _CSS,
-    "i18n": translations(),
-}
+# A thumbnail is called by its caption, which Gradio says to the eye alone.
+_NAMES = """() => new MutationObserver(() => {
+  for (const caption of document.querySelectorAll(".thumbnail-item .caption-label")) {
+    const name = caption.textContent.trim(), button = caption.closest(".thumbnail-item");
+    if (button.ariaLabel !== name) button.ariaLabel = name;
+  }
+}).observe(document.body, {childList: true, subtree: true})"""
+_THEME = gr.themes.Base(primary_hue="indigo", neutral_hue="slate", font=_FONTS, font_mono=["ui-monospace", "monospace"]).set(
+    color_accent="*primary_600",
+    button_primary_background_fill="*primary_600",
+    button_primary_background_fill_hover="*primary_700",
+    block_info_text_color="*neutral_600",
+    block_info_text_color_dark="*neutral_300",
+)
+LOOK = {"theme": _THEME, "css": _CSS, "js": _NAMES, "i18n": translations()}
 
 
 class Page(NamedTuple):
