@@ -113,7 +113,8 @@ def axe(browser: Any, script: Path) -> list[str]:
     """The serious and critical findings of axe-core."""
     browser.execute_script(script.read_text())
     found = browser.execute_async_script("axe.run().then((found) => arguments[0](found.violations))")
-    return [f"{one['id']} ({len(one['nodes'])})" for one in found if one["impact"] in ("serious", "critical")]
+    serious = [one for one in found if one["impact"] in ("serious", "critical")]
+    return [f"{one['id']}: {node['html'][:200]}" for one in serious for node in one["nodes"]]
 
 
 def choose(browser: Any, size: int, more: list[str]) -> None:
@@ -132,11 +133,14 @@ def choose(browser: Any, size: int, more: list[str]) -> None:
 
 
 def first_and_second_run(browser: Any, server: Studio, options: argparse.Namespace) -> dict[str, Any]:
-    """The first picture, the whole run once all is compiled, and a run at another strength."""
+    """The first picture; with the option the whole run, once all is compiled; and a run at another strength."""
     figures: dict[str, Any] = {"first_picture_s": paint(browser, _PICTURE)}
-    assert wait_for(lambda: browser.find_elements("css selector", _DONE), _LONG)
     if options.command_line:
+        assert wait_for(lambda: browser.find_elements("css selector", _DONE), _LONG)
         figures["finished_s"] = paint(browser, _DONE, _LONG)
+    else:  # every scale is compiled once the last one has begun
+        assert wait_for(lambda: f"{options.size} px" in browser.find_element("id", "status").text, _LONG)
+        stop(browser)
     before = server.compilations()
     browser.execute_script(_STRENGTH)
     figures["first_change_s"] = paint(browser, _PICTURE)

@@ -18,6 +18,7 @@ _FONTS = ["system-ui", "-apple-system", "Segoe UI", "sans-serif"]
 _CSS = """
 .gradio-container { max-width: 1440px !important; }
 .dark { color-scheme: dark; }
+.min_value, .max_value { color: var(--block-info-text-color) !important; }
 button[role=tab].selected { color: var(--primary-600) !important; }
 .dark button[role=tab].selected { color: var(--primary-300) !important; }
 #about h1 { font-weight: 650; letter-spacing: -0.01em; margin: 0; }
@@ -31,12 +32,13 @@ button[role=tab].selected { color: var(--primary-600) !important; }
 .status.bad { color: var(--error-text-color, #b3261e); }
 #more .fields { max-height: 26rem; overflow-y: auto; }
 """
-# A thumbnail is called by its caption, which Gradio says to the eye alone.
+# What Gradio says to the eye alone: a thumbnail is called by its caption, and a frame without a picture is one.
 _NAMES = """() => new MutationObserver(() => {
   for (const caption of document.querySelectorAll(".thumbnail-item .caption-label")) {
     const name = caption.textContent.trim(), button = caption.closest(".thumbnail-item");
     if (button.ariaLabel !== name) button.ariaLabel = name;
   }
+  for (const empty of document.querySelectorAll(".empty[aria-label]:not([role])")) empty.role = "img";
 }).observe(document.body, {childList: true, subtree: true})"""
 _THEME = gr.themes.Base(primary_hue="indigo", neutral_hue="slate", font=_FONTS, font_mono=["ui-monospace", "monospace"]).set(
     color_accent="*primary_600",

@@ -142,7 +142,7 @@ def say(request: gr.Request | None, name: str, **facts: Any) -> str:
 def duration(seconds: float) -> str:
     """A time in minutes and seconds.
 
-    >>> duration(75.2), duration(8)
+    >>> duration(75.2), duration(8.0)
     ('1:15', '0:08')
     """
     return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
