@@ -24,7 +24,9 @@ def paint_tab(studio: Studio) -> tuple[Controls, View]:
     def start(values: dict[Any, Any], request: gr.Request) -> list[Any]:
         return _start(studio, controls, view, values, request)
 
-    view.start.click(said(start), {controls.photo, view.session, view.from_here} | controls.look, view.all, **QUIET)
+    given = {controls.photo, view.session, view.from_here} | controls.look
+    waits = {**QUIET, "show_progress": "minimal", "show_progress_on": view.status}  # pictures are read, settings checked
+    view.start.click(said(start), given, view.all, **waits)
     _follow(studio, view)
     return controls, view
 
