@@ -106,7 +106,7 @@ def asked_elsewhere(browser: Any) -> list[str]:
     """The addresses on other hosts that the page has asked for."""
     events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
     urls = [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
-    return [url[:80] for url in urls if not url.startswith(("http://127.0.0.1:", "data:", "blob:", "chrome:"))]
+    return [url[:80] for url in urls if not url.startswith(("http://127.0.0.1:", "data:", "blob:", "chrome"))]
 
 
 def axe(browser: Any, script: Path) -> list[str]:
@@ -192,10 +192,10 @@ def main() -> None:
             figures |= first_and_second_run(browser, server, options)
             if options.axe:
                 figures["axe_serious"] = axe(browser, options.axe)
-            print(json.dumps(figures), flush=True)
-            figures |= reloads_and_stops(browser, server, folder, options)
             figures["other_hosts"] = asked_elsewhere(browser)
             figures["console_errors"] = [e["message"] for e in browser.get_log("browser") if e["level"] == "SEVERE"]
+            print(json.dumps(figures), flush=True)
+            figures |= reloads_and_stops(browser, server, folder, options)
         if options.command_line:
             figures["command_line_s"] = command_line(options.photo, options.painting, folder / "run")
         print(json.dumps(figures, indent=1))

@@ -14,6 +14,7 @@ from nst_jax.images.signatures import load_plugins
 from nst_jax.studio.folder import MAX_BYTES, StudioFolder, open_studio
 
 _HOST, _PORT = "127.0.0.1", 7860
+_SESSIONS = 64  # whose state is kept, the last used ones: each page that is opened or loaded again begins one
 _Scope = dict[str, Any]
 _Send = Callable[[dict[str, Any]], Awaitable[None]]
 _HEADERS = {b"x-frame-options": b"DENY", b"x-content-type-options": b"nosniff", b"referrer-policy": b"no-referrer"}
@@ -105,6 +106,7 @@ def _server(folder: StudioFolder, styles: Path | None, listener: socket.socket) 
             studio.worker.close()
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    studio.blocks.state_session_capacity = _SESSIONS
     off = dict.fromkeys(("run_history", "ssr_mode", "enable_monitoring", "pwa", "mcp_server"), False)
     gr.mount_gradio_app(app, studio.blocks, path="/", max_file_size=MAX_BYTES, footer_links=[], **off, **LOOK)
     guarded = Guard(app, listener.getsockname()[1])
