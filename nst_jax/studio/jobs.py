@@ -143,6 +143,11 @@ class Worker:
         if self._thread.is_alive():
             self._thread.join(_PATIENCE)
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether its thread has not ended."""
+        return self._thread.is_alive()
+
     def submit(self, config: Config, run: Path) -> Job:
         """Checks a run, writes its folder and puts it into the queue.
 

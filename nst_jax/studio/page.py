@@ -32,13 +32,15 @@ button[role=tab].selected { color: var(--primary-600) !important; }
 .status.bad { color: var(--error-text-color, #b3261e); }
 #more .fields { max-height: 26rem; overflow-y: auto; }
 """
-# What Gradio says to the eye alone: a thumbnail is called by its caption, and a frame without a picture is one.
+# What Gradio says to the eye alone: the names of thumbnails and of the picture, and that an empty frame is one.
 _NAMES = """() => new MutationObserver(() => {
   for (const caption of document.querySelectorAll(".thumbnail-item .caption-label")) {
     const name = caption.textContent.trim(), button = caption.closest(".thumbnail-item");
     if (button.ariaLabel !== name) button.ariaLabel = name;
   }
   for (const empty of document.querySelectorAll(".empty[aria-label]:not([role])")) empty.role = "img";
+  const frame = document.querySelector("#picture button:has(> * img)"), label = document.querySelector("#picture label");
+  if (frame && label && !frame.ariaLabel) frame.ariaLabel = label.textContent.trim();
 }).observe(document.body, {childList: true, subtree: true})"""
 _THEME = gr.themes.Base(primary_hue="indigo", neutral_hue="slate", font=_FONTS, font_mono=["ui-monospace", "monospace"]).set(
     color_accent="*primary_600",

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import socket
+import sys
 import threading
 import webbrowser
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -12,6 +13,7 @@ from typing import Any
 from nst_jax.errors import InputError
 from nst_jax.images.signatures import load_plugins
 from nst_jax.studio.folder import MAX_BYTES, StudioFolder, open_studio
+from nst_jax.studio.jobs import Worker
 
 _HOST, _PORT = "127.0.0.1", 7860
 _SESSIONS = 64  # whose state is kept, the last used ones: each page that is opened or loaded again begins one
@@ -72,15 +74,18 @@ def serve(path: Path, styles: Path | None, port: int | None, browser: bool) -> N
     """
     with open_studio(path) as folder, _listening(port) as listener:
         address = f"http://{_HOST}:{listener.getsockname()[1]}/"
-        server = _server(folder, styles, listener)
+        server, worker = _server(folder, styles, listener)
         print(f"{address} (Ctrl-C to stop); pictures are in {folder.path}", flush=True)
         if browser:
             threading.Timer(0.5, webbrowser.open, [address]).start()
         with contextlib.suppress(KeyboardInterrupt):  # the usual end, raised once it has shut down
             server.run(sockets=[listener])
+    if worker.is_busy:  # a thread inside XLA, at the end of the interpreter, would abort it
+        sys.stdout.flush()
+        os._exit(0)
 
 
-def _server(folder: StudioFolder, styles: Path | None, listener: socket.socket) -> Any:
+def _server(folder: StudioFolder, styles: Path | None, listener: socket.socket) -> tuple[Any, Worker]:
     os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": str(folder.temporary), "HF_HUB_OFFLINE": "1"}
     try:
         import gradio as gr
@@ -110,7 +115,8 @@ def _server(folder: StudioFolder, styles: Path | None, listener: socket.socket) 
     off = dict.fromkeys(("run_history", "ssr_mode", "enable_monitoring", "pwa", "mcp_server"), False)
     gr.mount_gradio_app(app, studio.blocks, path="/", max_file_size=MAX_BYTES, footer_links=[], **off, **LOOK)
     guarded = Guard(app, listener.getsockname()[1])
-    return uvicorn.Server(uvicorn.Config(guarded, log_level="critical", timeout_graceful_shutdown=2))
+    server = uvicorn.Server(uvicorn.Config(guarded, log_level="critical", timeout_graceful_shutdown=2))
+    return server, studio.worker
 
 
 @contextlib.contextmanager
