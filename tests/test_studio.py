@@ -24,7 +24,7 @@ from nst_jax.studio.history import command_line, entries
 from nst_jax.studio.jobs import Job, Worker
 from nst_jax.studio.look import Look, Region
 from nst_jax.studio.regions import BRUSHES, painted_masks
-from nst_jax.studio.server import Guard
+from nst_jax.studio.server import Guard, serve
 from tests.browser import chromium, look, wait_for
 from tests.test_report import pixels
 
@@ -239,6 +239,12 @@ def test_a_folder_has_one_studio_and_forgets_what_no_run_needs(tmp_path: Path):
     assert not folder.temporary.exists()
     with open_studio(tmp_path):
         assert not lost.exists()
+
+
+def test_without_gradio_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    with pytest.raises(InputError, match=r"nst-jax\[studio\]"):
+        serve(tmp_path, None, 0, False)
 
 
 def asked(headers: dict[str, str], path: str = "/gradio_api/queue/join") -> int:
