@@ -81,6 +81,13 @@ def test_every_page_and_notebook_is_in_the_site():
         assert {file.stem for file in files} - {"index"} <= listed
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_the_files_that_a_page_shows_or_links_to_are_there(page: str):
+    folder, text = (ROOT / page).parent, (ROOT / page).read_text("utf-8")
+    links = [link.partition("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link]
+    assert [link for link in links if link and not (folder / link).exists()] == []
+
+
 def test_every_lab_book_is_in_the_index_of_experiments():
     text = (ROOT / "docs/experiments.md").read_text("utf-8")
     assert all(f"(../experiments/{file.parent.name}/README.md)" in text for file in ROOT.glob("experiments/0*/README.md"))
