@@ -465,6 +465,34 @@ def test_linear_light_is_told_by_the_tone_curve_not_by_the_name(tmp_path: Path, 
     assert len(picture.notices) == 1
 
 
+def with_chunk(png: bytes, name: bytes, body: bytes, crc: int | None = None) -> bytes:
+    """A PNG with a further chunk before its samples."""
+    place, crc = png.index(b"IDAT") - 4, zlib.crc32(name + body) if crc is None else crc
+    return png[:place] + struct.pack(">I", len(body)) + name + body + struct.pack(">I", crc) + png[place:]
+
+
+@pytest.mark.parametrize("color_type", [0, 2])
+def test_a_png_of_linear_light_is_told_by_its_gamma(pixels: np.ndarray, color_type: int):
+    light = pixels[0] if color_type == 2 else pixels[0, ..., :1]
+    png = png_bytes(np.round(linear_light(light.astype(np.float64)) * 65535).astype(np.uint16), color_type)
+    found, notices = decode.decode(with_chunk(png, b"gAMA", struct.pack(">I", 100_000)))
+    assert np.abs(found - light).max() < 0.05
+    assert any("gamma 1" in notice for notice in notices)
+    plain, _ = decode.decode(png)
+    for ignored in (45_455, 0, 1):
+        assert np.array_equal(decode.decode(with_chunk(png, b"gAMA", struct.pack(">I", ignored)))[0], plain)
+
+
+def test_pictures_whose_tones_no_screen_shows_are_refused(pixels: np.ndarray):
+    out = io.BytesIO()
+    Image.fromarray(eight_bits(pixels)).save(out, format="PNG")
+    assert decode.decode(with_chunk(out.getvalue(), b"cICP", bytes([1, 13, 0, 1])))[0].shape == pixels.shape[1:]
+    with pytest.raises(InputError, match="high dynamic range"):
+        decode.decode(with_chunk(out.getvalue(), b"cICP", bytes([9, 16, 0, 1])))
+    with pytest.raises(InputError, match="high dynamic range"):
+        decode.decode(b"\0\0\0\x1cftypavif\0\0\0\0meta" + b"\0\0\0\x13colrnclx\0\x09\0\x12\0\x09\x80")
+
+
 def test_the_profiles_of_srgb_change_nothing(pixels: np.ndarray):
     out = io.BytesIO()
     Image.fromarray(eight_bits(pixels)).save(
@@ -526,6 +554,8 @@ def test_bands_that_are_not_alpha_are_ignored(pixels: np.ndarray):
     both = np.concatenate([samples, samples[..., 3:] // 2], -1)
     found, notices = decode.decode(tiff_bytes(both, extrasamples=["unspecified", "unassalpha"]))
     assert np.allclose(found, pixels[0] * infrared / 2 + 1 - infrared / 2, atol=1e-4)
+    eight, _ = decode.decode(tiff_bytes((both >> 8).astype(np.uint8), extrasamples=["unspecified", "unassalpha"]))
+    assert np.allclose(eight, found, atol=0.02)
 
 
 def test_white_is_zero_leaves_alpha_and_premultiplied_colors_stay_in_range(pixels: np.ndarray):
@@ -548,15 +578,33 @@ def test_8_bit_premultiplied_gray_and_alpha(pixels: np.ndarray):
     assert np.allclose(found, pixels[0, ..., :1] / 2 + 1 / 2, atol=0.02)
 
 
-def test_a_tiff_with_missing_tiles_is_refused_and_negative_values_are_said(pixels: np.ndarray):
-    noise = np.random.default_rng(0).integers(0, 65536, (64, 64)).astype(np.uint16)
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("tag", ["TileByteCounts", "TileOffsets"])
+def test_a_tiff_with_missing_tiles_is_refused(tag: str, dtype: type):
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64)).astype(dtype)
     data = bytearray(tiff_bytes(noise, photometric="minisblack", tile=(16, 16), compression="zlib"))
     with tifffile.TiffFile(io.BytesIO(bytes(data))) as tiff:
-        tag = tiff.pages.first.tags["TileByteCounts"]
-        data[tag.valueoffset : tag.valueoffset + 4] = bytes(4)
-    with pytest.raises(InputError, match="missing"):
+        place = tiff.pages.first.tags[tag].valueoffset
+    data[place : place + 4] = bytes(4)
+    with pytest.raises(InputError, match="must be a whole"):
         decode.decode(bytes(data))
-    found, notices = decode.decode(tiff_bytes((noise.astype(np.int32) - 32768).astype(np.int16), photometric="minisblack"))
+
+
+@pytest.mark.parametrize(("compression", "dtype", "right"), [("webp", np.uint8, True), ("jpeg2000", np.uint32, False)])
+def test_what_a_decoder_cannot_do_is_left_to_another_or_refused(compression: str, dtype: type, right: bool):
+    pytest.importorskip("imagecodecs")
+    gray = np.full((32, 32, 3), np.iinfo(dtype).max // 2 + 1, dtype)
+    data = tiff_bytes(gray, photometric="rgb", compression=compression)
+    if right:
+        assert np.allclose(decode.decode(data)[0], 0.5, atol=0.01)
+    else:
+        with pytest.raises(InputError, match="JPEG 2000"):
+            decode.decode(data)
+
+
+def test_negative_values_are_said():
+    noise = np.random.default_rng(0).integers(0, 65536, (64, 64))
+    found, notices = decode.decode(tiff_bytes((noise - 32768).astype(np.int16), photometric="minisblack"))
     assert found.min() == 0
     assert notices == ("pixels outside [0, 1] clipped",)
 
@@ -572,10 +620,7 @@ def test_16_bit_png_with_a_transparent_color(tmp_path: Path, color_type: int):
     samples = np.full((16, 16, 1 if color_type == 0 else 3), 40000, np.uint16)
     samples[:8] = 20000
     data = png_bytes(samples, color_type)
-    chunk = b"tRNS" + struct.pack(">H", 20000) * samples.shape[2]
-    chunk = struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
-    place = data.index(b"IDAT") - 4
-    found, notices = decode.decode(data[:place] + chunk + data[place:])
+    found, notices = decode.decode(with_chunk(data, b"tRNS", struct.pack(">H", 20000) * samples.shape[2]))
     assert np.allclose(found[0], 1)
     assert np.allclose(found[-1], 40000 / 65535, atol=0.01)
     assert "alpha composited on white" in notices
@@ -624,6 +669,16 @@ def test_metadata_that_cannot_be_read_is_ignored(pixels: np.ndarray):
         assert found.shape == pixels.shape[1:]
 
 
+@pytest.mark.parametrize(
+    ("name", "body", "crc"), [(b"tEXt", b"a\0b", 0), (b"pHYs", b"", None), (b"gAMA", b"", None), (b"cHRM", b"1", None)]
+)
+def test_damaged_chunks_beside_the_pixels_are_ignored(pixels: np.ndarray, name: bytes, body: bytes, crc: int | None):
+    out = io.BytesIO()
+    Image.fromarray(eight_bits(pixels)).save(out, format="PNG")
+    found, _ = decode.decode(with_chunk(out.getvalue(), name, body, crc))
+    assert np.array_equal(found, decode.decode(out.getvalue())[0])
+
+
 # ---- what it is instead
 
 
@@ -632,6 +687,7 @@ def test_metadata_that_cannot_be_read_is_ignored(pixels: np.ndarray):
     [
         (b"\0\0\0\x18ftypcrx ", "RAW", "develop"),
         (b"\0\0\0\x18ftypisom", "video", "frame"),
+        (b"RIFF\0\0\0\0AVI ", "video", "frame"),
         (b"8BPS\0\1", "Photoshop", "export"),
         (b"%PDF-1.7", "PDF", "export"),
         (b"<?xml version='1.0'?>\n<svg xmlns=", "SVG", "export"),
@@ -645,6 +701,11 @@ def test_files_that_are_something_else_are_called_by_their_name(tmp_path: Path, 
     message = refused(tmp_path / "a.jpg")
     assert named in message
     assert advice in message
+
+
+def test_text_is_called_text(tmp_path: Path):
+    (tmp_path / "a.jpg").write_text("404: Not Found")
+    assert "got text" in refused(tmp_path / "a.jpg")
 
 
 @pytest.mark.parametrize(("start", "package"), [(b"\0\0\0\x18ftypheic", "pi-heif"), (b"\xff\x0a", "pillow-jxl-plugin")])

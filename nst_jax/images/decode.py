@@ -3,6 +3,7 @@
 import io
 import re
 import warnings
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import NamedTuple
@@ -20,6 +21,8 @@ MAX_PIXELS = 400_000_000  # 20000 x 20000; as float32 already 4.8 GB
 MAX_BLANK_PIXELS = 200_000_000
 MAX_PROFILE_BYTES = 2**24  # of a PNG's ICC profile or text, unpacked
 MAX_MISSING = 0.05  # share of a truncated JPEG's rows
+_PNG = b"\x89PNG\r\n\x1a\n"
+_SRGB_GAMMA = 0.45455  # as PNGs write that of sRGB
 
 Strip = tuple[Float[np.ndarray, "r w 3"], Float[np.ndarray, "r w a"]]
 
@@ -66,7 +69,7 @@ def decode(data: bytes, background: float = 1.0) -> tuple[Float[np.ndarray, "h w
         got = "a TIFF of an unusual kind" if data.startswith(tiff.STARTS) else "something else"
         raise InputError(f"must be a picture, got {got}; {_ADVICE}") from error
     except Exception as error:  # on broken bytes the decoders raise nearly anything
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = " ".join(str(error).split()).partition(". ")[0] or type(error).__name__
         raise InputError(f"must be a whole picture file, got a broken one ({reason}); copy or export it again") from error
     return pixels, tuple(notices)
 
@@ -140,31 +143,28 @@ def _open_with_pillow(data: bytes, kind: signatures.Kind | None, notices: list[s
 
 
 def _load(data: bytes, form: str | None, notices: list[str]) -> Image.Image:
-    """The decoded image, though it may have large texts, junk before it, or a small part missing."""
+    """The decoded image, though it may have large or damaged metadata, junk before it, or a small part missing."""
     try:
         image = Image.open(io.BytesIO(data), formats=(form,) if form else FORMATS)
         if image.width * image.height > max(MAX_BLANK_PIXELS, 1000 * len(data)):
             raise Image.DecompressionBombError
         image.load()
         return image
-    except UnidentifiedImageError:
+    except (OSError, ValueError) as error:
+        if len(rest := _without_metadata(data)) < len(data):
+            return _load(rest, form, notices)
+        if data.startswith(b"\xff\xd8") and "truncated" in str(error) and not data.endswith(b"\xff\xd9"):
+            return _load_truncated_jpeg(data, error, notices)
         # A JPEG with bytes before its start, or between its start and its first marker.
-        found = None if form else re.search(rb"\xff\xd8.*?(\xff[\xc0-\xc4\xdb\xe0-\xef\xfe]\0)", data[:65536], re.DOTALL)
-        if found is None or found.start(1) == 2:
+        unknown = isinstance(error, UnidentifiedImageError) and not form
+        found = unknown and re.search(rb"\xff\xd8.*?(\xff[\xc0-\xc4\xdb\xe0-\xef\xfe]\0)", data[:65536], re.DOTALL)
+        if not found or found.start(1) == 2:
             raise
         notices.append("JPEG read from behind other bytes")
         return _load(b"\xff\xd8" + data[found.start(1) :], "JPEG", notices)
-    except ValueError as error:
-        if "MAX_TEXT" not in str(error) or not (shorter := _without_text(data)):
-            raise
-        return _load(shorter, form, notices)
-    except OSError as error:
-        if not data.startswith(b"\xff\xd8") or "truncated" not in str(error) or data.endswith(b"\xff\xd9"):
-            raise
-        return _load_truncated_jpeg(data, error, notices)
 
 
-def _load_truncated_jpeg(data: bytes, error: OSError, notices: list[str]) -> Image.Image:
+def _load_truncated_jpeg(data: bytes, error: Exception, notices: list[str]) -> Image.Image:
     """A JPEG that ends too early, unless much is missing: the rows that depend on what follows the data."""
     ends = (b"\xff\xd9", bytes(range(1, 255)) * 16 + b"\xff\xd9")
     image, other = (_load(data + end, "JPEG", notices) for end in ends)
@@ -184,24 +184,29 @@ def _rows(image: Image.Image) -> Iterator[Image.Image]:
             yield image.crop((0, row, image.width, row + 1))
 
 
-def _without_text(png: bytes) -> bytes | None:
-    """A PNG without its text; None if it has none."""
-    kept, place = [png[:8]], 8
-    while place + 12 <= len(png):
-        end = place + 12 + int.from_bytes(png[place : place + 4])
-        if png[place + 4 : place + 8] not in (b"tEXt", b"zTXt", b"iTXt"):
-            kept.append(png[place:end])
+def _without_metadata(data: bytes) -> bytes:
+    """A PNG without the chunks that do not bear on its pixels, or are damaged; what is no PNG as it is."""
+    if not data.startswith(_PNG):
+        return data
+    kept, place = [data[:8]], 8
+    while place + 12 <= len(data):
+        size, name = int.from_bytes(data[place : place + 4]), data[place + 4 : place + 8]
+        end = place + 12 + size
+        whole = zlib.crc32(data[place + 4 : end - 4]) == int.from_bytes(data[end - 4 : end])
+        useful = name in (b"tRNS", b"iCCP") or (name, size) in ((b"gAMA", 4), (b"sRGB", 1))
+        if name[:1].isupper() or (useful and whole):
+            kept.append(data[place:end])
         place = end
-    return shorter if len(shorter := b"".join(kept)) < len(png) else None
+    return b"".join(kept)
 
 
 def _gray_of_16_bits(image: Image.Image, notices: list[str]) -> Callable[[Image.Image], Strip]:
-    transform = profiles.to_srgb("L", image.info.get("icc_profile"), notices)
+    transform, gamma = profiles.to_srgb("L", image.info.get("icc_profile"), notices), _gamma(image, notices)
     transparent = image.info.get("transparency")
 
     def strip(part: Image.Image) -> Strip:
         values = np.asarray(part, np.float32)[..., None]
-        color = values / 65535
+        color = profiles.from_gamma(values / 65535, gamma)
         alpha = color[..., :0] if transparent is None else (values != transparent).astype(np.float32)
         return _as_rgb(profiles.convert(color, transform) if transform else color), alpha
 
@@ -212,14 +217,24 @@ def _of_8_bits(image: Image.Image, notices: list[str]) -> Callable[[Image.Image]
     """Converts a part of an image of any mode."""
     transparent, gray = image.has_transparency_data, image.mode in ("1", "L", "LA", "La")
     mode = "L" if gray else "CMYK" if image.mode == "CMYK" and not transparent else "RGB"
-    transform = profiles.to_srgb(mode, image.info.get("icc_profile"), notices)
+    transform, gamma = profiles.to_srgb(mode, image.info.get("icc_profile"), notices), _gamma(image, notices)
 
     def strip(part: Image.Image) -> Strip:
         part = part.convert("LA") if part.mode == "La" else part
         part = part.convert("RGBA") if transparent else part
         color = part.convert(mode)
         color = np.asarray(transform.apply(color) if transform else color.convert("RGB"), np.float32) / 255
+        color = profiles.from_gamma(color, gamma)
         alpha = part.getchannel("A") if transparent else None
         return color, color[..., :0] if alpha is None else np.asarray(alpha, np.float32)[..., None] / 255
 
     return strip
+
+
+def _gamma(image: Image.Image, notices: list[str]) -> float | None:
+    """The exponent of a PNG's samples, unless it is that of sRGB, senseless, or overruled by a profile."""
+    gamma = image.info.get("gamma")
+    if {"icc_profile", "srgb"} & {*image.info} or not gamma or abs(gamma - _SRGB_GAMMA) < 0.02 or not 0.2 < gamma < 3:
+        return None
+    notices.append(f"colors converted to sRGB from gamma {gamma:g}")
+    return gamma

@@ -63,3 +63,11 @@ def convert(color: Float[np.ndarray, "h w c"], transform: Transform) -> Float[np
         applied = transform.apply(Image.fromarray(neighbor[..., 0] if color.shape[2] == 1 else neighbor))
         result += weight * np.asarray(applied, np.float32)
     return np.minimum(result / np.float32(255), 1)  # the weights add up to 1 but for rounding
+
+
+def from_gamma(color: Float[np.ndarray, "h w c"], gamma: float | None) -> Float[np.ndarray, "h w c"]:
+    """Colors in [0, 1] that are light to the power `gamma`, as sRGB (IEC 61966-2-1); None leaves them as they are."""
+    if gamma is None:
+        return color
+    light = color ** (1 / gamma)
+    return np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055).astype(np.float32)

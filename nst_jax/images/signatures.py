@@ -26,21 +26,24 @@ RAW = Kind("a camera's RAW file", _DEVELOP)
 _INSTALL = 'pip install {} (or "nst_jax[formats]"), or save it as JPEG'
 _HEIC = Kind("a HEIC picture", _INSTALL.format("pi-heif"), ("pillow_heif", "pi_heif"), "HEIF")
 _JXL = Kind("a JPEG XL picture", _INSTALL.format("pillow-jxl-plugin"), ("pillow_jxl",), "JXL")
+_HDR = Kind("a high dynamic range picture", "map its tones and save it as PNG or TIFF")
 _KINDS = (
+    # OpenEXR, Radiance, and a PNG or AVIF in linear light, PQ or HLG (the transfer characteristics 8, 16, 18 of ITU-T H.273).
+    (rb"\x76\x2f\x31\x01|#\?RADIANCE|\x89PNG.*?cICP.[\x08\x10\x12]|.{4}ftyp.*?colrnclx..\0[\x08\x10\x12]", _HDR),
     (rb".{4}ftyp(hei[cxms]|hev[cxms]|mif1|msf1)", _HEIC),
     (rb"\xff\x0a|\0\0\0\x0cJXL \r\n\x87\n", _JXL),
     (rb".{4}ftypcrx |II\*\0.{4}CR|II[RU][O\0]|MMOR|FUJIFILMCCD-RAW|FOVb", RAW),
-    (rb".{4}ftyp(?!avi[fs])", Kind("a video", "save one frame as PNG")),
+    (rb".{4}ftyp(?!avi[fs])|RIFF.{4}AVI |\x1a\x45\xdf\xa3", Kind("a video", "save one frame as PNG")),
     (rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51", Kind("a JPEG 2000 picture", "save it as PNG or TIFF")),
     (rb"8BPS", Kind("a Photoshop document")),
     (rb"gimp xcf", Kind("a GIMP document")),
-    (rb"\x76\x2f\x31\x01|#\?RADIANCE", Kind("a high dynamic range picture", "map its tones and save it as PNG or TIFF")),
     (rb"%PDF", Kind("a PDF document")),
     (rb"%!PS|\xc5\xd0\xd3\xc6", Kind("a PostScript document")),
     (rb"version https://git-lfs", Kind("a Git LFS pointer, not the file itself", "run git lfs pull")),
     (rb"PK\x03\x04|\x1f\x8b|7z\xbc\xaf|Rar!", Kind("an archive", "unpack it first")),
     (rb"(?is)(\xef\xbb\xbf)?\s*(<\?xml.{0,2000}?|<!--.{0,2000}?)?(<!doctype svg|<svg)", Kind("an SVG drawing")),
     (rb"(?is)(\xef\xbb\xbf)?\s*(<!doctype|<html|<head|<\?xml)", Kind("a web page", "download the picture itself")),
+    (rb"[\t\n\r -~]+\Z", Kind("text", "download or export the picture itself")),
 )
 
 

@@ -4,7 +4,7 @@ import io
 import logging
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -16,8 +16,9 @@ from nst_jax.errors import InputError
 from nst_jax.images.signatures import RAW
 
 STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-# What Pillow's libtiff reads: none, fax, LZW, JPEG, deflate, PackBits, LZMA, Zstandard, WebP.
-_PILLOW_COMPRESSIONS = (1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946, 34925, 50000, 50001)
+# What Pillow's libtiff reads: none, fax, LZW, JPEG, deflate, PackBits, LZMA, Zstandard.
+_PILLOW_COMPRESSIONS = (1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946, 34925, 50000)
+_JPEG_2000, _JPEG_2000_BITS = (33003, 33004, 33005, 34712), 26  # beyond which OpenJPEG returns other values
 _ORIENTATION, _PROFILE, _SUB_IFDS, _DNG_VERSION = 274, 34675, 330, 50706
 _REDUCED = 1  # the bit of NewSubfileType
 # Orientation to (transpose first?, flips after it): the eight ways to lay a picture down.
@@ -83,6 +84,7 @@ def read_samples(data: bytes, max_pixels: int, notices: list[str]) -> Samples | 
         if _DNG_VERSION in page.tags or (page.subfiletype & _REDUCED and _SUB_IFDS in page.tags):
             raise InputError(f"must be a picture, got {RAW.name}; {RAW.advice}")
         if _is_for_pillow(page):
+            _check_parts(page.dataoffsets)
             return None
         if page.imagelength * page.imagewidth > max_pixels:
             raise InputError(f"must have at most {max_pixels // 1_000_000} megapixels, got more; scale it down first")
@@ -112,16 +114,19 @@ def read_samples(data: bytes, max_pixels: int, notices: list[str]) -> Samples | 
 def _is_for_pillow(page: tifffile.TiffPage) -> bool:
     if page.photometric not in (0, 1, 2) or page.dtype is None:
         return True
-    return page.dtype in (np.uint8, np.bool_) and page.compression in _PILLOW_COMPRESSIONS
+    simple = page.dtype in (np.uint8, np.bool_) and len(page.extrasamples) <= 1
+    return simple and page.compression in _PILLOW_COMPRESSIONS
 
 
 def _values(page: tifffile.TiffPage, data: bytes) -> Shaped[np.ndarray, "..."]:
     assert page.dtype is not None
     if page.dtype.kind not in "uif":
         raise InputError(f"must have integers or floats as pixels, got {page.dtype}; export it again")
+    if page.compression in _JPEG_2000 and page.bitspersample > _JPEG_2000_BITS:
+        raise InputError(f"must have at most {_JPEG_2000_BITS} bits in JPEG 2000, got {page.bitspersample}; save it as 16 bits")
     count = math.prod(page.chunked)
-    if len(page.databytecounts) < count or 0 in page.databytecounts[:count]:
-        raise InputError("must be a whole picture file, got a TIFF with missing parts; copy or export it again")
+    _check_parts(page.dataoffsets, count)
+    _check_parts(page.databytecounts, count)
     if page.is_final:  # the samples lie in the file as they are: no copy
         kind = page.dtype.newbyteorder(page.parent.byteorder)
         return np.frombuffer(data, kind, math.prod(page.shape), page.dataoffsets[0]).reshape(page.shape)
@@ -135,6 +140,12 @@ def _values(page: tifffile.TiffPage, data: bytes) -> Shaped[np.ndarray, "..."]:
             f'must be a TIFF that can be unpacked, got {form}; pip install imagecodecs (or "nst_jax[formats]"), '
             "or save it without compression"
         ) from error
+
+
+def _check_parts(numbers: Sequence[int], count: int = 0) -> None:
+    """Raises InputError if a strip or tile has the offset or length 0, as those never written have, or there are too few."""
+    if len(numbers) < count or 0 in numbers[: count or None]:
+        raise InputError("must be a whole picture file, got a TIFF with missing parts; copy or export it again")
 
 
 def _check_range(values: Shaped[np.ndarray, "h w c"], notices: list[str]) -> None:
