@@ -203,6 +203,24 @@ def test_settings_that_changed_are_refused_by_name(broken: Path, main, before: s
     assert {path: path.read_bytes() for path in broken.rglob("*") if path.is_file()} == kept
 
 
+def test_a_manifest_that_lacks_what_the_run_began_with_is_refused(broken: Path, main):
+    whole = json.loads((broken / "manifest.json").read_text())
+    for field in ("started", "versions", "device", "settings", "inputs", "params"):
+        without = {key: value for key, value in whole.items() if key != field}
+        for changed in (without, whole | {field: 5}, without | {field: {"x": {}}}):
+            (broken / "manifest.json").write_text(json.dumps(changed))
+            code, _, err = main("--resume", str(broken))
+            assert (code, err.count("\n")) == (2, 1), err
+
+
+def test_a_finished_run_with_an_empty_manifest_has_a_summary(unbroken: Path, main, tmp_path: Path):
+    folder = shutil.copytree(unbroken, tmp_path / "run")
+    (folder / "manifest.json").write_text(json.dumps({"format": 2, "status": "finished"}))
+    (folder / "metrics.jsonl").unlink()
+    code, out, _ = main("--resume", str(folder), "--json")
+    assert (code, json.loads(out)["steps"]) == (0, None)
+
+
 def test_a_run_is_not_resumed_through_a_link(broken: Path, main, tmp_path: Path):
     shutil.rmtree(broken / "checkpoints")
     (tmp_path / "20240101").mkdir()
@@ -275,6 +293,7 @@ def test_one_process_at_a_time_goes_on(broken: Path, main):
         ("config.yaml", "stile: starry", "config.yaml in "),
         ("manifest.json", "{", "manifest.json in "),
         ("manifest.json", json.dumps({"format": 99}), "format of manifest.json in "),
+        ("manifest.json", json.dumps({"format": 2, "status": "failed"}), "manifest.json in "),
     ],
 )
 def test_a_folder_that_cannot_be_read_is_one_line(unbroken: Path, main, tmp_path: Path, file, contents, message):

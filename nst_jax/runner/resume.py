@@ -22,6 +22,7 @@ from nst_jax.runs.diff import changes, describe_changes
 from nst_jax.runs.folder import RunFolder
 from nst_jax.runs.lock import run_lock
 from nst_jax.runs.manifest import in_start_directory
+from nst_jax.runs.schema import Begun
 
 _log = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ def resume(path: Path, *, quiet: bool = False, observe: job.Callback | None = No
         return folder, None
     with run_lock(path):
         folder.reopen()
-        before = folder.read_manifest() if folder.manifest.exists() else None
+        before = folder.read_manifest(Begun) if folder.manifest.exists() else None
         with in_start_directory(before):
             prepared = prepare(config)
         if before:
@@ -74,8 +75,8 @@ def _tidy(folder: RunFolder) -> None:
 
 def _same_run(prepared: Prepared, before: dict[str, Any]) -> Prepared:
     """The run with the start time of its manifest `before`; other versions are a notice, other settings or inputs an error."""
-    now, settings = prepared.begun, before.get("settings", prepared.begun["settings"])
-    if what := describe_changes(changes(settings, now["settings"])):
+    now = prepared.begun
+    if what := describe_changes(changes(before["settings"], now["settings"])):
         raise InputError(
             f"config.yaml must hold the settings that the run began with, got {what}; restore it, or begin a new run"
         )

@@ -30,6 +30,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
+from pydantic import BaseModel
 
 from nst_jax.errors import InputError
 from nst_jax.images.files import fit_long_side, resize, write_image
@@ -185,13 +186,19 @@ class RunFolder:
         """Writes or replaces manifest.json."""
         atomic_write(self.manifest, (strict_json(manifest, indent=2) + "\n").encode())
 
-    def read_manifest(self) -> dict[str, Any]:
-        """What `write_manifest` wrote. Raises an InputError if it is missing, damaged, or of another format."""
+    def read_manifest(self, *further: type[BaseModel]) -> dict[str, Any]:
+        """What `write_manifest` wrote, of the types of `Manifest` and of `further` records.
+
+        Raises:
+            InputError: it is missing, damaged, or of another format.
+        """
         text, what = self._read("manifest.json"), f"manifest.json in {self.path}"
         if (found := parse_json(Format, text, what).get("format")) != FORMAT:
             raise InputError(
                 f"format of {what} must be {FORMAT}, got {found}; read it with the version of nst_jax that wrote it"
             )
+        for record in further:
+            parse_json(record, text, what)
         return parse_json(Manifest, text, what)
 
     def status(self) -> str:

@@ -3,7 +3,7 @@
 Other fields are kept as they are, such as a fact that a later version adds. The terms of the loss are a row's other fields.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -71,6 +71,23 @@ class Manifest(_Record):
     peak_memory_bytes: dict[Name, Count | None] = {}
     peak_bytes_per_pixel: dict[Name, Count | None] = {}
     scores: dict[Name, Term] = {}
+
+
+class _Hashed(_Record):
+    """A file by its hash; None for what is in no file."""
+
+    sha256: Name | None
+
+
+class Begun(_Record):
+    """What a run began with, which the manifest of a run to be resumed must say besides."""
+
+    started: Name
+    versions: dict[Name, Name | None]
+    device: Facts
+    settings: dict[Name, Any]
+    inputs: dict[Name, _Hashed]
+    params: _Hashed
 
 
 class Provenance(_Record):

@@ -96,6 +96,8 @@ def _damage(error: ValidationError, what: str) -> str:
     key, message = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Input should be ")
     if first["type"] == "json_invalid":
         return f"{what} must be JSON, got {first.get('ctx', {}).get('error')!r}; the file is damaged"
+    if first["type"] == "missing":
+        return f"{what} must have the field {key}, got none; the file is damaged"
     return f"{f'{key} of ' if key else ''}{what} must be {message}, got {str(first['input'])[:40]!r}; the file is damaged"
 
 
