@@ -98,17 +98,19 @@ class _StandardError(logging.Handler):
 
 @contextmanager
 def log_on_stderr() -> Iterator[None]:
-    """While this lasts, the package's log is printed on standard error, from the level INFO on."""
+    """While this lasts, the package's log is printed on standard error, from the level INFO on, and nowhere else."""
     log, handler = logging.getLogger("nst_jax"), _StandardError()
     if any(isinstance(other, _StandardError) for other in log.handlers):  # a command within a command
         yield
         return
     log.addHandler(handler)
     log.setLevel(logging.INFO)
+    propagates, log.propagate = log.propagate, False  # libraries that print all logs, such as Orbax's, would print it twice
     try:
         yield
     finally:
         log.removeHandler(handler)
+        log.propagate = propagates
 
 
 def run_cli(act: Callable[[], int]) -> int:
