@@ -5,8 +5,10 @@ import gzip
 import json
 import os
 import re
+import struct
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -143,7 +145,11 @@ def test_a_run_that_did_not_end_says_what_is_missing_and_how_to_go_on(tmp_path: 
     assert text.count("<li>") == 1  # manifest
 
 
-@pytest.mark.parametrize("line", ['{"step": 7, "loss"', "7", '{"step": 7}', "\x00\xff"])
+def many_terms() -> str:
+    return json.dumps(rows(1)[0] | {f"term {i}": 1.0 for i in range(1000)})
+
+
+@pytest.mark.parametrize("line", ['{"step": 7, "loss"', many_terms(), "7", '{"step": 7}', "\x00\xff"])
 def test_a_damaged_row_is_told_and_the_others_are_drawn(folder: RunFolder, line: str):
     with (folder.path / "metrics.jsonl").open("a") as file:
         file.write(line + "\n")
@@ -155,8 +161,16 @@ def test_a_damaged_row_is_told_and_the_others_are_drawn(folder: RunFolder, line:
         folder.read_metrics()
 
 
+def png_start(side: int) -> bytes:
+    """The start of a PNG of that many pixels a side, and a chunk that is too short."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    chunks = [header, b"pHYs"]
+    sealed = [struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk)) for chunk in chunks]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(sealed)
+
+
 @pytest.mark.parametrize("name", ["result.png", "inputs/content.jpg", "snapshots/step-000003.png", "manifest.json"])
-@pytest.mark.parametrize("damage", [b"", b"no picture", None])
+@pytest.mark.parametrize("damage", [b"", b"no picture", png_start(60_000), png_start(24), None])
 def test_a_damaged_or_missing_file_is_told(folder: RunFolder, name: str, damage: bytes | None):
     file = folder.path / name
     file.write_bytes(damage) if damage is not None else file.unlink()

@@ -7,7 +7,8 @@ import io
 import json
 import re
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -167,16 +168,27 @@ def write_image(path: str | Path, pixels: Float[np.ndarray, "1 h w 3"], *, text:
 
 
 def read_text(path: str | Path) -> dict[str, str]:
-    """The text that `write_image` put inside the file; empty if there is none."""
-    with pillow_limits(), Image.open(io.BytesIO(read_file(Path(path)))) as image:
+    """The text that `write_image` put inside the file; empty if there is none. Raises an InputError if it cannot be read."""
+    with _opened(Path(path)) as image:
         if isinstance(image, PngImagePlugin.PngImageFile):
             return {key: str(value) for key, value in image.text.items()}
         description = image.getexif().get(_DESCRIPTION, "")
     try:
         entries = json.loads(description)
-    except ValueError:
+    except (ValueError, TypeError, RecursionError):
         entries = description
     return entries if isinstance(entries, dict) else {"ImageDescription": description} if description else {}
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[PillowImage]:
+    """A picture as Pillow reads it. Raises an InputError if there is none, or if the block finds it damaged."""
+    data = read_file(path)
+    try:
+        with pillow_limits(), Image.open(io.BytesIO(data)) as image:
+            yield image
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise InputError(f"image {path} must be whole, got a damaged one ({str(error)[:100]}); restore it") from error
 
 
 @cache
@@ -254,10 +266,9 @@ def data_uri(path: Path, long_side: int | None = None) -> str:
     """The image in `path` as a JPEG in a data URI, reduced to `long_side` pixels if it is larger.
 
     Raises:
-        InputError: there is no such file.
-        OSError: it is no picture.
+        InputError: there is no such file, or it is no whole picture.
     """
-    with pillow_limits(), Image.open(io.BytesIO(read_file(path))) as image:
+    with _opened(path) as image:
         picture = _reduced(image.convert("RGB"), long_side)
     out = io.BytesIO()
     picture.save(out, format="JPEG", quality=_QUALITY, optimize=True)
@@ -265,8 +276,8 @@ def data_uri(path: Path, long_side: int | None = None) -> str:
 
 
 def picture_size(path: Path, long_side: int | None = None) -> tuple[int, int]:
-    """Width and height of the picture in `path`, reduced to `long_side` where it is larger."""
-    with pillow_limits(), Image.open(path) as image:
+    """Width and height of the picture in `path`, reduced to `long_side` where it is larger. Raises as `data_uri` does."""
+    with _opened(path) as image:
         return _reduced_size(image, long_side)
 
 

@@ -128,7 +128,7 @@ def _attempt(missing: list[str], read: Callable[[], dict[str, Any]], otherwise: 
 def _embedded(missing: list[str], file: Path, long_side: int = _SIDE) -> str | None:
     try:
         return data_uri(file, long_side)
-    except (InputError, OSError) as error:
+    except InputError as error:
         missing.append(f"{file.name}: {error}")
         return None
 
@@ -136,7 +136,7 @@ def _embedded(missing: list[str], file: Path, long_side: int = _SIDE) -> str | N
 def _size(picture: Path) -> tuple[int, int]:
     try:
         return picture_size(picture, _SIDE)
-    except OSError:
+    except InputError:
         return (0, 0)
 
 

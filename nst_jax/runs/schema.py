@@ -5,12 +5,13 @@ Other fields are kept as they are, such as a fact that a later version adds. The
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Count = Annotated[int, Field(ge=0, lt=2**53)]
 Seconds = Annotated[float, Field(ge=0, lt=1e12)]
 Name = Annotated[str, Field(max_length=4096)]
 Term = float | None  # null where it is not finite
+MAX_TERMS = 100  # of a row: each is a curve on the page of the run
 Facts = dict[Name, Name | bool | Count | None]
 
 
@@ -27,6 +28,12 @@ class Row(_Record):
     size: Count
     seconds: Seconds
     loss: Term
+
+    @model_validator(mode="after")
+    def _check_terms(self) -> "Row":
+        if len(self.__pydantic_extra__) > MAX_TERMS:
+            raise ValueError(f"a row of at most {MAX_TERMS} terms")
+        return self
 
 
 class Input(_Record):
