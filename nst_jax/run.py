@@ -12,6 +12,7 @@ if __name__ == "__main__":
 from nst_jax.config.command_line import parse_command_line
 from nst_jax.config.compose import from_command_line, import_modules
 from nst_jax.config.schema import Config
+from nst_jax.errors import InputError
 
 
 def main() -> int:
@@ -26,7 +27,10 @@ def _act() -> int:
         return 0
     import_modules(line.imports)
     if line.works:
-        from nst_jax.distributed import check_environment  # and with it JAX, which --help and the like do not need
+        try:
+            from nst_jax.distributed import check_environment  # and with it JAX, which --help and the like do not need
+        except ValueError as error:  # of JAX, which reads its environment variables then
+            raise InputError(f"JAX's environment variables must be valid, got {error}; correct or unset it") from error
 
         check_environment()
     if line.resume:

@@ -16,7 +16,7 @@ from nst_jax.errors import InputError
 from nst_jax.report.run_page import write_report
 from nst_jax.runner.kinds import as_recorded, config_in, kind_of, prepare
 from nst_jax.runner.prepare import Prepared, silenced
-from nst_jax.runner.run import record_failure, run_job, run_worker
+from nst_jax.runner.run import check_output, record_failure, run_job, run_worker
 from nst_jax.runs.checkpoint import discard, latest, recorded_plan
 from nst_jax.runs.diff import changes, describe_changes
 from nst_jax.runs.folder import RunFolder
@@ -59,6 +59,7 @@ def resume(path: Path, *, quiet: bool = False, observe: job.Callback | None = No
         if before:
             prepared = _same_run(prepared, before)
         prepared = _same_plan(prepared, recorded_plan(folder.checkpoints) or (before or {}).get("plan"))
+        check_output(prepared)
         with record_failure(prepared, folder):
             position = _broadcast_position(prepared, _position(prepared, folder))
             return folder, run_job(prepared, folder, position, observe)

@@ -14,8 +14,8 @@ from nst_jax import job
 from nst_jax.config.command_line import CommandLine
 from nst_jax.config.compose import to_yaml
 from nst_jax.distributed import initialize, is_coordinator, translate_device_errors
-from nst_jax.errors import InputError
-from nst_jax.images.files import MIN_SIDE, WRITABLE, write_image
+from nst_jax.errors import InputError, printable
+from nst_jax.images.files import MIN_SIDE, WRITABLE, read_text, write_image
 from nst_jax.report.plots import plot_losses
 from nst_jax.report.run_page import write_report
 from nst_jax.report.video import frame_steps, write_video
@@ -25,9 +25,9 @@ from nst_jax.runner.prepare import Made, Prepared, silenced
 from nst_jax.runner.worker import coordinator_callback, ignore_interrupts, worker_callback
 from nst_jax.runs.callback import Recorder, interruptible
 from nst_jax.runs.checkpoint import Checkpoints, discard
-from nst_jax.runs.folder import RunFolder, create_run_folder, loss_terms, resume_command
+from nst_jax.runs.folder import RUN_FILES, RunFolder, create_run_folder, loss_terms, resume_command
 from nst_jax.runs.lock import run_lock
-from nst_jax.runs.manifest import end_manifest, provenance
+from nst_jax.runs.manifest import CONFIG_TEXT, end_manifest, provenance
 from nst_jax.runs.progress import Progress, format_number, is_interactive, progress
 from nst_jax.system.atomic_write import can_write, os_errors_as_input
 from nst_jax.system.cli import INTERRUPTED
@@ -112,7 +112,7 @@ def result_file(folder: RunFolder) -> Path:
 
 
 def check_output(prepared: Prepared) -> None:
-    """Raises InputError unless `run.output` can be written and is none of the run's own pictures."""
+    """Raises InputError unless `run.output` can be written, and is nobody else's file nor a name that the run writes."""
     file = output_file(prepared.config)
     if file is None:
         return
@@ -122,9 +122,21 @@ def check_output(prepared: Prepared) -> None:
         raise InputError(
             f"run.output must be in a folder that can be written, got {file.parent}; choose another, such as ~/{file.name}"
         )
+    if file.exists() and not _is_result(file):
+        raise InputError(f"run.output must be a new file or an earlier result, got {file}, another file; choose another name")
+    own = [Path(prepared.config.run.dir).absolute() / name for name in RUN_FILES] if prepared.config.run.dir else []
+    if any(file.absolute().is_relative_to(name) for name in own):
+        raise InputError(f"run.output must be no file that the run itself writes, got {file}; choose another name")
     for role, picture in prepared.pictures.items():
         if file.exists() and Path(picture.source).exists() and file.samefile(picture.source):
             raise InputError(f"run.output must not be the {role} picture, got {file}; choose another name")
+
+
+def _is_result(file: Path) -> bool:
+    try:
+        return CONFIG_TEXT in read_text(file)
+    except InputError:
+        return False
 
 
 def _folder(path: str | None) -> Path:
@@ -202,18 +214,18 @@ def print_summary(folder: RunFolder, result: job.Result, quiet: bool) -> None:
     loss, steps = format_number(result.rows[-1]["loss"]), manifest["steps"]
     error = manifest.get("normalized_error")  # of inversions
     said = "" if error is None else f", error {100 * error:.1f} % of the mean distance between pictures"
-    print(f"{where}: loss {loss} after {steps} steps, {result.seconds['total']:.0f} s{said}", flush=True)
+    print(printable(f"{where}: loss {loss} after {steps} steps, {result.seconds['total']:.0f} s{said}"), flush=True)
 
 
 def summary(folder: RunFolder) -> dict[str, Any]:
     """What a finished run has come to, for programs."""
-    manifest, row = folder.read_manifest(), folder.read_metrics()[-1]
+    manifest, row = folder.read_manifest(), folder.last_row()
     facts = {
         "result": str(result_file(folder).absolute()),
         "folder": str(folder.path.absolute()),
-        **{key: manifest[key] for key in ("status", "steps")},
-        "losses": {key: row[key] for key in loss_terms(row)},
-        "seconds": manifest["seconds"]["total"],
+        **{key: manifest.get(key) for key in ("status", "steps")},
+        "losses": {key: row.get(key) for key in loss_terms(row)},
+        "seconds": manifest.get("seconds", {}).get("total"),
     }
     return facts | {key: manifest[key] for key in ("normalized_error",) if key in manifest}
 
@@ -240,7 +252,7 @@ def conclude(
     elif result is not None:
         print_summary(folder, result, quiet)
     elif not quiet:
-        print(f"{folder.result}: the run has finished already; nothing to do")
+        print(printable(f"{folder.result}: the run has finished already; nothing to do"))
     if show:
         webbrowser.open(result_file(folder).absolute().as_uri())
     return INTERRUPTED if result is not None and result.stopped else 0
