@@ -53,6 +53,21 @@ def test_the_page_shows_every_member_and_its_status(sweep: SweepFolder):
     assert len(text) < 600_000
 
 
+@pytest.mark.parametrize("key", ["member", "folder", "status", "error", "content"])
+def test_terms_and_settings_replace_nothing_that_is_known(tmp_path: Path, key: str):
+    sweep = create_sweep(tmp_path / "s")
+    sweep.add(product([("content", ["1.2.3", "."])]), ["a", "b"])
+    for name, weight in (("a", "9" * 400), ("b", "[]")):
+        folder = create_run_folder(sweep.path / name, f"loss: {{content_weight: {weight}}}")
+        folder.append_metrics([row | {key: 1.0} for row in rows(2, content=1.0)])
+        folder.write_manifest({"format": FORMAT, "status": "finished", "scores": {key: 2.0}})
+    for number in (0, 1):
+        sweep.note(number, "done")
+    table = read_table(sweep).rows
+    assert [(row["member"], row["folder"], row["status"]) for row in table] == [(0, "a", "done"), (1, "b", "done")]
+    assert 'href="./b/report.html"' in write_sweep_report(sweep).read_text("utf-8")
+
+
 def test_the_front_is_drawn_unless_the_pictures_vary(sweep: SweepFolder, tmp_path: Path):
     assert draw_pareto(sweep, read_table(sweep))
     assert read_image(sweep.path / "pareto.png").pixels.shape[1] > 300

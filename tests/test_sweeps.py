@@ -21,6 +21,7 @@ from nst_jax.runs.callback import Recorder
 from nst_jax.runs.folder import RunFolder
 from nst_jax.runs.lock import is_being_written
 from nst_jax.sweeps.figures.contact_sheet import layout
+from nst_jax.sweeps.finish import summarize
 from nst_jax.sweeps.folder import SweepFolder, create_sweep
 from nst_jax.sweeps.grid import Grid, product
 from nst_jax.sweeps.launchers import batched
@@ -171,6 +172,8 @@ def test_a_member_that_fails_is_told_and_the_others_run(here: Path):
         (["style.path=[style.png],[style.png,missing.png]"], ["style2 of member 1", "missing.png"]),
         (["init=content,missing.png"], ["init of member 1", "missing.png"]),
         (["--plan", "experiment=search"], ["--plan", "search"]),
+        (["seed=1,2", "run.output=x.png"], ["run.output", "x.png"]),
+        (["init=${oc.env:HOME}/a.png,content"], ["setting", "oc.env"]),
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_line_before_anything_runs(here: Path, arguments: list[str], parts: list[str]):
@@ -341,6 +344,14 @@ def test_a_swept_group_goes_before_the_term_of_its_name(tmp_path: Path, monkeypa
     assert [(row["style"], row["content"]) for row in rows] == [("a", "c"), ("a", "d"), ("b", "c"), ("b", "d")]
 
 
+def test_presets_of_the_loss_can_be_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("nst_jax.sweeps.table._results", lambda *_: {"loss": 1.0, "style": 2.0})
+    folder = create_sweep(tmp_path / "s")
+    folder.add(product([("loss", ["gatys", "texture"])]), ["0", "1"])
+    assert "s: 2 waiting" in summarize(folder)
+    assert "gatys" in (folder.path / "report.html").read_text("utf-8")
+
+
 def test_the_folder_keeps_the_status_of_each_member(tmp_path: Path):
     folder = create_sweep(tmp_path / "s")
     folder.add(Grid({"seed": ["1", "2"]}, [["seed=1"], ["seed=2"]]), ["0", "1"])
@@ -367,8 +378,10 @@ def test_the_folder_keeps_the_status_of_each_member(tmp_path: Path):
         ('"folder": "1"', '"folder": "link"'),
         ('"folder": "1"', '"folder": 5'),
         ('"seed=2"', '"seed=${oc.env:HOME}"'),
+        ('"seed=2"', '"seed=${oc.${color}:HOME}"'),
         ('"members": [0, 1]', '"members": [0, 7]'),
         ('"grids": [', '"grids": 5, "x": ['),
+        ('"keys": {"seed"', '"keys": {"member"'),
         ('"status": "waiting"', '"status": {}'),
         ('"search": null', '"search": {"trials": "x"}'),
         ('{"format"', "[" * 10_000),

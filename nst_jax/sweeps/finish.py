@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from nst_jax.errors import MembersFailed
+from nst_jax.errors import MembersFailed, printable
 from nst_jax.runs.folder import resume_command
 from nst_jax.sweeps.figures.contact_sheet import draw_sheet
 from nst_jax.sweeps.figures.page import write_sweep_report
@@ -32,7 +32,7 @@ def summarized(sweep: SweepFolder, *, quiet: bool) -> Iterator[None]:
             sweep.close()
             summary = summarize(sweep)
             if not quiet:
-                print(summary, flush=True)
+                print(printable(summary), flush=True)
     if any(member["status"] == "failed" for member in sweep.read()["members"]):
         raise MembersFailed
 

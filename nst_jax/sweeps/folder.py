@@ -39,14 +39,22 @@ def check_name(name: str) -> str:
     return name
 
 
-def _check_override(text: str) -> str:
-    if re.search(r"\$\{[^}]*:", text):  # of the environment, say
-        raise ValueError("a setting without resolvers")
+def check_override(text: str) -> str:
+    """`text` unless it holds a resolver, of the environment, say, also a nested one. Raises a ValueError otherwise."""
+    if re.search(r"\$\{.*:", text, re.DOTALL):
+        raise ValueError("a setting without resolvers such as ${oc.env:HOME}")
     return text
 
 
+def _check_key(key: str) -> str:
+    if key in ("member", "folder", "status", "error"):  # columns of the table
+        raise ValueError("a setting")
+    return key
+
+
 Name = Annotated[str, Field(max_length=4096)]
-Override = Annotated[str, Field(max_length=1 << 20), AfterValidator(_check_override)]
+Key = Annotated[Name, AfterValidator(_check_key)]
+Override = Annotated[str, Field(max_length=1 << 20), AfterValidator(check_override)]
 
 
 class _Record(BaseModel):
@@ -66,7 +74,7 @@ class MemberRecord(_Record):
 class GridRecord(_Record):
     """The swept settings of a grid with their values, and the numbers of its members."""
 
-    keys: dict[Name, list[Override]]
+    keys: dict[Key, list[Override]]
     members: list[Annotated[int, Field(ge=0)]]
 
 
@@ -95,7 +103,7 @@ class SweepRecord(_Record):
     composition: Composition
     score: Name
     search: SearchRecord | None
-    keys: dict[Name, list[Override]]
+    keys: dict[Key, list[Override]]
     grids: list[GridRecord]
     members: list[MemberRecord]
 

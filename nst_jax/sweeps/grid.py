@@ -75,7 +75,7 @@ def format_setting(value: str | None) -> str:
         ('conv1_1, conv2_1', 'a b.jpg', 'none', '1000')
     """
     text = without_folders(plain(value) or "")
-    if re.fullmatch(r"-?[\d.]+(e[+-]?\d+)?", text):
+    if re.fullmatch(r"-?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", text):
         return f"{float(text):.4g}"
     if text.startswith("[") and text.endswith("]"):
         return ", ".join(item.strip() for item in text[1:-1].split(",")) or "none"

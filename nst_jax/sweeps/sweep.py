@@ -18,8 +18,9 @@ from nst_jax.config.schema import Config
 from nst_jax.errors import InputError
 from nst_jax.runner.plan import show_plan
 from nst_jax.runner.prepare import PREVIOUS, picture_sources, specify
+from nst_jax.runner.run import output_file
 from nst_jax.sweeps.finish import summarized
-from nst_jax.sweeps.folder import SweepFolder, create_sweep
+from nst_jax.sweeps.folder import SweepFolder, check_override, create_sweep
 from nst_jax.sweeps.grid import Grid, product
 from nst_jax.sweeps.launchers.batched import program_key
 from nst_jax.sweeps.member import Member, compose_member, run_numbered
@@ -65,6 +66,13 @@ class Sweep:
 
     def check(self, grid: Grid, first: int = 0) -> list[Member]:
         """Composes all members of a grid, numbered from `first`, and checks their settings and that their pictures exist."""
+        for setting in {setting for line in grid.members for setting in line}:
+            try:
+                check_override(setting)
+            except ValueError as error:
+                raise InputError(
+                    f'settings of a sweep must be each {error}, got {setting}; let the shell do it: "$HOME"'
+                ) from error
         members = [self.compose(line, number, swept=grid.keys) for number, line in enumerate(grid.members, first)]
         for member in members:
             _check_files(member)
@@ -166,6 +174,11 @@ def sweep_grids(
     names = [member.folder for member in every]
     if len({*names}) < len(names):
         raise InputError(f"hydra.sweep.subdir must give each member a folder of its own, got {names}; use ${{hydra.job.num}}")
+    outputs = [str(file) for member in every if (file := output_file(member.config))]
+    if len({*outputs}) < len(outputs):
+        raise InputError(
+            f"run.output must give each member a file of its own, got {outputs}; leave it out, or write '${{seed}}.png'"
+        )
     if plan:
         show_plans(every)
         return

@@ -57,8 +57,9 @@ def read_table(sweep: SweepFolder) -> Table:
         folder = RunFolder(sweep.path / member["folder"])
         swept = {key: plain(value_of(member["overrides"], key)) for key in record["keys"]}
         config = _config(folder)
-        known = {"folder": member["folder"], "status": member["status"]} | _results(folder, member, config)
-        rows.append({"member": number} | swept | known | {"error": member["error"]} | swept)  # `content` may be a term too
+        known = {"member": number, "folder": member["folder"], "status": member["status"], "error": member["error"]}
+        # A swept setting, such as `content`, goes before the term of its name, and both before nothing that is known.
+        rows.append({"member": number} | swept | known | _results(folder, member, config) | swept | known)
         measures.append(_measure(config))
     columns = dict.fromkeys(key for row in rows for key in row if key != "error") | {"error": None}
     return Table(record, [{column: row.get(column) for column in columns} for row in rows], measures)
@@ -96,7 +97,10 @@ def _results(folder: RunFolder, member: Mapping[str, Any], config: dict[str, Any
 
 
 def _bare(term: float | None, weight: Any) -> float | None:
-    return term / weight if term is not None and isinstance(weight, int | float) and weight else None
+    try:
+        return term / weight if term is not None else None
+    except (TypeError, ZeroDivisionError, OverflowError):  # of a damaged config
+        return None
 
 
 def _config(folder: RunFolder) -> dict[str, Any] | None:

@@ -60,7 +60,11 @@ def layout(grid: Mapping[str, Any], members: Sequence[Mapping[str, Any]], rows: 
     """
     keys, numbers, names = grid["keys"], grid["members"], short_names(list(grid["keys"]))
     shown_value = "score" if any(row.get("score") is not None for row in rows) else "loss"
-    captions = {number: f"{number}: {shown_value} {format_number(rows[number].get(shown_value))}" for number in numbers}
+    values = {number: rows[number].get(shown_value) for number in numbers}  # texts, where `loss` is the swept setting
+    captions = {
+        number: f"{number}" if isinstance(value, str) else f"{number}: {shown_value} {format_number(value)}"
+        for number, value in values.items()
+    }
     full = len(keys) > 1 and math.prod(map(len, keys.values())) == len(numbers)
     if full and len(list(keys.values())[-1]) <= MOST_COLUMNS:
         *outer, last = keys

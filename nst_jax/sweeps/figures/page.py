@@ -65,7 +65,9 @@ def _member(sweep: SweepFolder, row: Mapping[str, Any], keys: Sequence[str]) -> 
     names = short_names(keys)
     numbers = {name: row.get(name) for name in ("score", "loss", "content_loss", "style_loss", "steps", "seconds")}
     details = [
-        f"{name.replace('_', ' ')} {format_number(float(value))}" for name, value in numbers.items() if value is not None
+        f"{name.replace('_', ' ')} {format_number(float(value))}"
+        for name, value in numbers.items()
+        if isinstance(value, int | float)
     ]
     settings = describe(row, keys, names)
     return {
@@ -82,7 +84,7 @@ def _member(sweep: SweepFolder, row: Mapping[str, Any], keys: Sequence[str]) -> 
 def _thumbnail(folder: Path) -> str | None:
     try:
         return data_uri(picture_of(RunFolder(folder)), _SIDE)
-    except (InputError, OSError):
+    except InputError:
         return None
 
 
