@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nst_jax.errors import InputError, check_one_of
+from nst_jax.errors import InputError, check_one_of, printable
 from nst_jax.images.files import fit_long_side, read_image, resize
 from nst_jax.networks.convnet import ARCHITECTURES
 from nst_jax.networks.params.convert.dispatch import convert_file
@@ -124,7 +124,7 @@ def _list(_: argparse.Namespace) -> int:
             rows.append((name, known.network, f"web, {known.megabytes} MB", "absent", ""))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        print(printable("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()))
     print(f"\ncache: {cache_folder()}")
     return 0
 
@@ -134,7 +134,7 @@ def _verify(options: argparse.Namespace) -> int:
         check_one_of("parameters", name, names())
     states = {name: _verified(name) for name in options.names or names()}
     for name, state in states.items():
-        print(f"{name}: {state}")
+        print(printable(f"{name}: {state}"))
     wrong = states.values() if options.names else [state for state in states.values() if state != "absent"]
     return 2 if any(state != "verified" for state in wrong) else 0
 

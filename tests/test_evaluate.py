@@ -198,9 +198,10 @@ def test_the_extra_is_named_when_it_is_missing(tmp_path, capsys, monkeypatch):
 @installed
 def test_a_table_and_json(tmp_path, capsys):
     write_image(tmp_path / "result.png", golden_image())
-    (tmp_path / "manifest.json").write_text('{"seconds": {"total": 12.5}}')
-    write_image(tmp_path / "other.png", golden_image())
-    names = [str(tmp_path / name) for name in ("result.png", "other.png")]
+    (tmp_path / "manifest.json").write_text('{"format": 2, "status": "finished", "seconds": {"total": 12.5}}')
+    (tmp_path / "[").mkdir()
+    write_image(tmp_path / "[/x].png", golden_image())
+    names = [str(tmp_path / name) for name in ("result.png", "[/x].png")]
     assert main(["--content", names[0], "--style", names[0], str(tmp_path), names[1], "--json", str(tmp_path / "a.json")]) == 0
     rows = json.loads((tmp_path / "a.json").read_text())
     assert [row["seconds"] for row in rows.values()] == [12.5, None]

@@ -137,6 +137,14 @@ def test_a_damaged_entry_is_one_line_and_troubles_no_other_name(change, capsys):
     assert re.search(r"^vgg19-normalized: verified", out, re.MULTILINE)
 
 
+def test_control_letters_of_an_entry_do_not_reach_the_terminal(capsys):
+    entry = cached().with_suffix(".json")
+    entry.write_text(json.dumps(json.loads(entry.read_text()) | {"license": "free\x1b[31m"}))
+    _, out, _ = run(capsys, "list")
+    assert "free" in out
+    assert "\x1b" not in out
+
+
 def test_parameters_that_lack_a_layer_or_are_another_file_are_refused():
     cached()
     with pytest.raises(InputError, match="conv1_2"):

@@ -6,15 +6,17 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from nst_jax.errors import InputError, printable
 from nst_jax.evaluate import __doc__ as _SCORES
 from nst_jax.evaluate import scores
 from nst_jax.images.files import Picture, read_image
 from nst_jax.images.named import find_image
+from nst_jax.runs.folder import RunFolder
 from nst_jax.system.atomic_write import atomic_write
 from nst_jax.system.cli import Parser, run_cli
 from nst_jax.system.compilation_cache import use_compilation_cache
@@ -73,10 +75,10 @@ def _picture(name: str) -> Picture:
 def _seconds(image: Path) -> float | None:
     """The total duration of the run that made this picture."""
     try:
-        manifest: Any = json.loads((image.parent / "manifest.json").read_text("utf-8"))
-        return float(manifest["seconds"]["total"]) if image.name == "result.png" else None
-    except (OSError, ValueError, KeyError, TypeError):
+        manifest = RunFolder(image.parent).read_manifest() if image.name == "result.png" else {}
+    except InputError:
         return None
+    return manifest.get("seconds", {}).get("total")
 
 
 def _table(rows: dict[str, dict[str, float | None]]) -> Table:
@@ -85,7 +87,7 @@ def _table(rows: dict[str, dict[str, float | None]]) -> Table:
     for key in next(iter(rows.values())):
         table.add_column(key, justify="right")
     for name, row in rows.items():
-        table.add_row(name, *("-" if value is None else f"{value:.3f}" for value in row.values()))
+        table.add_row(Text(printable(name)), *("-" if value is None else f"{value:.3f}" for value in row.values()))
     return table
 
 

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from nst_jax.errors import printable
 from nst_jax.report.run_page import write_report
 from nst_jax.runs.folder import RunFolder
 from nst_jax.sweeps.figures.page import write_sweep_report
@@ -20,7 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _write(folder: Path) -> int:
-    print(write_sweep_report(SweepFolder(folder)) if is_sweep(folder) else write_report(RunFolder(folder)))
+    page = write_sweep_report(SweepFolder(folder)) if is_sweep(folder) else write_report(RunFolder(folder))
+    print(printable(str(page)))
     return 0
 
 
