@@ -147,6 +147,15 @@ def test_a_folder_has_one_writer_while_that_one_lives(tmp_path: Path):
     assert list(path.iterdir()) == []
 
 
+def test_a_lock_that_is_a_link_is_not_followed(tmp_path: Path):
+    (tmp_path / "precious").write_text("mine")
+    (tmp_path / ".nst_jax.lock").symlink_to(tmp_path / "precious")
+    is_being_written(tmp_path)
+    with pytest.raises(InputError), run_lock(tmp_path):
+        pass
+    assert (tmp_path / "precious").read_text() == "mine"
+
+
 def test_a_folder_that_cannot_be_locked_is_one_clear_line(tmp_path: Path):
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=r"^[^\n]*must be writable[^\n]*$"), run_lock(tmp_path / "file" / "run"):
