@@ -214,6 +214,11 @@ def test_a_job_with_regions_and_styles_of_arrays():
     assert painted.shape == (24, 24, 3)
     with pytest.raises(InputError, match="the mask of region 1 must have the aspect of its picture, 24x24, got 24x48"):
         nst_jax.transfer(content, [one, two], masks=[left[:, :24], None], **options)
+    labels = np.round(left).astype(np.uint8) * 2  # of 0 to 255
+    with pytest.raises(InputError, match=r"the mask of region 1 must be white inside, got at most 0\.8% of white"):
+        nst_jax.transfer(content, [one, two], masks=[labels, None], **options)
+    with pytest.raises(InputError, match="the mask of style 1 must be white inside"):
+        nst_jax.transfer(content, one, style_masks=[labels], **options)
     alone = nst_jax.transfer(content, one, **options).pixels
     covered = nst_jax.transfer(content, one, masks=[np.ones((16, 16))], **options).pixels
     np.testing.assert_allclose(covered, alone, atol=1e-4)

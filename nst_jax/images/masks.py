@@ -13,6 +13,8 @@ Mask = Float[np.ndarray, "1 _h _w 1"]
 ASPECT = 0.01
 # Share of the picture on which masks may add up to less than `LEAST` or more than `MOST`, as they do along drawn edges.
 STRAY, LEAST, MOST = 0.01, 0.5, 1.5
+# A mask that is nowhere this white was meant otherwise: a map of labels, or 0 and 1 in a file of 0 to 255.
+FAINT = 0.1
 
 
 def as_mask(pixels: Float[np.ndarray, "1 h w 3"]) -> Mask:
@@ -20,8 +22,10 @@ def as_mask(pixels: Float[np.ndarray, "1 h w 3"]) -> Mask:
     return pixels.mean(-1, keepdims=True, dtype=np.float32)
 
 
-def check_aspect(what: str, mask: Mask, picture: Float[np.ndarray, "1 h2 w2 3"]) -> None:
-    """Raises InputError if a mask's aspect is not that of its picture; the size may differ."""
+def check_mask(what: str, mask: Mask, picture: Float[np.ndarray, "1 h2 w2 3"]) -> None:
+    """Raises InputError if a mask's aspect is not that of its picture (the size may differ), or if it is nowhere near white."""
+    if 0 < mask.max() < FAINT:
+        raise InputError(f"{what} must be white inside, got at most {mask.max():.1%} of white; paint it white (255 of 255)")
     (height, width), (tall, wide) = mask.shape[1:3], picture.shape[1:3]
     if abs(width * tall / (height * wide) - 1) > ASPECT + 1 / min(height, width):
         raise InputError(f"{what} must have the aspect of its picture, {wide}x{tall}, got {width}x{height}; crop it alike")

@@ -8,7 +8,7 @@ import numpy as np
 from nst_jax.errors import InputError
 from nst_jax.images.color import match_covariance, recolor, transport
 from nst_jax.images.files import fit_long_side, resize
-from nst_jax.images.masks import Mask, check_aspect, check_regions, regions_at
+from nst_jax.images.masks import Mask, check_mask, check_regions, regions_at
 from nst_jax.job.spec import Inputs, JobSpec, Scale
 from nst_jax.objective.loss import LossWeights, Styles
 from nst_jax.system.memory import available_bytes
@@ -100,10 +100,10 @@ def check_size(height: int, width: int, size: int) -> None:
 def _check_masks(inputs: Inputs, spec: JobSpec) -> None:
     for number, mask in enumerate(inputs.masks, 1):
         if mask is not None:
-            check_aspect(f"the mask of region {number}", mask, inputs.content)
+            check_mask(f"the mask of region {number}", mask, inputs.content)
     for number, (mask, style) in enumerate(zip(inputs.style_masks, inputs.styles, strict=False), 1):
         if mask is not None:
-            check_aspect(f"the mask of style {number}", mask, style)
+            check_mask(f"the mask of style {number}", mask, style)
             if resize(mask, _style_sizes(inputs.styles, spec.scales[0], spec)[number - 1]).sum() < 1:
                 raise InputError(
                     f"the mask of style {number} must have a white part, got a black picture; paint what counts white"
