@@ -30,12 +30,11 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from pydantic import BaseModel
 
 from nst_jax.errors import InputError
 from nst_jax.images.files import fit_long_side, resize, write_image
 from nst_jax.runs.lock import is_being_written
-from nst_jax.runs.schema import Format, Manifest, Row
+from nst_jax.runs.schema import Begun, Format, Manifest, Row
 from nst_jax.system.atomic_write import PART, atomic_write, os_errors_as_input
 from nst_jax.system.records import parse_json, strict_json
 
@@ -186,7 +185,7 @@ class RunFolder:
         """Writes or replaces manifest.json."""
         atomic_write(self.manifest, (strict_json(manifest, indent=2) + "\n").encode())
 
-    def read_manifest(self, *further: type[BaseModel]) -> dict[str, Any]:
+    def read_manifest(self, *further: type[Begun]) -> dict[str, Any]:
         """What `write_manifest` wrote, of the types of `Manifest` and of `further` records.
 
         Raises:
