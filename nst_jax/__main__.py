@@ -4,7 +4,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from nst_jax.system.cli import run_cli, start
+from nst_jax.system.cli import run_cli, start, valid_environment
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,7 +23,9 @@ def _act(arguments: list[str]) -> int:
     else:
         command = COMMANDS["run"]
         sys.argv[1:] = as_settings(arguments)
-    return importlib.import_module(f"nst_jax.{command.module}").main()
+    with valid_environment():
+        module = importlib.import_module(f"nst_jax.{command.module}")
+    return module.main()
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import sys
 from typing import Any
 
 import nst_jax
-from nst_jax.system.cli import run_cli, start
+from nst_jax.system.cli import run_cli, start, valid_environment
 
 if __name__ == "__main__":
     start("-m", "nst_jax.run")
@@ -12,7 +12,6 @@ if __name__ == "__main__":
 from nst_jax.config.command_line import parse_command_line
 from nst_jax.config.compose import from_command_line, import_modules
 from nst_jax.config.schema import Config
-from nst_jax.errors import InputError
 
 
 def main() -> int:
@@ -27,10 +26,8 @@ def _act() -> int:
         return 0
     import_modules(line.imports)
     if line.works:
-        try:
+        with valid_environment():
             from nst_jax.distributed import check_environment  # and with it JAX, which --help and the like do not need
-        except ValueError as error:  # of JAX, which reads its environment variables then
-            raise InputError(f"JAX's environment variables must be valid, got {error}; correct or unset it") from error
 
         check_environment()
     if line.resume:

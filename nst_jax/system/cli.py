@@ -135,6 +135,17 @@ def run_cli(act: Callable[[], int]) -> int:
         return INTERRUPTED
 
 
+@contextmanager
+def valid_environment() -> Iterator[None]:
+    """Turns what JAX says of its environment variables, which it reads as it is imported in the block, into an InputError."""
+    try:
+        yield
+    except ValueError as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"JAX's environment variables must be valid, got {error}; correct or unset it") from error
+
+
 def _check_working_folder() -> None:
     try:
         os.getcwd()
