@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import yaml
 
+from nst_jax.config.compose import make_config
 from nst_jax.images.files import read_image, read_text, write_image
 from nst_jax.networks.params import store as weights
 from nst_jax.runner import prepare
@@ -127,6 +128,15 @@ def test_a_plan_says_what_each_scale_takes_and_runs_nothing(main):
     assert [(row[2], row[3]) for row in rows[1:]] == [("3", "1"), ("2", "1")]
     assert all("GiB" in row for row in rows[1:])
     assert not Path("runs").exists()
+
+
+def test_small_pictures_are_said(here: Path):
+    files = {"content": {"path": "mañana (1).png"}, "style": {"path": "style.png", "scale": 2}}
+    loss = {"content_layers": ["relu1_1"], "style_layers": ["relu1_1"]}
+    notices = [prepare.prepare(make_config({**files, "size": size, "loss": loss})).begun["notices"] for size in (16, 32, 48)]
+    assert [[notice.partition(":")[0] for notice in said] for said in notices] == [["style"], ["style"], ["content", "style"]]
+    single = prepare.prepare(make_config({**files, "style": {"path": "style.png"}, "size": 32, "loss": loss}))
+    assert single.begun["notices"] == []
 
 
 def test_a_notice_is_said_once_and_kept(main, monkeypatch: pytest.MonkeyPatch):

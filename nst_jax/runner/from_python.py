@@ -17,7 +17,7 @@ from nst_jax.images.named import NAMED
 from nst_jax.networks import load
 from nst_jax.networks.params import store
 from nst_jax.optimize.solver import SolverSpec
-from nst_jax.runner.prepare import preview
+from nst_jax.runner.prepare import preview, size_notices
 from nst_jax.types import Params
 
 # A path, the name of a picture that comes with the package ("starry"), a PIL image, or an array that NumPy can read: [h, w, 3],
@@ -73,6 +73,7 @@ def prepare_arguments(
         num_styles=len(inputs.styles),
         num_regions=len(masks),
     )
+    notices += size_notices(inputs, spec)
     if solver is not None:
         spec = dataclasses.replace(spec, solver=SolverSpec(solver))
         notices.append("optimizer: a transformation given from Python, which the config does not hold")

@@ -129,7 +129,23 @@ def prepare(config: Config) -> Prepared:
     job.check_pictures(inputs, spec)
     network = _network(config.network.name, spec.objective.network.convolution, spec.objective.taps)
     begun = begin_record(config, pictures, config.network.name, weights.file_sha256(config.network.name))
+    for notice in (small := size_notices(inputs, spec)):
+        _log.info("%s", notice)
+    begun["notices"] += small
     return Prepared(TRANSFER, config, spec, pictures, inputs, network.params, begun, time.perf_counter() - began)
+
+
+def size_notices(inputs: job.Inputs, spec: job.JobSpec) -> list[str]:
+    """What must be said of pictures that are smaller than was asked for."""
+    size, (height, width) = spec.scales[-1].size, inputs.content.shape[1:3]
+    notices = []
+    if max(height, width) < size:
+        notices.append(f"content: {width}x{height} is enlarged, which adds no detail; size={max(height, width)} is its own")
+    for number, (style, scale) in enumerate(zip(inputs.styles, spec.style_scales, strict=True), 1):
+        height, width = style.shape[1:3]
+        if scale > 1 and max(height, width) < scale * size:
+            notices.append(f"{_role('style', number)}: {width}x{height} is not enlarged, whatever style.scale={scale:g} says")
+    return notices
 
 
 def begin_record(config: Any, pictures: dict[str, Picture], network: str, sha256: str | None) -> dict[str, Any]:
