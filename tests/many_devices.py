@@ -120,6 +120,7 @@ if __name__ == "__main__":
         compare(padding, 5, (75, 40), padding=padding)
     compare("by XLA", 3, (75, 40), convolution="xla")
     compare("masks, two styles", 3, (71, 50), masks=True, distance="wasserstein")
+    compare("masks, two styles, neighbors", 3, (71, 50), masks=True, distance="neighbors")
     compare("computed anew", 4, (64, 40), remat="blocks", content=("relu3_1",))
     compare("alexnet", 3, (131, 100), architecture="alexnet2012", style=("relu1", "relu4"), content=("relu2",))
     compare("tiles", 3, (71, 90), tile=32, masks=True)

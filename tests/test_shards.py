@@ -25,6 +25,7 @@ def cases() -> dict[str, dict[str, Any]]:
     "case",
     [
         *("deep, and more devices than rows", "even", "replicate", "reflect", "by XLA", "masks, two styles", "computed anew"),
+        "masks, two styles, neighbors",
         *("alexnet", "tiles"),
     ],
 )

@@ -116,11 +116,11 @@ def test_equal_statistics_are_at_distance_zero_wherever_things_are(name):
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("sizes", [(300, 200), (12, 200)])
-def test_distances_are_symmetric_and_positive(name, sizes):
+def test_distances_are_positive_and_but_for_neighbors_symmetric(name, sizes):
     f, s = (jnp.asarray(activations(seed, size, 16)) for seed, size in enumerate(sizes))
     there, back = float(value_of(name, f, s)), float(value_of(name, s, f))
     assert there > 0
-    assert there == pytest.approx(back, rel=1e-4)
+    assert name == "neighbors" or there == pytest.approx(back, rel=1e-4)
 
 
 @pytest.mark.parametrize(("name", "power"), [("wasserstein", 2), ("mean_std", 2), ("gram", 4)])
@@ -196,7 +196,7 @@ def test_jit_agrees_with_eager_also_inside_a_loop(name):
 
 def test_the_sums_of_parts_serve_every_distance_of_moments():
     f, s = jnp.asarray(activations(1, 64, 8)), jnp.asarray(activations(2, 50, 8))
-    for target_stats, barycenter, stats, distance, _ in (parts for parts in STYLE_DISTANCES.values() if parts.additive):
+    for target_stats, barycenter, stats, distance, *_ in (parts for parts in STYLE_DISTANCES.values() if parts.additive):
         target = barycenter([target_stats(s, None)], [1.0])
         whole, *parts = (stats(part, None, target) for part in (f, f[:, :20], f[:, 20:]))
         added = jax.tree.map(jnp.add, *parts)

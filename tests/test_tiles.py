@@ -101,8 +101,9 @@ def test_loss_and_gradient_are_those_of_the_whole_picture(params, distance: str)
     assert np.linalg.norm(gradient_tiled - gradient) <= 1e-5 * np.linalg.norm(gradient)
 
 
-def test_masks_guide_the_tiles_too(params):
-    spec = ObjectiveSpec(NetworkSpec(pooling="average", convolution="winograd"), ("relu2_1",), STYLE)
+@pytest.mark.parametrize("distance", ["gram", "neighbors"])
+def test_masks_guide_the_tiles_too(params, distance: str):
+    spec = ObjectiveSpec(NetworkSpec(pooling="average", convolution="winograd"), ("relu2_1",), STYLE, style_distance=distance)
     left = jnp.where(jnp.arange(50) < 23, 1.0, 0.2)[None, None, :, None] * jnp.ones((1, 71, 1, 1))
     styles = Styles((picture(2, 60, 90),), masks=(picture(5, 60, 90)[..., :1],), regions=jnp.concatenate([left, 1 - left]))
     (value, gradient), (tiled, gradient_tiled) = whole_and_tiled(

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from nst_jax.errors import InputError, check_one_of
-from nst_jax.networks.convnet import NetworkSpec, smallest_image
+from nst_jax.networks.convnet import NetworkSpec, num_channels, smallest_image
 from nst_jax.objective.conventions import CONVENTIONS, Convention
 from nst_jax.objective.priors import TOTAL_VARIATIONS
 from nst_jax.objective.statistics import Statistics, content_distance, squared_error, wide
@@ -189,8 +189,12 @@ def _describe(
     def sums(maps: Features, guides_of: Any, _: None) -> dict[str, Any]:
         return {name: describe(maps[name], *guides_of[name]) for name in spec.style_layers}
 
-    guides_of = _guides(mask, spec)
-    return sum_over_positions(sums, params, style, guides_of, None, taps=spec.style_layers, spec=spec.network, plan=plan)
+    guides_of, taps = _guides(mask, spec), spec.style_layers
+    if spec.parts[0].additive_styles:
+        return sum_over_positions(sums, params, style, guides_of, None, taps=taps, spec=spec.network, plan=plan)
+    heights = lengths(spec.network.architecture, taps, style.shape[1])
+    maps = feature_maps(params, style, taps=taps, spec=spec.network, plan=plan)
+    return sums({name: found[:, : heights[name]] for name, found in maps.items()}, guides_of, None)
 
 
 def _guides(regions: Float[Array, "r h w 1"] | None, spec: ObjectiveSpec) -> dict[str, tuple[Any, ...]]:
@@ -223,12 +227,12 @@ def score(statistics: Statistics, targets: Targets, weights: LossWeights, *, spe
     the factor of the convention. E_lr compares a region with its target; a_r is the share of the positions that it has, so
     that regions pull alike at each position, times the weight λ_r of the region.
     """
-    (_, _, _, distance, _), convention, _ = spec.parts
+    (_, _, _, distance, *_), convention, _ = spec.parts
     content, style = 0.0, 0.0
     for name, error in statistics.content.items():
         content += weights.content[name] * convention.content_factor(error) * content_distance(error)
     for name, regions in statistics.style.items():
-        factor = convention.style_factor(spec.style_distance, channels=regions[0].channels, num_layers=len(statistics.style))
+        factor = convention.style_factor(spec.style_distance, channels=num_channels(spec.network.architecture, name), num_layers=len(statistics.style))
         positions = sum(found.positions for found in regions)
         for weight, found, target in zip(weights.regions, regions, targets.style[name], strict=True):
             share = weight * found.positions / positions

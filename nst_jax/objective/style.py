@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from nst_jax.objective.neighbors import blend_bags, describe_bag, mismatch, neighbor_distance
 from nst_jax.objective.sliced import Projections, blend_projections, describe_projections, projections, sliced_distance
 from nst_jax.objective.statistics import Moments, moments
 from nst_jax.objective.wasserstein import EPSILON, Root, barycenter_root, squared_bures
@@ -152,7 +153,8 @@ class StyleDistance(NamedTuple):
         barycenter: (statistics of each style, their shares, ε) -> the target of an image; `wasserstein` alone uses ε.
         stats: (feature map, guide or None, target) of an image -> its statistics.
         distance: (statistics, target) -> how far they are apart.
-        additive: the statistics of the parts of a map add up to those of the whole.
+        additive: the statistics of the parts of an image's map add up to those of the whole.
+        additive_styles: likewise of a style's map; otherwise it is put together first, also from tiles.
     """
 
     target_stats: Callable[[Any, Any], Any]
@@ -160,6 +162,7 @@ class StyleDistance(NamedTuple):
     stats: Callable[[Any, Any, Any], Any]
     distance: Callable[[Any, Any], Float[Array, ""]]
     additive: bool = True
+    additive_styles: bool = True
 
 
 def _moments(feature_map: Float[Array, "n h w c"], guide: Float[Array, "n h w"] | None, _: Any) -> Moments:
@@ -177,6 +180,7 @@ STYLE_DISTANCES = {
     "mean_std": StyleDistance(moments, blend_moments, _moments, mean_std_distance),
     "wasserstein": StyleDistance(moments, blend_gaussians, _moments, wasserstein_distance),
     "sliced_wasserstein": StyleDistance(describe_projections, blend_projections, _projections, sliced_distance, additive=False),
+    "neighbors": StyleDistance(describe_bag, blend_bags, mismatch, neighbor_distance, additive_styles=False),
 }
 
 
