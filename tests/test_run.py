@@ -166,7 +166,7 @@ def test_a_notice_is_said_once_and_kept(main, monkeypatch: pytest.MonkeyPatch):
         (["-content_image", "x.jpg"], "arguments must be KEY=VALUE, got '-content_image x.jpg'; write content.path=x.jpg"),
         (["--multirum", "seed=1"], "arguments must be KEY=VALUE, got '--multirum'; write --multirun"),
         (["experiment=fasst"], "experiment must be one of "),
-        (["loss=[gatys,paper]"], "loss must be one of gatys, paper, wasserstein, got '[gatys,paper]'"),
+        (["loss=[gatys,paper]"], "loss must be one of gatys, neighbors, paper, wasserstein, got '[gatys,paper]'"),
         (["hydra.job.chdir=true"], "hydra.job.chdir must be false, got 'true'"),
         (["seed=1,2"], "several values must come with -m, got seed=1,2"),
         (["content.path=https://a.org/b.jpg"], "content.path must be a file on this machine"),

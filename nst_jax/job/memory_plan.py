@@ -16,8 +16,8 @@ from nst_jax.system.memory import available_bytes
 # Temporary bytes per pixel of one gradient in float32, and the bytes of a job that do not depend on its size.
 BYTES_PER_PIXEL = {"none": 2300, "blocks": 1800}
 FIXED_BYTES = 900 * 2**20
-# Bytes per pixel that each further region and the sliced Wasserstein distance add.
-REGION_BYTES, SLICED_BYTES = 650, 3050
+# Bytes per pixel that each further region adds, the sliced Wasserstein distance, and nearest neighbors for each region and style.
+REGION_BYTES, SLICED_BYTES, NEIGHBORS_BYTES = 650, 3050, 1500
 # Images that every solver stores, 12 bytes per pixel each; L-BFGS stores two more for each pair.
 IMAGES = 20
 # The tiles to choose from, and how much larger than a tile its window is: see `nst_jax.partition.windows`.
@@ -61,14 +61,15 @@ def _busy_devices(height: int) -> int:
 def job_bytes(spec: JobSpec, plan: ExecutionPlan, height_width: tuple[int, int], *, regions: int = 1, jobs: int = 0) -> int:
     """The expected peak memory of a scale of a job, or of jobs that are stepped together: see `choose_plan`, `needed_bytes`."""
     pixels, parts = height_width[0] * height_width[1] * max(jobs, 1), distributed.num_shards(height_width, plan.devices)
-    extra, pairs = extra_bytes(spec.objective, regions), dict(spec.solver.options).get("memory", 10)
+    extra = extra_bytes(spec.objective, regions, len(spec.style_scales))
+    pairs = dict(spec.solver.options).get("memory", 10)
     return needed_bytes(plan.remat, plan.tile, pixels, plan.devices, parts, extra, pairs)
 
 
-def extra_bytes(objective: Objective, regions: int) -> int:
-    """Temporary bytes per pixel beyond those of one region and an additive style distance."""
-    sliced = getattr(objective, "style_distance", None) == "sliced_wasserstein"
-    return REGION_BYTES * (regions - 1) + SLICED_BYTES * sliced
+def extra_bytes(objective: Objective, regions: int, styles: int) -> int:
+    """Temporary bytes per pixel beyond those of one region and a distance of moments."""
+    found = {"sliced_wasserstein": SLICED_BYTES, "neighbors": NEIGHBORS_BYTES * regions * styles}
+    return REGION_BYTES * (regions - 1) + found.get(getattr(objective, "style_distance", ""), 0)
 
 
 def needed_bytes(remat: str, tile: int, pixels: int, devices: int = 1, parts: int = 1, extra: int = 0, pairs: int = 10) -> int:

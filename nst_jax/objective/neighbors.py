@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int
 from nst_jax.objective.statistics import total, wide
 from nst_jax.objective.wasserstein import EPSILON
 
-# The most vectors that are kept of a layer of a style.
+# The number of vectors that are kept of a layer of a style.
 VECTORS = 2048
 # Positions that are searched for at a time: their cosines stay in a processor's cache.
 POSITIONS = 128
@@ -48,14 +48,15 @@ class Mismatch(NamedTuple):
 
 
 def describe_bag(style: Float[Array, "n h w c"], guide: Float[Array, "n h w"] | None = None) -> Bag:
-    """At most `VECTORS` vectors of a style's feature map, drawn evenly over its positions, as they count by a guide.
+    """`VECTORS` vectors of a style's feature map, drawn evenly over its positions, as they count by a guide.
 
-    The positions are always the same ones: those at which the counts, added up row by row, pass as many levels.
+    The counts are added up row by row, and a position is drawn wherever that sum passes one of as many equally spaced levels:
+    always the same positions, each at least once if they are fewer. So programs do not depend on the size of a style.
 
     Example:
         >>> row = jnp.array([3.0, 5.0]).reshape(1, 1, 2, 1)
         >>> bag = describe_bag(row)
-        >>> float(bag.mean[0]), round(float(bag.radius), 2), bag.vectors.round(2).tolist()
+        >>> float(bag.mean[0]), round(float(bag.radius), 2), bag.vectors[:: VECTORS // 2].round(2).tolist()
         (4.0, 1.0, [[-0.71, 0.71], [0.71, 0.71]])
     """
     f = style.reshape(-1, style.shape[-1]).astype(wide(style))
@@ -63,9 +64,8 @@ def describe_bag(style: Float[Array, "n h w c"], guide: Float[Array, "n h w"] | 
     mean = jnp.sum(counts[:, None] * f, 0) / total(counts)
     variance = jnp.sum(counts * jnp.sum((f - mean[None]) ** 2, -1)) / total(counts)
     radius = jnp.sqrt(variance + EPSILON * f.shape[1])
-    number, ends = min(VECTORS, len(f)), jnp.cumsum(counts)
-    within = jax.random.uniform(jax.random.key(0), (number,), f.dtype, 0.05, 0.95)  # no lattice; away from the ends
-    levels = (jnp.arange(number, dtype=f.dtype) + within) * (ends[-1] / number)
+    ends = jnp.cumsum(counts)
+    levels = (jnp.arange(VECTORS, dtype=f.dtype) + 0.5) * (ends[-1] / VECTORS)
     drawn = jnp.minimum(jnp.searchsorted(ends, levels, side="right"), len(f) - 1)
     return Bag(mean, radius, _directions(f[drawn], mean, radius))
 
