@@ -232,7 +232,8 @@ def score(statistics: Statistics, targets: Targets, weights: LossWeights, *, spe
     for name, error in statistics.content.items():
         content += weights.content[name] * convention.content_factor(error) * content_distance(error)
     for name, regions in statistics.style.items():
-        factor = convention.style_factor(spec.style_distance, channels=num_channels(spec.network.architecture, name), num_layers=len(statistics.style))
+        channels = num_channels(spec.network.architecture, name)
+        factor = convention.style_factor(spec.style_distance, channels=channels, num_layers=len(statistics.style))
         positions = sum(found.positions for found in regions)
         for weight, found, target in zip(weights.regions, regions, targets.style[name], strict=True):
             share = weight * found.positions / positions

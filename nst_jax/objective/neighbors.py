@@ -119,10 +119,10 @@ def _nearest(f: Float[Array, "m d"], vectors: Float[Array, "k d"]) -> Int[Array,
 def neighbor_distance(found: Mismatch, target: Bags) -> Float[Array, ""]:
     """The mean over positions p of 1 − cos(a_p, b_p), with b_p the vector of the style for which it is the least; in [0, 2].
 
-    a = (f − μ, r): features from the style's mean μ, with the style's radius r as a further coordinate. Without that coordinate it
-    is the centered cosine distance of Kolkin et al. (the last stage of their optimization), which sees directions only: contrast
-    would be free, and in a plain area, where f is near μ, the direction is noise. μ is the style's for both, where they center
-    each set on its own mean, so that the sum adds up over tiles. Matches are made anew at each evaluation, and have no gradient.
+    a = (f − μ, r): features from the style's mean μ, with the style's radius r as a further coordinate. Without it this is the
+    centered cosine distance of Kolkin et al. (the last stage of their optimization), which sees directions only: contrast would
+    be free, and in a plain area, where f is near μ, the direction is noise. μ is the style's for both, where they center each
+    set on its own mean, so that the sum adds up over tiles. Matches are made anew at each evaluation, and have no gradient.
 
     References:
         Kolkin, Kucera, Paris, Sykora, Shechtman and Shakhnarovich, Neural Neighbor Style Transfer, 2022, arXiv:2203.13215.

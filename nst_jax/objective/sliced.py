@@ -29,11 +29,6 @@ class Projections(NamedTuple):
     directions: Float[Array, "c c"]
     parts: Float[Array, "q c"]
 
-    @property
-    def channels(self) -> int:
-        """The number of channels."""
-        return self.parts.shape[1]
-
 
 def describe_projections(style: Float[Array, "n h w c"], guide: Float[Array, "n h w"] | None = None) -> Projections:
     """The projections of a style's feature map along random directions, uniform and always the same."""

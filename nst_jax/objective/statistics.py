@@ -23,11 +23,6 @@ class Moments(NamedTuple):
     sum: Float[Array, " c"]
     product: Float[Array, "c c"]
 
-    @property
-    def channels(self) -> int:
-        """The number of channels of f."""
-        return self.sum.shape[0]
-
 
 class SquaredError(NamedTuple):
     """Sums over the entries of F − P, two feature maps: how many there are, and Σ (F − P)²."""
