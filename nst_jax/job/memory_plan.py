@@ -16,7 +16,8 @@ from nst_jax.system.memory import available_bytes
 # Temporary bytes per pixel of one gradient in float32, and the bytes of a job that do not depend on its size.
 BYTES_PER_PIXEL = {"none": 2300, "blocks": 1800}
 FIXED_BYTES = 900 * 2**20
-# Bytes per pixel that each further region adds, the sliced Wasserstein distance, and neighbors for each region and style.
+# Bytes per pixel that each further region adds, the sliced Wasserstein distance, and neighbors for each region and style: these
+# are counted, not measured, as two arrays of relu1_1 to relu4_1 that are kept, and two more of relu1_1.
 REGION_BYTES, SLICED_BYTES, NEIGHBORS_BYTES = 650, 3050, 1500
 # Images that every solver stores, 12 bytes per pixel each; L-BFGS stores two more for each pair.
 IMAGES = 20
