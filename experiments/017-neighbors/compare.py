@@ -27,11 +27,11 @@ def main() -> None:
     parser.add_argument("--images", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--size", type=int, default=192)
-    parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("pairs", nargs="+")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    small = {"size": options.size, "scales": 1, "steps": options.steps}
+    small = {"size": options.size, "steps": options.steps}
     rows, pictures = [], []
     for pair in options.pairs:
         names = pair.split("x")
