@@ -80,7 +80,7 @@ def usable(browser: Any, address: str) -> None:
 def drop(browser: Any, photo: Path, painting: Path) -> None:
     """Gives the page its two pictures."""
     for name, file in (("photo", photo), ("painting", painting)):
-        browser.find_element("css selector", f"#{name} input[type=file]").send_keys(str(file))
+        browser.find_element("css selector", f"#{name} input[type=file]").send_keys(str(file.resolve()))
         assert wait_for(lambda name=name: browser.find_elements("css selector", f"#{name} img[src*='/pictures/']"), 60)
 
 

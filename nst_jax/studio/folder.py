@@ -119,15 +119,21 @@ class StudioFolder:
 
     def thumbnail(self, file: Path) -> Path:
         """A small JPEG of a picture, made when it is first asked for."""
-        facts = file.stat()
-        key = hashlib.sha256(f"{file.resolve()} {facts.st_mtime_ns} {facts.st_size}".encode()).hexdigest()
-        small = self.live / "thumbnails" / f"{key[:24]}.jpg"
+        small = self.live / "thumbnails" / f"{_key(file)}.jpg"
         if not small.exists():
             small.parent.mkdir(parents=True, exist_ok=True)
             pixels = read_image(file).pixels
             height, width = pixels.shape[1:3]
             write_image(small, resize(pixels, fit_long_side(height, width, min(_THUMBNAIL, max(height, width)))))
         return small
+
+    def as_shown(self, file: Path) -> Path:
+        """A name for the present contents of a file that is written again: a browser keeps what it has seen under a name."""
+        shown = self.live / "shown" / f"{_key(file)}{file.suffix}"
+        if not shown.exists():
+            shown.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, shown)
+        return shown
 
     def new_run(self, stem: str = "") -> Path:
         """A name for a run that is not taken yet, after the time."""
@@ -191,6 +197,12 @@ def _forget_unused(folder: StudioFolder) -> None:
     for place in folder.pictures.iterdir():
         if not any(place.name in text for text in configs):
             shutil.rmtree(place, ignore_errors=True)
+
+
+def _key(file: Path) -> str:
+    """Another one for each file, and each time that it is written."""
+    facts = file.stat()
+    return hashlib.sha256(f"{file.resolve()} {facts.st_mtime_ns} {facts.st_size}".encode()).hexdigest()[:24]
 
 
 def _free(path: Path) -> Path:

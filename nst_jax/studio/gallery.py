@@ -92,7 +92,7 @@ def _pair(studio: Studio, now: Choice) -> tuple[str, str]:
     """The picture chosen before, or else the photograph, and the one chosen now."""
     run = studio.folder.run(now.run)
     left = studio.folder.run(now.before) / "result.png" if now.before else photo_of(run) or run / "result.png"
-    return str(left), str(run / "result.png")
+    return str(studio.folder.as_shown(left)), str(studio.folder.as_shown(run / "result.png"))
 
 
 def _about(studio: Studio, entry: Entry, request: gr.Request) -> str:

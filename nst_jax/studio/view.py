@@ -85,9 +85,9 @@ def shown(studio: Studio, session: Session, request: gr.Request | None) -> list[
         return [Session(), None, hidden, empty, off, off, off, hidden, gr.update(active=False), ""]
     photo = photo_of(job.run.path)
     done = job.state == "finished" and photo is not None
-    now = Session(job.name, str(job.picture or ""), done)
+    result = job.run.result if not job.is_open and job.run.result.exists() else None
+    now = Session(job.name, str(studio.folder.as_shown(result) if result else job.picture or ""), done)
     new = now != session
-    result = str(job.run.result) if not job.is_open and job.run.result.exists() else None
     return [
         now,
         gr.update(value=None if done else now.picture or None, visible=not done) if new else gr.skip(),
@@ -95,7 +95,7 @@ def shown(studio: Studio, session: Session, request: gr.Request | None) -> list[
         _status(studio, job, request),
         gr.update(interactive=job.is_open and not job.stop),
         gr.update(interactive=job.state in ("interrupted", "failed")),
-        gr.update(interactive=result is not None, value=result),
+        gr.update(interactive=result is not None, value=str(result) if result else None),
         gr.update(value=command_line(job.run.path), visible=True) if new else gr.skip(),
         gr.update(active=job.is_open),
         job.name,
