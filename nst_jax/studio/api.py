@@ -9,7 +9,7 @@ from nst_jax.errors import InputError
 from nst_jax.studio import look as looks
 from nst_jax.studio.controls import Controls
 from nst_jax.studio.look import Look
-from nst_jax.studio.shared import Studio, said, submit
+from nst_jax.studio.shared import Studio, said
 
 
 def endpoints(studio: Studio, controls: Controls) -> None:
@@ -23,7 +23,7 @@ def endpoints(studio: Studio, controls: Controls) -> None:
             raise InputError("photo and painting must be pictures, got none; give both")
         files = [str(studio.folder.keep(Path(file))) for file in (photo, painting)]
         chosen = Look(looks.as_word(Path(files[1])), strength, stroke, size, colors, preset, seed)
-        return submit(studio, files[0], chosen).name
+        return studio.worker.submit(Path(files[0]), chosen).name
 
     def progress(run: str) -> dict[str, Any]:
         """How a run stands: state, step, steps, size, loss, seconds_left, error."""

@@ -9,7 +9,7 @@ import gradio as gr
 from nst_jax.errors import InputError
 from nst_jax.images.files import READABLE
 from nst_jax.studio.controls import Controls, chosen_look
-from nst_jax.studio.shared import QUIET, Studio, said, submit
+from nst_jax.studio.shared import QUIET, Studio, said
 from nst_jax.studio.texts import label, say
 
 
@@ -63,13 +63,12 @@ def start_batch(studio: Studio, photos: list[str], look: Any) -> tuple[str, list
     """
     name = studio.folder.new_batch()
     output = studio.folder.batches / name
-    output.mkdir()
     failed: list[str] = []
     for file in map(Path, photos):
         try:
             kept = studio.folder.keep(file)
             run = studio.folder.new_run(f"{name}/{kept.stem}")
-            submit(studio, str(kept), look, f"{output}/{run.name}.png", run)
+            studio.worker.submit(kept, look, f"{output}/{run.name}.png", run)
         except InputError as error:
             failed.append(f"{file.name}: {error}")
     return name, failed

@@ -136,12 +136,12 @@ class StudioFolder:
         return shown
 
     def new_run(self, stem: str = "") -> Path:
-        """A name for a run that is not taken yet, after the time."""
-        return _free(self.runs / (stem or time.strftime("%Y-%m-%d_%H-%M-%S")))
+        """A new folder for a run, named after the time."""
+        return _new(self.runs / (stem or time.strftime("%Y-%m-%d_%H-%M-%S")))
 
     def new_batch(self) -> str:
-        """Likewise for a batch."""
-        return _free(self.batches / time.strftime("%Y-%m-%d_%H-%M-%S")).name
+        """The name of a new folder in `batches`, likewise."""
+        return _new(self.batches / time.strftime("%Y-%m-%d_%H-%M-%S")).name
 
     def _place(self, sha256: str, name: str) -> Path:
         return self.pictures / sha256[:16] / name
@@ -205,9 +205,14 @@ def _key(file: Path) -> str:
     return hashlib.sha256(f"{file.resolve()} {facts.st_mtime_ns} {facts.st_size}".encode()).hexdigest()[:24]
 
 
-def _free(path: Path) -> Path:
-    names = (path if number == 1 else path.with_name(f"{path.name}-{number}") for number in itertools.count(1))
-    return next(name for name in names if not name.exists())
+def _new(path: Path) -> Path:
+    """A new folder of that name, or with a number behind it."""
+    for number in itertools.count(1):
+        new = path if number == 1 else path.with_name(f"{path.name}-{number}")
+        with os_errors_as_input(new), suppress(FileExistsError):
+            new.mkdir(parents=True)
+            return new
+    raise AssertionError
 
 
 def _plain_name(name: str) -> str:

@@ -28,7 +28,9 @@ from nst_jax.runner.resume import resume
 from nst_jax.runner.run import new_run
 from nst_jax.runs.folder import RunFolder
 from nst_jax.runs.progress import Clock
+from nst_jax.studio import look as looks
 from nst_jax.studio.folder import StudioFolder
+from nst_jax.studio.look import Look
 from nst_jax.system.atomic_write import atomic_write
 from nst_jax.system.compilation_cache import use_compilation_cache
 
@@ -148,17 +150,29 @@ class Worker:
         """Whether its thread has not ended."""
         return self._thread.is_alive()
 
-    def submit(self, config: Config, run: Path) -> Job:
+    def submit(self, photo: Path, look: Look, output: str = "", run: Path | None = None) -> Job:
         """Checks a run, writes its folder and puts it into the queue.
 
+        Args:
+            photo: what is painted.
+            look: what it becomes.
+            output: where the picture is written, too.
+            run: its folder, as `StudioFolder.new_run` gives it; None: one named after the time.
+
         Raises:
-            InputError: anything the user can fix.
+            InputError: anything the user can fix; the folder is removed then.
         """
-        config = replace(config, run=replace(config.run, dir=str(run)))
-        prepared = prepare(config)
-        with new_run(prepared) as folder:
-            pass  # from here on it is a run that was killed before its first step
-        return self._enter(Job(folder, self.folder.name_of(run), prepared.steps, prepared.spec.scales))
+        path = run or self.folder.new_run()
+        try:
+            word = looks.as_word(self.folder.keep(photo))
+            config = looks.compose(looks.words(word, look, output))
+            prepared = prepare(replace(config, run=replace(config.run, dir=str(path))))
+            with new_run(prepared) as folder:
+                looks.write(path, word, look)  # from here on it is a run that was killed before its first step
+        except InputError:
+            shutil.rmtree(path, ignore_errors=True)
+            raise
+        return self._enter(Job(folder, self.folder.name_of(path), prepared.steps, prepared.spec.scales))
 
     def go_on(self, name: str) -> Job:
         """Puts a run that has not finished into the queue again. Raises InputError if there is no such run."""

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from nst_jax.errors import InputError
 from nst_jax.studio.controls import Controls, chosen_look, draw_controls
-from nst_jax.studio.shared import QUIET, Studio, said, submit
+from nst_jax.studio.shared import QUIET, Studio, said
 from nst_jax.studio.texts import say
 from nst_jax.studio.view import Session, View, draw_view, shown
 
@@ -64,4 +65,4 @@ def _start(studio: Studio, controls: Controls, view: View, values: Mapping[Any, 
     if values[view.from_here] and session.run and (picture := studio.worker.find(session.run).picture):
         look = replace(look, start=str(studio.folder.keep(picture)))
     studio.worker.stop(session.run)  # what this page was making, if it still is
-    return shown(studio, Session(submit(studio, photo, look).name), request)
+    return shown(studio, Session(studio.worker.submit(Path(photo), look).name), request)
