@@ -15,6 +15,8 @@ from nst_jax.objective.wasserstein import EPSILON
 
 # The number of vectors that are kept of a layer of a style.
 VECTORS = 2048
+# r² over the variance of a style: what is nearer to the mean than a hundredth of the spread counts as equal.
+SHARE = 1e-4
 # Positions that are searched for at a time: their cosines stay in a processor's cache.
 POSITIONS = 128
 
@@ -24,7 +26,7 @@ class Bag(NamedTuple):
 
     Attributes:
         mean: of all features of the map.
-        radius: the root of their mean squared distance from the mean, r.
+        radius: r, with r² = `SHARE` times their mean squared distance from the mean, plus ε per channel.
         vectors: (f − mean, r) of the positions drawn, each divided by its length.
     """
 
@@ -56,14 +58,14 @@ def describe_bag(style: Float[Array, "n h w c"], guide: Float[Array, "n h w"] | 
     Example:
         >>> row = jnp.array([3.0, 5.0]).reshape(1, 1, 2, 1)
         >>> bag = describe_bag(row)
-        >>> float(bag.mean[0]), round(float(bag.radius), 2), bag.vectors[:: VECTORS // 2].round().tolist()  # ± the root of 1/2
-        (4.0, 1.0, [[-1.0, 1.0], [1.0, 1.0]])
+        >>> float(bag.mean[0]), round(float(bag.radius), 2), bag.vectors[:: VECTORS // 2].round().tolist()
+        (4.0, 0.01, [[-1.0, 0.0], [1.0, 0.0]])
     """
     f = style.reshape(-1, style.shape[-1]).astype(wide(style))
     counts = jnp.ones_like(f[:, 0]) if guide is None else guide.reshape(-1).astype(f.dtype)
     mean = jnp.sum(counts[:, None] * f, 0) / total(counts)
     variance = jnp.sum(counts * jnp.sum((f - mean[None]) ** 2, -1)) / total(counts)
-    radius = jnp.sqrt(variance + EPSILON * f.shape[1])
+    radius = jnp.sqrt(SHARE * variance + EPSILON * f.shape[1])
     ends = jnp.cumsum(counts)
     levels = (jnp.arange(VECTORS, dtype=f.dtype) + 0.5) * (ends[-1] / VECTORS)
     drawn = jnp.minimum(jnp.searchsorted(ends, levels, side="right"), len(f) - 1)
@@ -119,10 +121,11 @@ def _nearest(f: Float[Array, "m d"], vectors: Float[Array, "k d"]) -> Int[Array,
 def neighbor_distance(found: Mismatch, target: Bags) -> Float[Array, ""]:
     """The mean over positions p of 1 − cos(a_p, b_p), with b_p the vector of the style for which it is the least; in [0, 2].
 
-    a = (f − μ, r): features from the style's mean μ, with the style's radius r as a further coordinate. Without it this is the
-    centered cosine distance of Kolkin et al. (the last stage of their optimization), which sees directions only: contrast would
-    be free, and in a plain area, where f is near μ, the direction is noise. μ is the style's for both, where they center each
-    set on its own mean, so that the sum adds up over tiles. Matches are made anew at each evaluation, and have no gradient.
+    a = (f − μ, r): features from the style's mean μ, with a small r as a further coordinate. It is the centered cosine distance
+    of Kolkin et al. (last stage of their optimization), but for r, without which directions would be noise where f is μ. With
+    r as large as the spread contrast counts, too, and pictures turn gray (experiments/017-neighbors). μ is the style's for
+    both, where they center each set on its own mean, so that the sum adds up over tiles. Matches are made anew at each
+    evaluation, and have no gradient.
 
     References:
         Kolkin, Kucera, Paris, Sykora, Shechtman and Shakhnarovich, Neural Neighbor Style Transfer, 2022, arXiv:2203.13215.
