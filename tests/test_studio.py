@@ -305,7 +305,7 @@ def page(browser: Any, program: tuple[str, Path]) -> Any:
 def opened(browser: Any, address: str) -> Any:
     browser.get(address)
     assert wait_for(lambda: browser.find_elements("css selector", "#photo input[type=file]"), WAIT)
-    assert wait_for(lambda: browser.find_element("id", "status").text, WAIT)
+    assert wait_for(lambda: any(status.text for status in browser.find_elements("id", "status")), WAIT)
     return browser
 
 

@@ -74,7 +74,7 @@ def usable(browser: Any, address: str) -> None:
     """Opens the page and waits until a picture can be dropped."""
     browser.get(address)
     assert wait_for(lambda: browser.find_elements("css selector", "#photo input[type=file]"), 60)
-    assert wait_for(lambda: "Choose" in browser.find_element("id", "status").text, 60)
+    assert wait_for(lambda: any("Choose" in status.text for status in browser.find_elements("id", "status")), 60)
 
 
 def drop(browser: Any, photo: Path, painting: Path) -> None:
