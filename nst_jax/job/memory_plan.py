@@ -16,9 +16,10 @@ from nst_jax.system.memory import available_bytes
 # Temporary bytes per pixel of one gradient in float32, and the bytes of a job that do not depend on its size.
 BYTES_PER_PIXEL = {"none": 2300, "blocks": 1800}
 FIXED_BYTES = 900 * 2**20
-# Bytes per pixel that each further region adds, the sliced Wasserstein distance, and neighbors for each region and style: these
-# are counted, not measured, as two arrays of relu1_1 to relu4_1 that are kept, and two more of relu1_1.
-REGION_BYTES, SLICED_BYTES, NEIGHBORS_BYTES = 650, 3050, 1500
+# Bytes per pixel that each further region and the sliced Wasserstein distance add; nearest neighbors, and for these each
+# further region or style.
+REGION_BYTES, SLICED_BYTES = 650, 3050
+NEIGHBORS_BYTES, SEARCH_BYTES = 200, 1170
 # Images that every solver stores, 12 bytes per pixel each; L-BFGS stores two more for each pair.
 IMAGES = 20
 # The tiles to choose from, and how much larger than a tile its window is: see `nst_jax.partition.windows`.
@@ -69,8 +70,10 @@ def job_bytes(spec: JobSpec, plan: ExecutionPlan, height_width: tuple[int, int],
 
 def extra_bytes(objective: Objective, regions: int, styles: int) -> int:
     """Temporary bytes per pixel beyond those of one region and a distance of moments."""
-    found = {"sliced_wasserstein": SLICED_BYTES, "neighbors": NEIGHBORS_BYTES * regions * styles}
-    return REGION_BYTES * (regions - 1) + found.get(getattr(objective, "style_distance", ""), 0)
+    distance = getattr(objective, "style_distance", None)
+    if distance == "neighbors":
+        return NEIGHBORS_BYTES + SEARCH_BYTES * (regions * styles - 1)
+    return REGION_BYTES * (regions - 1) + SLICED_BYTES * (distance == "sliced_wasserstein")
 
 
 def needed_bytes(remat: str, tile: int, pixels: int, devices: int = 1, parts: int = 1, extra: int = 0, pairs: int = 10) -> int:
