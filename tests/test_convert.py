@@ -387,7 +387,9 @@ def test_files_of_no_known_form_are_refused(tmp_path):
     (tmp_path / "cut.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
     (tmp_path / "cut.mat").write_bytes(b"MATLAB 5.0 MAT-file" + bytes(200))
     refused(tmp_path / "empty", "got one that begins with b''")
-    refused(tmp_path / "text", "must be a file of PyTorch")
+    refused(tmp_path / "text", "got text")
+    (tmp_path / "bytes").write_bytes(b"\0\1\2")
+    refused(tmp_path / "bytes", "must be a file of PyTorch")
     refused(tmp_path / "cut.h5", "must be a whole file")
     refused(tmp_path / "cut.mat", "MATLAB file|another model")
     refused(tmp_path, "got a folder")
@@ -424,7 +426,7 @@ def test_models_of_caffe_that_are_another_network_or_damaged_are_refused(tmp_pat
     write_caffe(tmp_path / "b", layers | {"fc7": layers["fc7"][:1]})
     refused(tmp_path / "b", "fc7 of b must have the shapes", "caffenet")
     (tmp_path / "c").write_bytes((tmp_path / "a").read_bytes()[:-5])
-    (tmp_path / "d").write_bytes(b"\nA text, and no model")
+    (tmp_path / "d").write_bytes(b"\n\x07 bytes, and no model")
     for name in "cd":
         refused(tmp_path / name, "must be a whole model of Caffe", "caffenet")
     with pytest.raises(InputError, match="--normalize must be left out for caffenet"):

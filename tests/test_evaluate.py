@@ -180,7 +180,7 @@ def test_bad_input_is_one_line_and_code_2(tmp_path, capsys):
     assert main(["--content", "tubingen.jpg", "--style", "starry", "x.png"]) == 2
     assert capsys.readouterr().err == "error: image tubingen.jpg must be a file, got no such file; check the path\n"
     assert main(["--content", "starry", "--style", "nobody", "x.png"]) == 2
-    assert capsys.readouterr().err.startswith("error: image must be one of golden_gate, ")
+    assert capsys.readouterr().err.startswith("error: image must be one of ")
     with pytest.raises(SystemExit) as stop:
         main(["--style", "starry", "x.png"])
     assert stop.value.code == 2
