@@ -52,6 +52,7 @@ COMMANDS = {
 # Flag -> the setting that it is.
 SETTINGS = {
     "size": "size",
+    "strength": "strength",
     "preset": "experiment",
     "colors": "color",
     "style_scale": "style.scale",
@@ -78,6 +79,7 @@ def parser() -> argparse.ArgumentParser:
         "several photos, or a folder, and one painting; nst-jax run --help lists the settings KEY")  # fmt: skip
     add("-o", "--output", metavar="FILE", help="where to write the result: a .png, .jpg, .webp or .tif, or a folder")
     add("--size", metavar="N", help="longer side in pixels (default: 384)")
+    add("--strength", metavar="X", help="0 stays near the photo, 1 leaves little of it (default: 0.5)")
     add("--preset", metavar="NAME", help="fast, quality, photo, texture, gatys2016, ...")
     add(
         "--colors",
@@ -123,7 +125,7 @@ def as_settings(arguments: Sequence[str]) -> list[str]:
     flags = [word for word in unknown if word.startswith("-")]
     for flag in flags:
         _check_flag(flag)
-    for flag, example in (("size", 512), ("style_scale", 0.7)):
+    for flag, example in (("size", 512), ("strength", 0.7), ("style_scale", 0.7)):
         if (value := getattr(given, flag)) is not None and not _is_number(value):
             name = f"--{flag.replace('_', '-')}"
             raise InputError(f"{name} must be a number, got {value!r}; write {name} {example}")

@@ -242,6 +242,7 @@ class Config:
         size: the longer side of the result in pixels.
         scales: coarse to fine: their sizes, how many there are, each half of the next, or "auto".
         steps: at the finest scale, doubled at each coarser one, or one number per scale.
+        strength: 0 stays near the content, 1 leaves little of it; multiplies loss.style_weight by 10^(2 strength - 1).
         init: a name of `nst_jax.job.INITS`, "previous" in a sweep, or a file.
         seed: of the noise.
         color: one of `nst_jax.images.color.COLORS`.
@@ -267,6 +268,7 @@ class Config:
         Positive | Annotated[list[Positive], Field(min_length=1)],
         rule("a whole number, at least 1, or a list such as [60,30]"),
     ] = 60
+    strength: Annotated[StrictFloat, rule("a number between 0 and 1", ge=0, le=1)] = 0.5
     init: File = "recolored"
     seed: Seed = 0
     color: StrictStr = "style"

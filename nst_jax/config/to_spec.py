@@ -48,7 +48,7 @@ def to_spec(config: Config, *, architecture: str, num_styles: int | None = None,
     check_ge("size of the smallest scale", scales[0].size, smallest_image(architecture, objective.taps))
     return JobSpec(
         objective=objective,
-        loss_weights=_loss_weights(config.loss, region_weights, architecture),
+        loss_weights=_loss_weights(config.loss, config.strength, region_weights, architecture),
         solver=_solver(config.optimizer),
         scales=scales,
         style_scales=tuple(one_each("style.scale", style_scales, num_styles, "style")),
@@ -122,9 +122,10 @@ def _devices(value: int | str, style_distance: str) -> int | str:
     return value
 
 
-def _loss_weights(loss: LossConfig, regions: list[float], architecture: str) -> LossWeights:
+def _loss_weights(loss: LossConfig, strength: float, regions: list[float], architecture: str) -> LossWeights:
     content = _layer_weights("content", loss.content_layers, loss.content_layer_weights, loss.content_weight, architecture)
-    style = _layer_weights("style", loss.style_layers, loss.style_layer_weights, loss.style_weight, architecture)
+    beta = loss.style_weight * 10 ** (2 * strength - 1)
+    style = _layer_weights("style", loss.style_layers, loss.style_layer_weights, beta, architecture)
     tv: Any = loss.tv_weight
     return LossWeights(content, style, tv, tuple(regions))
 

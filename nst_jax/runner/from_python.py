@@ -41,6 +41,7 @@ class Options(TypedDict, total=False):
     mask: Mapping[str, Any]
     scale: Mapping[str, Any]
     size: int
+    strength: float
     scales: str | int | Sequence[int]
     steps: int | Sequence[int]
     seed: int

@@ -25,11 +25,9 @@ PRESETS = ("quality", "fast", "photo", "texture", "gatys2016")
 COLORS = ("style", "luminance", "match")
 STROKES = (0.5, 0.75, 1.0, 1.5)
 SIZES = (256, 384, 1024, 2048)
-STRENGTH = 50  # that of the preset
-_STYLE_WEIGHT = "loss.style_weight"
 # The settings that a page may not give: those that name files or code of this machine, and those with a control of their own.
 _OTHERS = re.compile(
-    r"content\.|style\.|mask\.|run\.|imports|network\.name|optimizer\.options|scale\.hosts|preview|size|seed|color$"
+    r"content\.|style\.|mask\.|run\.|imports|network\.name|optimizer\.options|scale\.hosts|preview|size|strength|seed|color$"
 )
 _FILE = "look.json"
 
@@ -55,7 +53,7 @@ class Look:
 
     Attributes:
         painting: its file.
-        strength: 0 to 100: the style's weight over the preset's, 50 is 1, each 50 more ten times.
+        strength: in percent; 50 is that of the preset.
         stroke: the painting's size over the photograph's.
         size: longer side in pixels.
         colors: whose: one of `COLORS`.
@@ -67,7 +65,7 @@ class Look:
     """
 
     painting: str
-    strength: float | int = STRENGTH
+    strength: float | int = 50
     stroke: float | int = 1.0
     size: int = 384
     colors: str = "style"
@@ -88,8 +86,11 @@ def words(photo: str, look: Look, output: str = "") -> list[str]:
         >>> words("tubingen", Look("starry", stroke=0.5, size=256))
         ['tubingen', 'starry', '--size', '256', '--style-scale', '0.5']
     """
-    chosen = {"size": look.size, "preset": look.preset, "colors": look.colors, "style_scale": look.stroke}
-    default = {"preset": Look.preset, "colors": Look.colors, "style_scale": Look.stroke}
+    chosen = {
+        "size": look.size, "strength": look.strength / 100,
+        "preset": look.preset, "colors": look.colors, "style_scale": look.stroke,
+    }  # fmt: skip
+    default = {"strength": Look.strength / 100, "preset": Look.preset, "colors": Look.colors, "style_scale": Look.stroke}
     given = [photo, look.painting]
     for flag in SETTINGS:
         if chosen[flag] != default.get(flag):
@@ -97,10 +98,7 @@ def words(photo: str, look: Look, output: str = "") -> list[str]:
     given += ["-o", output] if output else []
     given += [f"seed={look.seed}"] if look.seed else []
     given += [f"init={look.start}"] if look.start else []
-    given += [*_regions(look), *(f"{key}={_plain(key, value)}" for key, value in look.more.items())]
-    if look.strength != STRENGTH and _STYLE_WEIGHT not in look.more:
-        given.append(f"{_STYLE_WEIGHT}={compose(given).loss.style_weight * 10 ** (look.strength / STRENGTH - 1):.4g}")
-    return given
+    return [*given, *_regions(look), *(f"{key}={_plain(key, value)}" for key, value in look.more.items())]
 
 
 def compose(given: Sequence[str]) -> Config:
