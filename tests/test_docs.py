@@ -4,6 +4,7 @@
 """
 
 import json
+import os
 import re
 import shlex
 from pathlib import Path
@@ -48,6 +49,7 @@ def check(line: str) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_the_commands_of_a_page_can_be_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("JAX_PLATFORMS", os.environ.get("JAX_PLATFORMS", ""))  # which --device sets, for the process
     register("invert_schema", InvertConfig)
     for name in ("me.jpg", "painting.jpg", "photos/one.jpg"):
         Path(name).parent.mkdir(exist_ok=True)
