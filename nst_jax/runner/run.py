@@ -1,6 +1,5 @@
 """One recorded run of any kind: from a config to a run folder."""
 
-import itertools
 import logging
 import os
 import time
@@ -25,7 +24,7 @@ from nst_jax.runner.prepare import Made, Prepared, silenced
 from nst_jax.runner.worker import coordinator_callback, ignore_interrupts, worker_callback
 from nst_jax.runs.callback import Recorder, interruptible
 from nst_jax.runs.checkpoint import Checkpoints, discard
-from nst_jax.runs.folder import RUN_FILES, RunFolder, create_run_folder, loss_terms, resume_command
+from nst_jax.runs.folder import RUN_FILES, RunFolder, create_run_folder, loss_terms, new_folder, resume_command
 from nst_jax.runs.lock import run_lock
 from nst_jax.runs.manifest import CONFIG_TEXT, end_manifest, provenance
 from nst_jax.runs.progress import Progress, format_number, is_interactive, progress
@@ -143,13 +142,7 @@ def _folder(path: str | None) -> Path:
     """The folder that was asked for, or a new one named after the time."""
     if path:
         return Path(os.path.expanduser(path))
-    stem = time.strftime("runs/%Y-%m-%d_%H-%M-%S")
-    for number in itertools.count(1):
-        new = Path(stem if number == 1 else f"{stem}-{number}")
-        with os_errors_as_input(new, "change to a folder of your own, or give run.dir=DIR"), suppress(FileExistsError):
-            new.mkdir(parents=True)
-            return new
-    raise AssertionError
+    return new_folder(Path(time.strftime("runs/%Y-%m-%d_%H-%M-%S")), "change to a folder of your own, or give run.dir=DIR")
 
 
 @contextmanager

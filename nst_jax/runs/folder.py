@@ -20,10 +20,12 @@ Every file appears whole or not at all, except metrics.jsonl, which grows by who
 refuses a folder that already has one of them, and is never resumed through a symbolic link.
 """
 
+import itertools
 import os
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -247,6 +249,20 @@ class RunFolder:
 def resume_command(path: Path) -> str:
     """The command that goes on with the run in the folder `path`."""
     return f"python -m nst_jax.run --resume {shlex.quote(str(path))}"
+
+
+def new_folder(path: Path, elsewhere: str = "choose another place") -> Path:
+    """Creates a folder of this name, or of the first one with a number behind it that is free.
+
+    Raises:
+        InputError: it cannot be made; `elsewhere` is the advice.
+    """
+    for number in itertools.count(1):
+        new = path if number == 1 else path.with_name(f"{path.name}-{number}")
+        with os_errors_as_input(new, elsewhere), suppress(FileExistsError):
+            new.mkdir(parents=True)
+            return new
+    raise AssertionError
 
 
 def create_run_folder(path: Path | str, config_yaml: str) -> RunFolder:

@@ -11,7 +11,6 @@ live/ and temporary/ are emptied when the studio starts and ends.
 """
 
 import hashlib
-import itertools
 import re
 import shutil
 import time
@@ -25,6 +24,7 @@ from filelock import FileLock, Timeout
 
 from nst_jax.errors import InputError
 from nst_jax.images.files import fit_long_side, picture_size, read_file, read_image, resize, write_image
+from nst_jax.runs.folder import new_folder
 from nst_jax.system.atomic_write import atomic_write, os_errors_as_input
 
 MAX_BYTES, MAX_PIXELS = 100 * 2**20, 100_000_000  # of an upload
@@ -137,11 +137,11 @@ class StudioFolder:
 
     def new_run(self, stem: str = "") -> Path:
         """A new folder for a run, named after the time."""
-        return _new(self.runs / (stem or time.strftime("%Y-%m-%d_%H-%M-%S")))
+        return new_folder(self.runs / (stem or time.strftime("%Y-%m-%d_%H-%M-%S")))
 
     def new_batch(self) -> str:
         """The name of a new folder in `batches`, likewise."""
-        return _new(self.batches / time.strftime("%Y-%m-%d_%H-%M-%S")).name
+        return new_folder(self.batches / time.strftime("%Y-%m-%d_%H-%M-%S")).name
 
     def _place(self, sha256: str, name: str) -> Path:
         return self.pictures / sha256[:16] / name
@@ -203,16 +203,6 @@ def _key(file: Path) -> str:
     """Another one for each file, and each time that it is written."""
     facts = file.stat()
     return hashlib.sha256(f"{file.resolve()} {facts.st_mtime_ns} {facts.st_size}".encode()).hexdigest()[:24]
-
-
-def _new(path: Path) -> Path:
-    """A new folder of that name, or with a number behind it."""
-    for number in itertools.count(1):
-        new = path if number == 1 else path.with_name(f"{path.name}-{number}")
-        with os_errors_as_input(new), suppress(FileExistsError):
-            new.mkdir(parents=True)
-            return new
-    raise AssertionError
 
 
 def _plain_name(name: str) -> str:
