@@ -13,7 +13,7 @@ from typing import Any
 from nst_jax.config.compose import check_imported, to_yaml
 from nst_jax.config.schema import Config
 from nst_jax.errors import InputError, printable
-from nst_jax.images.files import read_file, read_image, read_text, write_image
+from nst_jax.images.files import WRITABLE, read_file, read_image, read_text, write_image
 from nst_jax.runner.kinds import as_recorded, prepare, recorded_config
 from nst_jax.runner.prepare import Prepared
 from nst_jax.runs.diff import changes, describe_changes, difference
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns its exit code."""
     form = argparse.RawDescriptionHelpFormatter
     parser = Parser(prog="python -m nst_jax.replay", description=_ABOUT, formatter_class=form)
-    parser.add_argument("picture", type=Path, help="result.png of a run, or the run's folder")
+    parser.add_argument("picture", type=Path, help="the result of a run, in any format, or the run's folder")
     parser.add_argument("--content", metavar="FILE", help="where the content picture is now")
     parser.add_argument("--style", metavar="FILE", nargs="+", help="where the style picture is now, or all of them in order")
     parser.add_argument("--init", metavar="FILE", help="where the picture is now that the run started from")
@@ -69,7 +69,7 @@ def replay(picture: Path, **files: str | list[str] | None) -> tuple[bool, str]:
     steps = int(facts["steps"])
     made = prepared.kind.execute(prepared, lambda at: at.step >= steps, (steps,), None)
     with tempfile.TemporaryDirectory() as folder:
-        again = Path(folder) / "result.png"
+        again = Path(folder) / f"result{picture.suffix if picture.suffix.lower() in WRITABLE else '.png'}"
         ended = {"steps": made.result.rows[-1]["step"], "seconds": {}, "recoveries": 0, "pixels": 1}
         manifest = end_manifest(prepared.begun, status="finished", **ended) | made.facts
         text = provenance(settings, manifest)

@@ -49,7 +49,14 @@ def png_bytes(samples: np.ndarray, color_type: int) -> bytes:
 
 @pytest.mark.parametrize(
     ("name", "tolerance"),
-    [("a.png", 0.5 / 255), ("a.tif", 0.5 / 65535), ("a.TIFF", 0.5 / 65535), ("a.jpg", 0.03), ("a.webp", 0.06)],
+    [
+        ("a.png", 0.5 / 255),
+        ("a.tif", 0.5 / 65535),
+        ("a.TIFF", 0.5 / 65535),
+        ("a.jpg", 0.03),
+        ("a.webp", 0.06),
+        ("a.avif", 0.06),
+    ],
 )
 def test_written_pictures_read_back_with_their_text(tmp_path: Path, pixels: np.ndarray, name: str, tolerance: float):
     text = {"config": "size: 512\nstyle: Tübingen 星", "sha256": "0" * 64}
@@ -66,7 +73,7 @@ def test_written_pictures_read_back_with_their_text(tmp_path: Path, pixels: np.n
     assert [entry.name for entry in tmp_path.iterdir()] == [name]
 
 
-@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.webp", "a.tif"])
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.webp", "a.avif", "a.tif"])
 def test_same_pixels_give_the_same_bytes_at_any_time(tmp_path: Path, pixels: np.ndarray, name: str, monkeypatch):
     from nst_jax.images import files
 
@@ -105,7 +112,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, pix
     assert (tmp_path / "a.png").read_bytes() == before
 
 
-@pytest.mark.parametrize(("name", "message"), [("a.gif", "must be one of .jpeg, .jpg"), ("no/such/a.png", "must be writable")])
+@pytest.mark.parametrize(("name", "message"), [("a.gif", "must be one of .avif, .jpeg"), ("no/such/a.png", "must be writable")])
 def test_unwritable_names_are_told(tmp_path: Path, pixels: np.ndarray, name: str, message: str):
     with pytest.raises(InputError, match=message):
         write_image(tmp_path / name, pixels)
@@ -609,10 +616,52 @@ def test_negative_values_are_said():
     assert notices == ("pixels outside [0, 1] clipped",)
 
 
-def test_a_camera_raw_file_is_not_read_by_its_thumbnail(tmp_path: Path, pixels: np.ndarray):
-    dng = [(50706, "B", 4, (1, 4, 0, 0), True)]
-    tifffile.imwrite(tmp_path / "a.dng", eight_bits(pixels), photometric="rgb", extratags=dng)
-    assert "RAW" in refused(tmp_path / "a.dng")
+def dng_bytes(mosaic: np.ndarray, orientation: int = 1) -> bytes:
+    """A camera's RAW file: red and green, green and blue, in turn; the camera's colors are those of sRGB."""
+    xyz_to_srgb = (32406, -15372, -4986, -9689, 18758, 415, 557, -2040, 10570)
+    tags = [
+        (33421, "H", 2, (2, 2), True),  # CFARepeatPatternDim
+        (33422, "B", 4, (0, 1, 1, 2), True),  # CFAPattern
+        (50706, "B", 4, (1, 4, 0, 0), True),  # DNGVersion
+        (50708, "s", 0, "a camera", True),  # UniqueCameraModel
+        (50714, "H", 1, 0, True),  # BlackLevel
+        (50717, "H", 1, 65535, True),  # WhiteLevel
+        (50721, 10, 9, tuple(part for value in xyz_to_srgb for part in (value, 10000)), True),  # ColorMatrix1
+        (50728, 5, 3, (1, 1) * 3, True),  # AsShotNeutral
+        (50778, "H", 1, 21, True),  # CalibrationIlluminant1: D65
+        (274, "H", 1, orientation, True),  # Orientation
+    ]
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, mosaic, photometric=32803, extratags=tags, metadata=None, software=False)
+    return stream.getvalue()
+
+
+def test_a_camera_raw_file_is_developed(tmp_path: Path):
+    pytest.importorskip("rawpy")
+    mosaic = np.full((64, 96), 8000, np.uint16)
+    mosaic[::2, ::2] = 30000  # red
+    mosaic[:32] //= 4
+    (tmp_path / "a.dng").write_bytes(dng_bytes(mosaic))
+    (tmp_path / "turned.dng").write_bytes(dng_bytes(mosaic, orientation=6))
+    picture = read_image(tmp_path / "a.dng")
+    top, bottom = (picture.pixels[0, rows, 8:-8].mean((0, 1)) for rows in (slice(4, 28), slice(36, 60)))
+    assert bottom[0] > bottom[1] + 0.2
+    assert bottom[1] == pytest.approx(bottom[2], abs=0.02)
+    assert (top < bottom - 0.1).all()
+    assert len(picture.notices) == 1
+    assert np.allclose(read_image(tmp_path / "turned.dng").pixels[0], np.rot90(picture.pixels[0], -1), atol=0.02)
+
+
+def test_a_camera_raw_file_names_the_package_that_develops_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "rawpy", None)
+    (tmp_path / "a.dng").write_bytes(dng_bytes(np.zeros((32, 32), np.uint16)))
+    assert "pip install rawpy" in refused(tmp_path / "a.dng")
+
+
+def test_a_broken_raw_file_is_one_line(tmp_path: Path):
+    pytest.importorskip("rawpy")
+    (tmp_path / "a.dng").write_bytes(dng_bytes(np.zeros((32, 32), np.uint16))[:-500])
+    assert "RAW" not in refused(tmp_path / "a.dng")
 
 
 @pytest.mark.parametrize("color_type", [0, 2])
@@ -685,7 +734,6 @@ def test_damaged_chunks_beside_the_pixels_are_ignored(pixels: np.ndarray, name: 
 @pytest.mark.parametrize(
     ("start", "named", "advice"),
     [
-        (b"\0\0\0\x18ftypcrx ", "RAW", "develop"),
         (b"\0\0\0\x18ftypisom", "video", "frame"),
         (b"RIFF\0\0\0\0AVI ", "video", "frame"),
         (b"8BPS\0\1", "Photoshop", "export"),
@@ -708,9 +756,12 @@ def test_text_is_called_text(tmp_path: Path):
     assert "got text" in refused(tmp_path / "a.jpg")
 
 
-@pytest.mark.parametrize(("start", "package"), [(b"\0\0\0\x18ftypheic", "pi-heif"), (b"\xff\x0a", "pillow-jxl-plugin")])
-def test_heic_and_jpeg_xl_name_the_package_that_reads_them(tmp_path: Path, start: bytes, package: str, monkeypatch):
-    for module in ("pi_heif", "pillow_heif", "pillow_jxl"):
+@pytest.mark.parametrize(
+    ("start", "package"),
+    [(b"\0\0\0\x18ftypheic", "pi-heif"), (b"\xff\x0a", "pillow-jxl-plugin"), (b"\0\0\0\x18ftypcrx ", "rawpy")],
+)
+def test_forms_of_an_extra_name_the_package_that_reads_them(tmp_path: Path, start: bytes, package: str, monkeypatch):
+    for module in ("pi_heif", "pillow_heif", "pillow_jxl", "rawpy"):
         monkeypatch.setitem(sys.modules, module, None)
     (tmp_path / "a.jpg").write_bytes(start + bytes(100))
     assert f"pip install {package}" in refused(tmp_path / "a.jpg")

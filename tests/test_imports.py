@@ -103,6 +103,7 @@ GATES = {
     "gradio": ["nst_jax.studio"],
     "fastapi": ["nst_jax.studio.server"],
     "uvicorn": ["nst_jax.studio.server"],
+    "rawpy": ["nst_jax.images.decode"],
     "torch": [],
     "ray": ["nst_jax.sweeps.launchers.ray"],
 }

@@ -54,6 +54,17 @@ def test_the_same_bytes_again(capsys: pytest.CaptureFixture[str]):
     assert capsys.readouterr().out == "one/result.png: the same bytes again\n" * 2
 
 
+@pytest.mark.parametrize("form", ["jpeg", "webp", "avif", "tiff"])
+def test_a_result_of_another_format_comes_again(here: Path, form: str, capsys: pytest.CaptureFixture[str]):
+    pictures = {"content": {"path": "content.png"}, "style": {"path": "style.png"}}
+    output = {"dir": form, "quiet": True, "format": form, "output": f"{here}/all/"}
+    run(make_config(TINY | pictures | {"run": output}))
+    file = Path("all", f"content.{form}")
+    assert file.read_bytes() == Path(form, f"result.{form}").read_bytes()
+    assert main([str(file)]) == 0
+    assert capsys.readouterr().out == f"{file}: the same bytes again\n"
+
+
 def test_a_result_beyond_pillows_limit_comes_again_too(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 24)  # beyond twice as many Pillow reads nothing
     assert main(["one"]) == 0

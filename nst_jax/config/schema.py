@@ -221,12 +221,14 @@ class ScaleConfig:
 class RunConfig:
     """The record: its folder (named after the time if null), steps between rows and snapshots, a video, quiet or not.
 
-    The result is also written to the file `output`, or into that folder if it is one or ends with a slash. Checkpoints are
-    written every `checkpoint_every_s` seconds and when the run is interrupted; 0: only then.
+    The result is also written to the file `output`, or into that folder if it is one or ends with a slash; `format` is that of
+    the result in such a folder, and of a further one beside result.png. Checkpoints are written every `checkpoint_every_s`
+    seconds and when the run is interrupted; 0: only then.
     """
 
     dir: FileOrNone = None
     output: FileOrNone = None
+    format: Literal["png", "jpeg", "webp", "avif", "tiff"] = "png"
     log_every: Positive = 1
     snapshot_every: Count = 0
     video: StrictBool = False

@@ -47,7 +47,7 @@ def decode(data: bytes, background: float = 1.0) -> tuple[Float[np.ndarray, "h w
     Besides the file and its decoded samples, the returned array is the only one of the picture's size.
 
     Args:
-        data: the whole file, in one of `FORMATS` or a format with a Pillow plugin; the first frame or page is used.
+        data: the whole file, in one of `FORMATS` or one that `signatures` has a package for; the first frame or page is used.
         background: the gray that alpha is composited on: 1 is white.
 
     Raises:
@@ -55,12 +55,18 @@ def decode(data: bytes, background: float = 1.0) -> tuple[Float[np.ndarray, "h w
     """
     notices: list[str] = []
     try:
-        kind = signatures.identify(data)
+        is_tiff = data.startswith(tiff.STARTS)
+        kind = signatures.identify(data) or (signatures.RAW if is_tiff and tiff.is_raw(data) else None)
         if kind and not signatures.load_plugin(kind):
             raise InputError(f"must be a picture, got {kind.name}; {kind.advice}")
-        samples = tiff.read_samples(data, MAX_PIXELS, notices) if data.startswith(tiff.STARTS) else None
-        source = _from_tiff(samples, notices) if samples else _open_with_pillow(data, kind, notices)
-        pixels = _composite(source, background, notices)
+        if kind is signatures.RAW:
+            source = _develop(data, notices)
+        elif is_tiff and (samples := tiff.read_samples(data, MAX_PIXELS, notices)):
+            source = _from_tiff(samples, notices)
+        else:
+            source = _open_with_pillow(data, kind, notices)
+        with pillow_limits():
+            pixels = _composite(source, background, notices)
     except InputError:
         raise
     except Image.DecompressionBombError as error:
@@ -111,6 +117,24 @@ def _from_tiff(samples: tiff.Samples, notices: list[str]) -> _Source:
         color, alpha = samples.strip(rows)
         return _as_rgb(profiles.convert(color, transform) if transform else color), alpha
 
+    return _Source(height, width, strip)
+
+
+def _develop(data: bytes, notices: list[str]) -> _Source:
+    """A camera's RAW file as LibRaw develops it: the camera's white balance, 16 bits, the tone curve of sRGB."""
+    import rawpy
+
+    with rawpy.imread(io.BytesIO(data)) as raw:
+        if raw.sizes.raw_height * raw.sizes.raw_width > MAX_PIXELS:
+            raise Image.DecompressionBombError
+        samples = raw.postprocess(use_camera_wb=True, output_bps=16, gamma=(2.4, 12.92))
+    notices.append("developed from RAW with the camera's white balance")
+
+    def strip(rows: slice) -> Strip:
+        color = samples[rows].astype(np.float32) / np.float32(65535)
+        return color, color[..., :0]
+
+    height, width, _ = samples.shape
     return _Source(height, width, strip)
 
 

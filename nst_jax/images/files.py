@@ -145,8 +145,8 @@ def _as_image(channel: Float[np.ndarray, "h w"]) -> Image.Image:
 def write_image(path: str | Path, pixels: Float[np.ndarray, "1 h w 3"], *, text: Mapping[str, str] | None = None) -> None:
     """Write `pixels` in the form that the extension says, with an sRGB profile and `text` inside.
 
-    .png has 8 bits, .jpg quality 95 without chroma subsampling, .webp quality 95, .tif and .tiff 16 bits. The same
-    pixels and text give the same bytes. Nothing is seen under `path` before the file is whole.
+    .png has 8 bits, .jpg quality 95 without chroma subsampling, .webp quality 95, .avif quality 90, .tif and .tiff 16 bits.
+    The same pixels and text give the same bytes. Nothing is seen under `path` before the file is whole.
 
     Args:
         path: in a folder that exists; a file of that name is replaced.
@@ -226,6 +226,11 @@ def _encode_webp(stream: BinaryIO, pixels: Float[np.ndarray, "h w 3"], text: dic
     to_pillow(pixels).save(stream, format="WEBP", quality=95, icc_profile=_srgb_profile(), exif=_exif(text))
 
 
+def _encode_avif(stream: BinaryIO, pixels: Float[np.ndarray, "h w 3"], text: dict[str, str]) -> None:
+    form = {"format": "AVIF", "quality": 90, "subsampling": "4:4:4", "max_threads": 1}  # whose bytes are always the same
+    to_pillow(pixels).save(stream, icc_profile=_srgb_profile(), exif=_exif(text), **form)
+
+
 def _to_16_bits(pixels: Float[np.ndarray, "r w 3"]) -> UInt16[np.ndarray, "r w 3"]:
     return np.round(np.clip(pixels, 0, 1).astype(np.float64) * 65535).astype("<u2")
 
@@ -251,12 +256,14 @@ _ENCODERS: dict[str, Callable[[BinaryIO, Float[np.ndarray, "h w 3"], dict[str, s
     ".jpg": _encode_jpeg,
     ".jpeg": _encode_jpeg,
     ".webp": _encode_webp,
+    ".avif": _encode_avif,
     ".tif": _encode_tiff,
     ".tiff": _encode_tiff,
 }
-# Extensions of pictures that can be written, and of those that are taken from a folder: the last three need a plugin.
+# Extensions of pictures that can be written, and of those that are taken from a folder; the second line needs packages.
 WRITABLE = tuple(_ENCODERS)
-READABLE = (*WRITABLE, ".jpe", ".jfif", ".gif", ".bmp", ".avif", ".heic", ".heif", ".jxl")
+READABLE = (*WRITABLE, ".jpe", ".jfif", ".gif", ".bmp",
+            ".heic", ".heif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2", ".pef")  # fmt: skip
 
 
 _QUALITY = 86  # of a JPEG: a picture of 384 pixels takes about 40 KB

@@ -11,7 +11,7 @@ class Kind(NamedTuple):
     Attributes:
         name: what it is.
         advice: what to do instead.
-        packages: Pillow plugins that read it, by order of preference.
+        packages: that read it, by order of preference: Pillow plugins, or rawpy.
         format: its name in Pillow, with a plugin.
     """
 
@@ -21,9 +21,8 @@ class Kind(NamedTuple):
     format: str = ""
 
 
-_DEVELOP = "develop it to TIFF or JPEG with a raw converter"
-RAW = Kind("a camera's RAW file", _DEVELOP)
 _INSTALL = 'pip install {} (or "nst_jax[formats]"), or save it as JPEG'
+RAW = Kind("a camera's RAW file", _INSTALL.format("rawpy"), ("rawpy",))
 _HEIC = Kind("a HEIC picture", _INSTALL.format("pi-heif"), ("pillow_heif", "pi_heif"), "HEIF")
 _JXL = Kind("a JPEG XL picture", _INSTALL.format("pillow-jxl-plugin"), ("pillow_jxl",), "JXL")
 _HDR = Kind("a high dynamic range picture", "map its tones and save it as PNG or TIFF")
@@ -57,7 +56,7 @@ def identify(data: bytes) -> Kind | None:
 
 
 def load_plugin(kind: Kind) -> bool:
-    """Loads a Pillow plugin for a kind of file; False if none is installed."""
+    """Loads a package that reads a kind of file; False if none is installed."""
     for package in kind.packages:
         try:
             plugin = importlib.import_module(package)  # pillow_jxl registers itself

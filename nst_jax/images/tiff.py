@@ -13,7 +13,6 @@ import tifffile
 from jaxtyping import Float, Shaped
 
 from nst_jax.errors import InputError
-from nst_jax.images.signatures import RAW
 
 STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 # What Pillow's libtiff reads: none, fax, LZW, JPEG, deflate, PackBits, LZMA, Zstandard.
@@ -72,17 +71,22 @@ class Samples(NamedTuple):
         return np.clip(values.astype(np.float32) / np.float32(self.maximum), 0, 1)
 
 
+def is_raw(data: bytes) -> bool:
+    """Whether a TIFF is a camera's RAW file: a DNG, or one whose first page is a thumbnail of another."""
+    with _muted(), io.BytesIO(data) as stream, tifffile.TiffFile(stream) as tiff:
+        page = tiff.pages.first
+        return _DNG_VERSION in page.tags or bool(page.subfiletype & _REDUCED and _SUB_IFDS in page.tags)
+
+
 def read_samples(data: bytes, max_pixels: int, notices: list[str]) -> Samples | None:
     """The samples of a gray or RGB TIFF; None for one that Pillow reads as well.
 
     Raises:
-        InputError: it is a camera's RAW file, has missing parts, is not finite, or needs a package that is not installed.
+        InputError: it has missing parts, is not finite, or needs a package that is not installed.
     """
     with _muted(), io.BytesIO(data) as stream, tifffile.TiffFile(stream) as tiff:  # closed, the stream lets go of the data
         page = tiff.pages.first
         tags = {code: page.tags[code].value for code in (_ORIENTATION, _PROFILE) if code in page.tags}
-        if _DNG_VERSION in page.tags or (page.subfiletype & _REDUCED and _SUB_IFDS in page.tags):
-            raise InputError(f"must be a picture, got {RAW.name}; {RAW.advice}")
         if _is_for_pillow(page):
             _check_parts(page.dataoffsets)
             return None
@@ -114,7 +118,8 @@ def read_samples(data: bytes, max_pixels: int, notices: list[str]) -> Samples | 
 def _is_for_pillow(page: tifffile.TiffPage) -> bool:
     if page.photometric not in (0, 1, 2) or page.dtype is None:
         return True
-    simple = page.dtype in (np.uint8, np.bool_) and len(page.extrasamples) <= 1
+    premultiplied_gray = page.photometric != 2 and 1 in page.extrasamples  # which Pillow reads from 13 on
+    simple = page.dtype in (np.uint8, np.bool_) and len(page.extrasamples) <= 1 and not premultiplied_gray
     return simple and page.compression in _PILLOW_COMPRESSIONS
 
 

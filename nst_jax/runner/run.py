@@ -102,7 +102,7 @@ def output_file(config: Any) -> Path | None:
     path = Path(config.run.output)
     if not (path.is_dir() or config.run.output.endswith(("/", os.sep))):
         return path
-    return path / f"{Path(config.content.path or config.content.name).stem}.png"
+    return path / f"{Path(config.content.path or config.content.name).stem}.{config.run.format}"
 
 
 def result_file(folder: RunFolder) -> Path:
@@ -276,10 +276,10 @@ def write_record(prepared: Prepared, recorder: Recorder, made: Made) -> None:
         write_image(folder.path / name, pixels)
     text = provenance(to_yaml(prepared.config, record=False), manifest)
     folder.write_result(result.pixels, text)
-    if output := output_file(prepared.config):
-        with os_errors_as_input(output):
-            output.parent.mkdir(parents=True, exist_ok=True)
-        write_image(output, result.pixels, text=text)
+    for file in {folder.path / f"result.{prepared.config.run.format}", output_file(prepared.config)} - {folder.result, None}:
+        with os_errors_as_input(file):
+            file.parent.mkdir(parents=True, exist_ok=True)
+        write_image(file, result.pixels, text=text)
     plot_losses(folder.losses, folder.read_metrics())
     for notice in write_video(folder) if prepared.config.run.video else []:
         _log.info("%s", notice)

@@ -7,6 +7,7 @@
     snapshots/step-*.png    intermediate pictures, at the size of their scale
     preview.png             a quick preview, if asked for
     result.png              the picture, with its provenance inside
+    result.jpeg, .tiff ...  the same in another format, if asked for
     restarts.png            the results of all restarts of an inversion
     receptive_field.png     what the chosen neurons of an inversion see
     losses.png              the loss curves
@@ -46,6 +47,7 @@ METRIC_KEYS = ("step", "scale", "size", "loss", "seconds")  # of every row; the 
 RUN_FILES = (
     *("config.yaml", "manifest.json", "metrics.jsonl", "result.png", "losses.png", "report.html", "current.jpg", "preview.png"),
     *("making_of.gif", "making_of.mp4", "restarts.png", "receptive_field.png", "inputs", "snapshots", "checkpoints"),
+    *("result.jpeg", "result.webp", "result.avif", "result.tiff"),
 )
 _MAX_BYTES = 1 << 28  # of a record that is read: 20,000 rows of metrics take 4 MB
 
