@@ -89,7 +89,7 @@ def transfer(
 def compile_key(params: Params, stage: Stage, spec: JobSpec, jobs: int = 0) -> CompileKey:
     """The key of a stage's programs, for one job alone or for several that are stepped together."""
     plan = spec.plans[stage.number] if spec.plans else choose_plan(spec, stage.height_width, regions=stage.regions, jobs=jobs)
-    pictures = jax.tree.map(lambda array: jax.ShapeDtypeStruct(array.shape, jnp.float32), (stage.content, stage.styles))
+    pictures = jax.tree.map(lambda array: jax.ShapeDtypeStruct(array.shape, jnp.float32), stage.pictures)
     return CompileKey(spec.objective, plan, spec.solver, stage.before, (params, pictures, _weights(spec)), jobs)
 
 
@@ -131,7 +131,7 @@ def _run_stage(
     params: Params, stage: Stage, programs: Programs, before: JobState | State | Pixels, weights: Any, history: History
 ) -> Generator[Chunk, Steps, State]:
     """The steps of a stage, from a position in it, the state that the stage before ended in, or the first image."""
-    targets = programs.targets(params, *jax.tree.map(jnp.asarray, (stage.content, stage.styles)))
+    targets = programs.targets(params, *jax.tree.map(jnp.asarray, stage.pictures))
     left = stage.scale.steps
     if isinstance(before, JobState):
         state, left = jax.tree.map(jnp.array, before.state), before.left

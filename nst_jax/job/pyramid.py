@@ -1,6 +1,6 @@
 """The stages of a job, coarse to fine: every picture at every scale, and the checks of the pictures."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -11,6 +11,7 @@ from nst_jax.images.files import fit_long_side, resize
 from nst_jax.images.masks import Mask, check_mask, check_regions, regions_at
 from nst_jax.job.spec import Inputs, JobSpec, Scale
 from nst_jax.objective.loss import LossWeights, Styles
+from nst_jax.objective.temporal import Reference
 from nst_jax.system.memory import available_bytes
 from nst_jax.types import Pixels
 
@@ -30,6 +31,7 @@ class Stage(NamedTuple):
         before: height and width of the scale before.
         coarser: the content at the scale before; None at the first scale, and if the loss has no content term.
         is_last: the finest one.
+        reference: see `Inputs`.
     """
 
     number: int
@@ -40,6 +42,13 @@ class Stage(NamedTuple):
     before: tuple[int, int] | None
     coarser: Pixels | None
     is_last: bool
+    reference: Reference | None = None
+
+    @property
+    def pictures(self) -> tuple[Any, ...]:
+        """What the targets are made of, the content first."""
+        given = (self.content, self.styles)
+        return given if self.reference is None else (*given, self.reference)
 
     @property
     def height_width(self) -> tuple[int, int]:
@@ -159,7 +168,8 @@ def _stage(index: int, inputs: Inputs, colors: Pixels | None, spec: JobSpec, coa
     if not (isinstance(spec.loss_weights, LossWeights) and any(spec.loss_weights.content.values())):
         coarser = None
     last = index == len(spec.scales) - 1
-    return Stage(index, scale, content, _styles_at(inputs, scale, spec), colors, before, coarser, is_last=last)
+    styles = _styles_at(inputs, scale, spec)
+    return Stage(index, scale, content, styles, colors, before, coarser, last, inputs.reference)
 
 
 def _styles_at(inputs: Inputs, scale: Scale, spec: JobSpec) -> Styles:

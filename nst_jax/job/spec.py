@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from nst_jax.images.masks import Mask
 from nst_jax.objective.loss import Objective
+from nst_jax.objective.temporal import Reference
 from nst_jax.optimize.solver import SolverSpec
 from nst_jax.partition import ExecutionPlan
 from nst_jax.types import Pixels
@@ -62,6 +63,7 @@ class Inputs(NamedTuple):
         init: the initial image, for `JobSpec.init == "file"`.
         masks: the regions of the content, see `nst_jax.images.masks.regions_at`; () is one that covers everything.
         style_masks: for each style, the part of it that counts, or None for all of it; () is None for each.
+        reference: of the temporal term, at the size of the only scale.
     """
 
     content: Pixels
@@ -69,3 +71,4 @@ class Inputs(NamedTuple):
     init: Pixels | None = None
     masks: tuple[Mask | None, ...] = ()
     style_masks: tuple[Mask | None, ...] = ()
+    reference: Reference | None = None

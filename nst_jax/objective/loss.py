@@ -13,6 +13,7 @@ from nst_jax.objective.conventions import CONVENTIONS, Convention
 from nst_jax.objective.priors import TOTAL_VARIATIONS
 from nst_jax.objective.statistics import Statistics, content_distance, squared_error, wide
 from nst_jax.objective.style import STYLE_DISTANCES, StyleDistance
+from nst_jax.objective.temporal import Reference, temporal_term
 from nst_jax.objective.wasserstein import EPSILON
 from nst_jax.partition import WHOLE, ExecutionPlan
 from nst_jax.partition.receptive_field import guides
@@ -71,6 +72,7 @@ class ObjectiveSpec:
         convention: a key of `conventions.CONVENTIONS`: whose normalization the weights are meant for.
         tv: the form of the total variation, a key of `priors.TOTAL_VARIATIONS`.
         epsilon: ε of the Wasserstein distance, above 0, see `wasserstein.EPSILON`.
+        temporal: whether the image is also to agree with the frames before it, see `temporal.temporal_term`.
     """
 
     network: NetworkSpec
@@ -80,6 +82,7 @@ class ObjectiveSpec:
     convention: str = "paper"
     tv: str = "l2"
     epsilon: float = EPSILON
+    temporal: bool = False
     parts: tuple[StyleDistance, Convention, Callable[[Image], Scalar]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -91,7 +94,7 @@ class ObjectiveSpec:
     @property
     def terms(self) -> tuple[str, ...]:
         """See `loss`."""
-        return ("content", "style", "tv")
+        return ("content", "style", "tv", "temporal") if self.temporal else ("content", "style", "tv")
 
     @property
     def taps(self) -> tuple[str, ...]:
@@ -131,12 +134,13 @@ class Styles(NamedTuple):
 
 
 class LossWeights(NamedTuple):
-    """The traced multipliers: α and β times the weight w_l of each layer, of the total variation, and of each region."""
+    """The traced multipliers: α and β times the weight w_l of each layer, of the total variation, each region, and time."""
 
     content: Mapping[str, Scalar]
     style: Mapping[str, Scalar]
     tv: Scalar
     regions: tuple[Scalar | float, ...] = (1.0,)
+    temporal: Scalar | float = 0.0
 
 
 class Targets(NamedTuple):
@@ -146,17 +150,25 @@ class Targets(NamedTuple):
         content: the content's feature maps.
         style: for each region, what the style distance keeps of the styles.
         guides: for each region, how much each position belongs to it; None: all of them do.
+        reference: of the temporal term, if the loss has one.
     """
 
     content: Features
     style: dict[str, tuple[Any, ...]]
     guides: "dict[str, tuple[Float[Array, '1 h w'] | None, ...]]"
+    reference: Reference | None = None
 
 
 def make_targets(
-    params: Params, content: Array, styles: Styles, *, spec: ObjectiveSpec, plan: ExecutionPlan = WHOLE
+    params: Params,
+    content: Array,
+    styles: Styles,
+    reference: Reference | None = None,
+    *,
+    spec: ObjectiveSpec,
+    plan: ExecutionPlan = WHOLE,
 ) -> Targets:
-    """The targets of a content picture, [1, h, w, 3] in [0, 1], and of styles.
+    """The targets of a content picture, [1, h, w, 3] in [0, 1], of styles and, for a temporal term, of the frames before.
 
     Raises:
         InputError: a picture of another shape or dtype, or too small for a layer.
@@ -166,7 +178,7 @@ def make_targets(
         _check_picture("style", style, smallest_image(spec.network.architecture, spec.style_layers or spec.taps))
     content_maps = feature_maps(params, content, taps=spec.content_layers, spec=spec.network, plan=plan)
     if not spec.style_layers:
-        return Targets(content_maps, {}, {})
+        return Targets(content_maps, {}, {}, reference)
     distance = spec.parts[0]
     masks = styles.masks or (None,) * len(styles.pictures)
     described = [_describe(params, *pair, spec=spec, plan=plan) for pair in zip(styles.pictures, masks, strict=True)]
@@ -177,7 +189,7 @@ def make_targets(
         targets[name] = tuple(
             distance.barycenter([found[name] for found in described], region, spec.epsilon) for region in shares
         )
-    return Targets(content_maps, targets, guides_of)
+    return Targets(content_maps, targets, guides_of, reference)
 
 
 def _describe(
@@ -252,6 +264,8 @@ def loss(
 ) -> tuple[Scalar, Terms]:
     """L_total = α L_content + β L_style + the weighted total variation (Gatys et al. 2016, eq. 7), and these terms by name.
 
+    With `ObjectiveSpec.temporal` also the weighted temporal term.
+
     Args:
         params: of the network.
         image: the picture being optimized, [1, h, w, 3]; values outside of [0, 1] are allowed.
@@ -268,8 +282,12 @@ def loss(
     statistics = measure(params, image, targets, spec=spec, plan=plan)
     content, style = score(statistics, targets, weights, spec=spec)
     tv = weights.tv * spec.parts[2](image.astype(wide(image)))
-    content, style, tv = (jnp.asarray(term, wide(image)) for term in (content, style, tv))
-    return content + style + tv, {"content": content, "style": style, "tv": tv}
+    found = {"content": content, "style": style, "tv": tv}
+    if spec.temporal:
+        assert targets.reference is not None, "make_targets was given none"
+        found["temporal"] = weights.temporal * temporal_term(image.astype(wide(image)), targets.reference)
+    terms = {name: jnp.asarray(term, wide(image)) for name, term in found.items()}
+    return sum(terms.values(), jnp.zeros((), wide(image))), terms
 
 
 def _check_picture(what: str, picture: Array, smallest: int) -> None:
