@@ -67,8 +67,8 @@ def replay(picture: Path, **files: str | list[str] | None) -> tuple[bool, str]:
     with in_start_directory(_manifest_beside(picture)):
         prepared = as_recorded(_same_inputs(config, facts), facts.get("plan"))
     steps = int(facts["steps"])
-    made = prepared.kind.execute(prepared, lambda at: at.step >= steps, (steps,), None)
     with tempfile.TemporaryDirectory() as folder:
+        made = prepared.kind.execute(prepared, lambda at: at.step >= steps, (steps,), None, Path(folder))
         again = Path(folder) / f"result{picture.suffix if picture.suffix.lower() in WRITABLE else '.png'}"
         ended = {"steps": made.result.rows[-1]["step"], "seconds": {}, "recoveries": 0, "pixels": 1}
         manifest = end_manifest(prepared.begun, status="finished", **ended) | made.facts

@@ -61,7 +61,7 @@ def test_the_mp4_has_every_frame_at_even_sides(folder: RunFolder):
 
 
 def test_without_the_encoder_there_is_a_gif_and_one_line(folder: RunFolder, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(movie, "can_write_mp4", lambda: False)
+    monkeypatch.setattr(movie, "has_pyav", lambda: False)
     (said,) = write_video(folder)
     assert "nst-jax[video]" in said
     assert (folder.path / "making_of.gif").exists()

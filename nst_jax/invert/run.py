@@ -92,7 +92,9 @@ def _begin(prepared: Prepared, folder: RunFolder) -> None:
         write_image(folder.path / "receptive_field.png", outline(prepared.inputs.content, field, objective.neurons))
 
 
-def _execute(prepared: Prepared, observe: job.Callback, chunk_at: Sequence[int], resume: job.JobState | None) -> Made:
+def _execute(
+    prepared: Prepared, observe: job.Callback, chunk_at: Sequence[int], resume: job.JobState | None, folder: Path | None
+) -> Made:
     """Inverts; the result is that of the restart with the smallest loss."""
     objective: Any = prepared.spec.objective
     results = invert(prepared.params, prepared.inputs.content, prepared.spec, prepared.jobs, observe, chunk_at, resume)

@@ -5,7 +5,7 @@ from itertools import accumulate
 from pathlib import Path
 
 from nst_jax.images.files import picture_size
-from nst_jax.images.video import Frame, can_write_mp4, read_frame, write_gif, write_mp4
+from nst_jax.images.video import Frame, has_pyav, read_frame, write_film, write_gif
 from nst_jax.runs.folder import RunFolder
 
 FRAMES = 60
@@ -45,11 +45,11 @@ def write_video(folder: RunFolder) -> list[str]:
     size = picture_size(folder.result, GIF_SIDE)
     pause = 1000 // PER_SECOND // 10 * 10  # a GIF counts in hundredths of a second
     write_gif(folder.path / "making_of.gif", _frames(files, size), [pause] * (len(files) - 1) + [pause * HOLD])
-    if not can_write_mp4():
+    if not has_pyav():
         return ['wrote making_of.gif; for making_of.mp4 as well: pip install "nst-jax[video]"']
-    width, height = picture_size(folder.result)
-    even = (width - width % 2, height - height % 2)  # H.264 needs even sides
-    write_mp4(folder.path / "making_of.mp4", _frames([*files, *files[-1:] * HOLD], even), even, PER_SECOND)
+    shown = [*files, *files[-1:] * HOLD]
+    times = [number / PER_SECOND for number in range(len(shown))]
+    write_film(folder.path / "making_of.mp4", _frames(shown, picture_size(folder.result)), times)
     return []
 
 

@@ -14,6 +14,7 @@ import platformdirs
 
 from nst_jax import job
 from nst_jax.errors import InputError
+from nst_jax.images.files import fit_long_side
 from nst_jax.runner.prepare import Prepared
 from nst_jax.runs.progress import step_cost
 from nst_jax.system.atomic_write import atomic_write
@@ -30,7 +31,7 @@ class Estimate:
     """What is known of the time of a run.
 
     Attributes:
-        work: the cost of all steps, of each scale.
+        work: the cost of all steps, of each scale; of a film, the frames that follow count with the last one.
         rate: of them, per second; None where nothing is known of the device.
         overhead: seconds beside the steps.
         known: whether there was a run of its kind before, whose programs are still there.
@@ -49,14 +50,18 @@ class Estimate:
 
 def estimate(prepared: Prepared) -> Estimate:
     """The estimate for a run."""
-    work = tuple(
+    work = [
         scale.steps * step_cost(height * width) * prepared.jobs
         for scale, (height, width) in zip(prepared.spec.scales, prepared.sizes, strict=True)
-    )
+    ]
+    content = prepared.inputs.content
+    for scale in prepared.further:
+        height, width = fit_long_side(content.shape[1], content.shape[2], scale.size)
+        work[-1] += scale.steps * step_cost(height * width)
     if found := _rates().get(_key(prepared)):
-        return Estimate(work, found["rate"], found["overhead"], True)
+        return Estimate(tuple(work), found["rate"], found["overhead"], True)
     rate = CORE_RATE * (os.cpu_count() or 1) if jax.default_backend() == "cpu" else None
-    return Estimate(work, rate, COMPILE_S * len(work), False)
+    return Estimate(tuple(work), rate, COMPILE_S * len(work), False)
 
 
 def learn(prepared: Prepared, result: job.Result) -> None:

@@ -15,8 +15,9 @@ from nst_jax.networks.convnet import REMAT
 from nst_jax.partition import ExecutionPlan
 from nst_jax.runner.prepare import TRANSFER, Kind, Prepared
 from nst_jax.runs.folder import RunFolder
+from nst_jax.video.run import VIDEO
 
-KINDS = {kind.name: kind for kind in (TRANSFER, INVERSION)}
+KINDS = {kind.name: kind for kind in (TRANSFER, INVERSION, VIDEO)}
 
 
 def kind_of(config: Any) -> Kind:

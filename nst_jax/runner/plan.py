@@ -1,15 +1,15 @@
 """`nst-jax ... --plan`: the execution plan of a job, and the time and memory that it takes, without running it."""
 
 import sys
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from nst_jax import job
-from nst_jax.config.schema import Config
 from nst_jax.job.memory_plan import job_bytes
 from nst_jax.runner.estimate import duration, estimate
-from nst_jax.runner.prepare import prepare
+from nst_jax.runner.kinds import prepare
 from nst_jax.system.memory import available_bytes
 
 _COLUMNS = ("scale", "picture", "steps", "devices", "tiles", "recomputed", "memory", "available", "time")
@@ -17,7 +17,7 @@ _LEGEND = """recomputed: activations that the gradient recomputes instead of sto
 memory, available: on each device, expected of the job, and free now"""
 
 
-def show_plan(config: Config) -> None:
+def show_plan(config: Any) -> None:
     """Prints the plan of every scale, and the expected time and memory on each device.
 
     Raises:
@@ -33,7 +33,7 @@ def show_plan(config: Config) -> None:
         table.add_row(
             str(stage.scale.size),
             f"{width}x{height}",
-            str(stage.scale.steps),
+            str(stage.scale.steps + stage.is_last * sum(scale.steps for scale in prepared.further)),
             str(plan.devices),
             f"{plan.tile} px" if plan.tile else "whole",
             plan.remat,

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -59,16 +60,21 @@ class Kind(NamedTuple):
         schema: of the config.
         prepare: checks the config and reads the inputs.
         begin: writes pictures that are known before the first step.
-        execute: makes the steps, given a callback, the steps at which a chunk ends, and where to resume.
+        execute: makes the steps, given a callback, the steps at which a chunk ends, where to resume, and the folder of the run,
+            None in processes that keep no record.
         hosts: of a config, whether it runs on several processes: see `nst_jax.distributed.initialize`.
+        result: of a config, the name of what the run is for, in its folder.
+        finish: writes what else is made of the record once the run has ended, with a text inside; returns notices.
     """
 
     name: str
     schema: type[Any]
     prepare: Callable[[Any], "Prepared"]
     begin: Callable[["Prepared", RunFolder], None]
-    execute: Callable[["Prepared", job.Callback, Sequence[int], job.JobState | None], Made]
+    execute: Callable[["Prepared", job.Callback, Sequence[int], job.JobState | None, Path | None], Made]
     hosts: Callable[[Any], Any]
+    result: Callable[[Any], str] = lambda config: f"result.{config.run.format}"
+    finish: Callable[["Prepared", RunFolder, str], list[str]] = lambda prepared, folder, text: []
 
 
 @dataclass(frozen=True)
@@ -86,6 +92,7 @@ class Prepared:
         begun: the manifest as the run begins.
         seconds: spent on preparing.
         jobs: how many jobs are stepped together.
+        further: the sizes and steps of the jobs that follow, of a film.
     """
 
     kind: Kind
@@ -97,11 +104,17 @@ class Prepared:
     begun: dict[str, Any]
     seconds: float
     jobs: int = 1
+    further: tuple[job.Scale, ...] = ()
+
+    @property
+    def work(self) -> tuple[job.Scale, ...]:
+        """The sizes and steps of all jobs, in order."""
+        return self.spec.scales * self.jobs + self.further
 
     @property
     def steps(self) -> int:
         """The steps of all scales and jobs."""
-        return sum(scale.steps for scale in self.spec.scales) * self.jobs
+        return sum(scale.steps for scale in self.work)
 
     @property
     def sizes(self) -> list[tuple[int, int]]:
@@ -125,9 +138,9 @@ def prepare(config: Config) -> Prepared:
     spec = specify(config)
     set_verbosity(config)
     pictures = _pictures(config, spec)
-    inputs = _inputs(config, pictures)
+    inputs = inputs_of(config, pictures)
     job.check_pictures(inputs, spec)
-    network = _network(config.network.name, spec.objective.network.convolution, spec.objective.taps)
+    network = network_of(config.network.name, spec.objective.network.convolution, spec.objective.taps)
     begun = begin_record(config, pictures, config.network.name, weights.file_sha256(config.network.name))
     for notice in (small := size_notices(inputs, spec)):
         _log.info("%s", notice)
@@ -162,7 +175,7 @@ def begin_record(config: Any, pictures: dict[str, Picture], network: str, sha256
 
 
 def _execute(
-    prepared: Prepared, observe: job.Callback, chunk_at: Sequence[int] = (), resume: job.JobState | None = None
+    prepared: Prepared, observe: job.Callback, chunk_at: Sequence[int], resume: job.JobState | None, folder: Path | None
 ) -> Made:
     inputs = prepared.params, prepared.inputs, prepared.spec
     return Made(job.transfer(*inputs, observe=observe, chunk_at=chunk_at, resume=resume))
@@ -178,7 +191,8 @@ TRANSFER = Kind(Config.kind, Config, prepare, _begin, _execute, lambda config: c
 
 
 @functools.lru_cache(maxsize=1)  # the members of a sweep, one after the other, mostly have the same
-def _network(name: str, convolution: str, taps: tuple[str, ...]) -> Network:
+def network_of(name: str, convolution: str, taps: tuple[str, ...]) -> Network:
+    """The network, which is kept for the next run."""
     return load(name, convolution=convolution, taps=taps)
 
 
@@ -211,7 +225,9 @@ def _pictures(config: Config, spec: job.JobSpec) -> dict[str, Picture]:
     return pictures
 
 
-def _inputs(config: Config, pictures: dict[str, Picture]) -> job.Inputs:
+def inputs_of(config: Config, pictures: dict[str, Picture]) -> job.Inputs:
+    """The pixels of pictures by role."""
+
     def masks(role: str, given: Sequence[str | None] | None) -> tuple[Mask | None, ...]:
         found = (pictures.get(_role(role, number)) for number in range(1, len(given or []) + 1))
         return tuple(None if picture is None else as_mask(picture.pixels) for picture in found)

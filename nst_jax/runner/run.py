@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 import time
 import webbrowser
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,7 @@ from nst_jax.config.compose import to_yaml
 from nst_jax.distributed import initialize, is_coordinator, translate_device_errors
 from nst_jax.errors import InputError, printable
 from nst_jax.images.files import MIN_SIDE, WRITABLE, read_text, write_image
+from nst_jax.images.video import film_record
 from nst_jax.report.plots import plot_losses
 from nst_jax.report.run_page import write_report
 from nst_jax.report.video import frame_steps, write_video
@@ -28,7 +30,7 @@ from nst_jax.runs.folder import RUN_FILES, RunFolder, create_run_folder, loss_te
 from nst_jax.runs.lock import run_lock
 from nst_jax.runs.manifest import CONFIG_TEXT, end_manifest, provenance
 from nst_jax.runs.progress import Progress, format_number, is_interactive, progress
-from nst_jax.system.atomic_write import can_write, os_errors_as_input
+from nst_jax.system.atomic_write import atomic_open, can_write, os_errors_as_input
 from nst_jax.system.cli import INTERRUPTED
 from nst_jax.system.compilation_cache import use_compilation_cache
 from nst_jax.system.records import strict_json
@@ -102,12 +104,13 @@ def output_file(config: Any) -> Path | None:
     path = Path(config.run.output)
     if not (path.is_dir() or config.run.output.endswith(("/", os.sep))):
         return path
-    return path / f"{Path(config.content.path or config.content.name).stem}.{config.run.format}"
+    return path / f"{Path(config.content.path or config.content.name).stem}{Path(kind_of(config).result(config)).suffix}"
 
 
 def result_file(folder: RunFolder) -> Path:
-    """The picture that a finished run shows its user."""
-    return output_file(config_in(folder)) or folder.result
+    """The picture or film that a finished run shows its user."""
+    config = config_in(folder)
+    return output_file(config) or folder.path / kind_of(config).result(config)
 
 
 def check_output(prepared: Prepared) -> None:
@@ -115,8 +118,12 @@ def check_output(prepared: Prepared) -> None:
     file = output_file(prepared.config)
     if file is None:
         return
-    if file.suffix.lower() not in WRITABLE:
-        raise InputError(f"run.output must end in {', '.join(WRITABLE)}, got {file.name!r}; write {file.stem}.png")
+    own = Path(kind_of(prepared.config).result(prepared.config)).suffix
+    endings = WRITABLE if own in WRITABLE else (own,)
+    if not own:
+        raise InputError(f"run.output must be left out where the result is a folder of frames, got {file}; copy frames/ then")
+    if file.suffix.lower() not in endings:
+        raise InputError(f"run.output must end in {', '.join(endings)}, got {file.name!r}; write {file.stem}{own}")
     if not can_write(file.parent):
         raise InputError(
             f"run.output must be in a folder that can be written, got {file.parent}; choose another, such as ~/{file.name}"
@@ -133,7 +140,7 @@ def check_output(prepared: Prepared) -> None:
 
 def _is_result(file: Path) -> bool:
     try:
-        return CONFIG_TEXT in read_text(file)
+        return CONFIG_TEXT in (read_text(file) if file.suffix.lower() in WRITABLE else film_record(file))
     except InputError:
         return False
 
@@ -165,10 +172,11 @@ def run_job(
     prepared: Prepared, folder: RunFolder, position: job.JobState | None = None, observe: job.Callback | None = None
 ) -> job.Result:
     """Runs the job and writes its record, from the beginning or from a position; `observe` sees and may stop it."""
-    with progress(prepared.steps, quiet=prepared.config.run.quiet, scales=prepared.spec.scales * prepared.jobs) as bar:
+    with progress(prepared.steps, quiet=prepared.config.run.quiet, scales=prepared.work) as bar:
         recorder = recorder_of(prepared, folder, bar, observe)
         with interruptible(recorder):
-            made = prepared.kind.execute(prepared, coordinator_callback(recorder), recorder.snapshot_at, position)
+            callback = coordinator_callback(recorder)
+            made = prepared.kind.execute(prepared, callback, recorder.snapshot_at, position, folder.path)
     write_record(prepared, recorder, made)
     learn(prepared, made.result)
     return made.result
@@ -185,7 +193,7 @@ def announce(prepared: Prepared) -> None:
 def run_worker(prepared: Prepared, position: job.JobState | None = None) -> None:
     """The part of every process but the first: it keeps no record and does what the first one broadcasts."""
     ignore_interrupts()
-    prepared.kind.execute(prepared, worker_callback, (), position)
+    prepared.kind.execute(prepared, worker_callback, (), position, None)
 
 
 def recorder_of(prepared: Prepared, folder: RunFolder, bar: Progress, observe: job.Callback | None = None) -> Recorder:
@@ -276,12 +284,13 @@ def write_record(prepared: Prepared, recorder: Recorder, made: Made) -> None:
         write_image(folder.path / name, pixels)
     text = provenance(to_yaml(prepared.config, record=False), manifest)
     folder.write_result(result.pixels, text)
-    for file in {folder.path / f"result.{prepared.config.run.format}", output_file(prepared.config)} - {folder.result, None}:
-        with os_errors_as_input(file):
-            file.parent.mkdir(parents=True, exist_ok=True)
-        write_image(file, result.pixels, text=text)
+    notices = prepared.kind.finish(prepared, folder, strict_json(text))
+    if output := output_file(prepared.config):
+        with os_errors_as_input(output):
+            output.parent.mkdir(parents=True, exist_ok=True)
+        _write_output(output, folder.path / prepared.kind.result(prepared.config), result.pixels, text)
     plot_losses(folder.losses, folder.read_metrics())
-    for notice in write_video(folder) if prepared.config.run.video else []:
+    for notice in [*notices, *(write_video(folder) if prepared.config.run.video else [])]:
         _log.info("%s", notice)
     folder.write_manifest(manifest)
     write_report(folder)

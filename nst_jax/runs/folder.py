@@ -12,6 +12,8 @@
     receptive_field.png     what the chosen neurons of an inversion see
     losses.png              the loss curves
     making_of.gif, .mp4     the snapshots as a video, if asked for
+    result.mp4, .mov, .mkv  of a film, and content.mp4 beside it; result.png is the frame painted last
+    frames/*.png            its frames; decoded/ and passes/ are what it is made of, until it has ended
     report.html             all of it on one page
     manifest.json           what was run, on which inputs, hardware and versions, for how long, and how it ended
     checkpoints/            the state of the job, until it has finished (see `nst_jax.runs.checkpoint`)
@@ -42,12 +44,13 @@ from nst_jax.system.atomic_write import PART, atomic_write, os_errors_as_input
 from nst_jax.system.records import parse_json, strict_json
 
 FORMAT = 2  # raised when an older reader would misread a newer folder, or a newer one an older folder
-METRIC_KEYS = ("step", "scale", "size", "loss", "seconds")  # of every row; the others are the terms of the loss
+METRIC_KEYS = ("step", "scale", "size", "loss", "seconds", "frame")  # the others of a row are the terms of the loss
 # Every name that a run may write, but for its lock.
 RUN_FILES = (
     *("config.yaml", "manifest.json", "metrics.jsonl", "result.png", "losses.png", "report.html", "current.jpg", "preview.png"),
     *("making_of.gif", "making_of.mp4", "restarts.png", "receptive_field.png", "inputs", "snapshots", "checkpoints"),
     *("result.jpeg", "result.webp", "result.avif", "result.tiff"),
+    *("result.mp4", "result.mov", "result.mkv", "content.mp4", "frames", "passes", "decoded"),
 )
 _MAX_BYTES = 1 << 28  # of a record that is read: 20,000 rows of metrics take 4 MB
 
@@ -228,7 +231,7 @@ class RunFolder:
 
     def remove_unfinished(self) -> None:
         """Removes the files that a killed process was writing."""
-        for folder in (self.path, self.path / "inputs", self.path / "snapshots"):
+        for folder in (self.path, *(self.path / name for name in ("inputs", "snapshots", "frames", "passes", "decoded"))):
             for file in folder.iterdir() if folder.is_dir() else ():
                 if re.fullmatch(rf"\..+\.\d+{re.escape(PART)}", file.name):
                     file.unlink(missing_ok=True)

@@ -28,6 +28,7 @@ class Row(_Record):
     size: Count
     seconds: Seconds
     loss: Term
+    frame: Count = 0
 
     @model_validator(mode="after")
     def _check_terms(self) -> "Row":

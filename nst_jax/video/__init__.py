@@ -1,0 +1,1 @@
+"""Films: each frame painted in the style of a picture, and consistent with the frames before it."""
