@@ -39,6 +39,7 @@ COMMANDS = {
     "sweep": _Command("run", "all combinations of settings: sweep loss.style_weight=0.3,1,3", ("-m",)),
     "resume": _Command("run", "continue an interrupted run or sweep: resume DIR", ("--resume",)),
     "invert": _Command("invert.__main__", "reconstruct a picture from its features"),
+    "video": _Command("video.__main__", "paint a film, consistent from frame to frame: video content.path=FILM KEY=VALUE ..."),
     "replay": _Command("replay", "reproduce a picture from the settings stored in it"),
     "runs": _Command("runs.__main__", "list, show and compare runs"),
     "report": _Command("report.__main__", "write the report of a run or sweep again"),

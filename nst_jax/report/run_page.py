@@ -60,12 +60,19 @@ def render(folder: RunFolder, *, live: bool = False) -> str:
         chart=loss_chart(rows) if rows else None,
         scales=scales(rows),
         snapshots=[(step, uri) for step, file in _strip(folder) if (uri := _embedded(missing, file, _STRIP_SIDE))],
+        films=_films(folder),
         video=next((name for name in ("making_of.mp4", "making_of.gif") if (folder.path / name).exists()), None),
         commands=_commands(folder, manifest),
         facts=_facts(manifest, rows),
         config=mark_keys(_FOLDERS.sub(r"\1", config)),
         missing=[] if live else missing,
     )
+
+
+def _films(folder: RunFolder) -> dict[str, str]:
+    """The names of the films that browsers play, the content's and the result."""
+    names = {"content": "content.mp4", "result": "result.mp4"}
+    return {what: name for what, name in names.items() if (folder.path / name).exists()}
 
 
 def read_rows(folder: RunFolder, missing: list[str]) -> list[dict[str, Any]]:
@@ -168,6 +175,7 @@ def _facts(manifest: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> li
     device, seconds, git = (manifest.get(key) or {} for key in ("device", "seconds", "git"))
     facts = {
         "error": manifest.get("error"),
+        "frames": manifest.get("frames"),
         "steps": ", ".join(f"{scale['last'] - scale['first'] + 1} at {scale['size']} px" for scale in scales(rows)),
         "last step": ", ".join(f"{term} {format_number(last[term])}" for term in loss_terms(last)) if last else None,
         "seconds": ", ".join(f"{phase} {value:.1f}" for phase, value in seconds.items()),

@@ -4,7 +4,6 @@ import logging
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -398,8 +397,10 @@ def _finish(prepared: Prepared, folder: RunFolder, record: str) -> list[str]:
         write_film(folder.path / "content.mp4", _frames(FrameFolder(folder.path / "decoded", "content"), there), times)
     elif not there:
         notices = ["no frame is finished yet, so that there is no film; resume the run"]
-    with suppress(OSError):
-        shutil.rmtree(folder.path / "decoded")
+    if there:  # the content of the picture beside it
+        last = FrameFolder(folder.path / "decoded", "content").read(folder.last_row().get("frame", there[-1]))
+        folder.write_inputs({"content": last}, max(last.shape))
+    shutil.rmtree(folder.path / "decoded", ignore_errors=True)
     return notices
 
 

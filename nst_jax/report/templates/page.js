@@ -18,6 +18,17 @@ for (const button of document.querySelectorAll(".copy")) {
   });
 }
 
+// The films of a page play together.
+const films = document.querySelectorAll(".films video");
+for (const film of films) {
+  const others = [...films].filter((other) => other !== film);
+  film.addEventListener("play", () => others.forEach((other) => other.play()));
+  film.addEventListener("pause", () => others.forEach((other) => other.pause()));
+  film.addEventListener("seeked", () => others.forEach((other) => {
+    if (Math.abs(other.currentTime - film.currentTime) > 0.1) other.currentTime = film.currentTime;
+  }));
+}
+
 // A click on a column header sorts the table by it; a second click reverses the order.
 for (const button of document.querySelectorAll("#table th button")) {
   button.addEventListener("click", () => {

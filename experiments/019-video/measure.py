@@ -1,0 +1,69 @@
+"""Warping error, style and drift of painted films whose flow is known: `python experiments/019-video/measure.py FILMS OUT SYSTEM...`.
+
+FILMS is made by films.py. A system is a name of `SYSTEMS`; each paints each film by the command line, one line of JSON each.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+
+from nst_jax.images.files import read_image
+from nst_jax.objective.temporal import warp
+from nst_jax.runs.folder import RunFolder
+
+RUDER = [
+    *("loss=gatys", "init=noise", "scales=1", "steps=300", "temporal.steps=150", "temporal.offsets=[1]"),
+    *("loss.content_layers=[relu4_2]", "loss.tv_weight=0"),
+]
+SYSTEMS = {
+    "ours": [],
+    "apart": ["temporal.cut=1"],  # every frame by itself
+    "ruder": RUDER,
+}
+
+
+def paint(film: Path, out: Path, settings: list[str]) -> float:
+    """Paints a film by the command line; returns the seconds."""
+    began = time.perf_counter()
+    command = ["nst_jax.video", f"content.path={film}", "style=starry", "size=192", "codec=png", f"run.dir={out}", *settings]
+    subprocess.run([sys.executable, "-m", *command, "run.quiet=true"], check=True)
+    return time.perf_counter() - began
+
+
+def scores(film: Path, out: Path) -> dict[str, float]:
+    """Of the painted frames: mean squared warping error over what is seen (x 1e4), style term, change of lightness."""
+    truth = np.load(film.with_suffix(".npz"))
+    frames = [read_image(file).pixels for file in sorted((out / "frames").glob("*.png"))]
+    errors = []
+    for i, (flow, seen) in enumerate(zip(truth["flow"], truth["seen"], strict=True), 1):
+        moved = np.asarray(warp(jnp.asarray(frames[i - 1]), jnp.asarray(flow)))
+        errors.append(float(((frames[i] - moved)[0][seen] ** 2).mean()))
+    rows = RunFolder(out).read_metrics()
+    last = {row.get("frame", 0): row for row in rows}
+    begins = {row["frame"]: row["seconds"] for row in reversed(rows)}
+    later = [last[i]["seconds"] - last[i - 1]["seconds"] for i in sorted(begins)[2:]]
+    apart = [np.abs(b - a).max() * 255 for a, b in zip(frames, frames[1:], strict=False)]
+    return {
+        "warping": 1e4 * float(np.mean(errors)),
+        "style": float(np.mean([row["style"] for row in last.values()])),
+        "style_later": float(np.mean([row["style"] for frame, row in last.items() if frame])),
+        "content": float(np.mean([row["content"] for row in last.values()])),
+        "lightness": float((frames[-1].mean() - frames[0].mean()) / frames[0].mean()),
+        "largest_difference": float(np.max(apart)),
+        "seconds_a_frame": float(np.median(later)) if later else 0.0,
+    }
+
+
+if __name__ == "__main__":
+    films, out, *names = sys.argv[1:]
+    for name in names:
+        base, *extra = name.split(",")
+        for film in sorted(path for path in Path(films).iterdir() if path.is_dir()):
+            folder = Path(out) / f"{name.replace('/', '_')}-{film.name}"
+            seconds = paint(film, folder, [*SYSTEMS[base], *extra]) if not folder.exists() else 0.0
+            print(json.dumps({"system": name, "film": film.name, "seconds": round(seconds, 1)} | scores(film, folder)), flush=True)
