@@ -41,20 +41,22 @@ def scores(film: Path, out: Path) -> dict[str, float]:
     frames = [read_image(file).pixels for file in sorted((out / "frames").glob("*.png"))]
     errors = []
     for i, (flow, seen) in enumerate(zip(truth["flow"], truth["seen"], strict=True), 1):
+        if i >= len(frames):
+            break
         moved = np.asarray(warp(jnp.asarray(frames[i - 1]), jnp.asarray(flow)))
         errors.append(float(((frames[i] - moved)[0][seen] ** 2).mean()))
     rows = RunFolder(out).read_metrics()
     last = {row.get("frame", 0): row for row in rows}
     begins = {row["frame"]: row["seconds"] for row in reversed(rows)}
     later = [last[i]["seconds"] - last[i - 1]["seconds"] for i in sorted(begins)[2:]]
-    apart = [np.abs(b - a).max() * 255 for a, b in zip(frames, frames[1:], strict=False)]
+    changes = [np.abs(b - a).max() * 255 for a, b in zip(frames, frames[1:], strict=False)]
     return {
         "warping": 1e4 * float(np.mean(errors)),
         "style": float(np.mean([row["style"] for row in last.values()])),
         "style_later": float(np.mean([row["style"] for frame, row in last.items() if frame])),
         "content": float(np.mean([row["content"] for row in last.values()])),
         "lightness": float((frames[-1].mean() - frames[0].mean()) / frames[0].mean()),
-        "largest_difference": float(np.max(apart)),
+        "largest_difference": float(np.max(changes)),
         "seconds_a_frame": float(np.median(later)) if later else 0.0,
     }
 

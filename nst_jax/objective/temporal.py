@@ -95,7 +95,7 @@ def reliability(flow: Flow, back: Flow) -> Float[Array, "1 h w 1"]:
         back: from the other one to the frame.
     """
     height, width = flow.shape[:2]
-    y, x = jnp.meshgrid(jnp.arange(height), jnp.arange(width), indexing="ij")
+    y, x = jnp.meshgrid(jnp.arange(height, dtype=flow.dtype), jnp.arange(width, dtype=flow.dtype), indexing="ij")
     goal_x, goal_y = x + flow[..., 0], y + flow[..., 1]
     outside = (goal_x < 0) | (goal_x > width - 1) | (goal_y < 0) | (goal_y > height - 1)
     returned = jnp.stack(

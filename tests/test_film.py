@@ -1,0 +1,252 @@
+"""Films: which frames are painted, how they are read and written, and a film as a run like any other."""
+
+import json
+import struct
+import sys
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nst_jax import job, replay
+from nst_jax.errors import InputError
+from nst_jax.images.files import read_image, write_image
+from nst_jax.images.video import CODECS, decode_film, film_record, probe_film, write_film
+from nst_jax.job.compile import _compile
+from nst_jax.job import history
+from nst_jax.report.run_page import render
+from nst_jax.runner import run as runner
+from nst_jax.runner.kinds import config_in
+from nst_jax.runner.resume import resume
+from nst_jax.runs.folder import RunFolder
+from nst_jax.video import __main__ as video
+from nst_jax.video.config import VideoConfig
+from nst_jax.video.frames import open_clip, order_of
+
+av = pytest.importorskip("av")
+cv2 = pytest.importorskip("cv2")
+
+COLORS = np.uint8([[255, 0, 0], [0, 255, 0], [0, 0, 255], [200, 100, 50], [128, 128, 128], [255, 255, 255], [0, 0, 0], [30, 60, 90]])
+CARD = np.repeat(np.repeat(COLORS.reshape(2, 4, 3), 32, 0), 32, 1)
+SMALL = ["size=48", "scales=[24,48]", "steps=[4,3]", "temporal.steps=3", "loss.content_layers=[relu1_1]", "style.path=style.png"]
+SMALL += ["loss.style_layers=[relu1_1]", "run.quiet=true", "flow.method=dis"]
+
+
+def scene(seed: int, height: int = 40, width: int = 64) -> np.ndarray:
+    """A smooth picture with structure at several sizes."""
+    noise = np.random.default_rng(seed).random((height, width, 3)).astype(np.float32)
+    parts = [cv2.normalize(cv2.GaussianBlur(noise, (0, 0), sigma), None, 0, 1, cv2.NORM_MINMAX) for sigma in (1.5, 5)]
+    return sum(parts) / 2
+
+
+def pan(count: int = 4, seed: int = 0) -> list[np.ndarray]:
+    """Frames of a camera that moves by 2 pixels with each."""
+    big = scene(seed)
+    return [np.uint8(255 * big[:36, 2 * i : 2 * i + 48]) for i in range(count)]
+
+
+def write_frames(folder: Path, frames: list[np.ndarray]) -> Path:
+    folder.mkdir(exist_ok=True)
+    for number, frame in enumerate(frames):
+        Image.fromarray(frame).save(folder / f"{number:06d}.png")
+    return folder
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with a style, a film and its frames."""
+    monkeypatch.chdir(tmp_path)
+    write_image("style.png", np.random.default_rng(9).random((1, 40, 40, 3), np.float32))
+    write_frames(tmp_path / "film", pan())
+    return tmp_path
+
+
+@pytest.fixture
+def paint(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
+    """`python -m nst_jax.video`: the exit code, and what it says on standard error."""
+
+    def call(*arguments: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["video", *arguments])
+        capfd.readouterr()
+        return video.main(), capfd.readouterr().err
+
+    return call
+
+
+def frames_of(folder: Path | str) -> list[bytes]:
+    return [file.read_bytes() for file in sorted((Path(folder) / "frames").glob("*.png"))]
+
+
+def rows_of(folder: Path | str) -> list[dict[str, Any]]:
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in RunFolder(Path(folder)).read_metrics()]
+
+
+@pytest.mark.parametrize(("codec", "most"), [("h264", 4), ("prores", 4), ("ffv1", 0)])
+def test_a_written_film_has_the_times_the_colors_and_the_record(tmp_path: Path, codec: str, most: int):
+    file, times = tmp_path / f"film{CODECS[codec].suffix}", [0.0, 0.1, 0.5]
+    assert write_film(file, [CARD] * 3, times, codec, record='{"a": 1}') == []
+    film = probe_film(file)
+    assert film.times == pytest.approx(times, abs=1e-3)
+    assert film.height_width == (64, 128)
+    frames = list(decode_film(file))
+    assert len(frames) == 3
+    assert np.abs(np.int32(frames[1][16::32, 16::32].reshape(-1, 3)) - COLORS).max() <= most
+    assert json.loads(film_record(file)) == {"a": 1}
+    assert not [*tmp_path.glob(".*")]
+
+
+@pytest.mark.parametrize("matrix", [1, 5])  # BT.709 and BT.601
+@pytest.mark.parametrize("full", [1, 2])  # limited and full range
+def test_colors_are_read_by_the_matrix_and_range_that_a_film_says(tmp_path: Path, matrix: int, full: int):
+    encode(tmp_path / "film.mp4", [CARD] * 2, matrix, full)
+    frame = next(decode_film(tmp_path / "film.mp4"))
+    assert np.abs(np.int32(frame[16::32, 16::32].reshape(-1, 3)) - COLORS).max() <= 4
+
+
+def encode(file: Path, frames: list[np.ndarray], matrix: int | None = None, full: int | None = None, transfer: int = 2) -> None:
+    with av.open(str(file), "w") as film:
+        stream = film.add_stream("libx264", rate=10, options={"crf": "1"})
+        stream.height, stream.width = frames[0].shape[:2]
+        stream.pix_fmt, stream.codec_context.color_trc = "yuv420p", transfer
+        if matrix and full:
+            stream.codec_context.colorspace, stream.codec_context.color_range = matrix, full
+        for frame in frames:
+            picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
+            film.mux(stream.encode(picture.reformat(format="yuv420p", dst_colorspace=matrix, dst_color_range=full)))
+        film.mux(stream.encode())
+
+
+@pytest.mark.parametrize(("matrix", "turns"), [((0, 65536, -65536, 0), 3), ((-65536, 0, 0, -65536), 2), ((0, -65536, 65536, 0), 1)])
+def test_a_phone_film_is_turned_upright(tmp_path: Path, matrix: tuple[int, ...], turns: int):
+    """The track header of a film from a phone holds a rotation, which players apply."""
+    encode(file := tmp_path / "film.mp4", [CARD] * 2)
+    data = bytearray(file.read_bytes())
+    at = data.index(b"tkhd") + 44
+    for place, value in zip((0, 4, 12, 16), matrix, strict=True):
+        data[at + place : at + place + 4] = struct.pack(">i", value)
+    file.write_bytes(data)
+    upright = np.rot90(CARD, turns)
+    assert probe_film(file).height_width == upright.shape[:2]
+    assert np.abs(np.int32(next(decode_film(file))) - upright).mean() < 2
+
+
+def test_high_dynamic_range_is_said(tmp_path: Path):
+    encode(tmp_path / "film.mp4", [CARD] * 2, 1, 1, transfer=16)
+    assert "PQ" in probe_film(tmp_path / "film.mp4").notices[0]
+
+
+def test_the_sound_of_the_part_is_kept(tmp_path: Path):
+    source = tmp_path / "source.mp4"
+    with av.open(str(source), "w") as film:
+        pictures, sound = film.add_stream("libx264", rate=10), film.add_stream("aac", rate=8000)
+        pictures.width, pictures.height, pictures.pix_fmt = 128, 64, "yuv420p"
+        for _ in range(30):
+            film.mux(pictures.encode(av.VideoFrame.from_ndarray(CARD, format="rgb24")))
+        film.mux(pictures.encode())
+        wave = np.float32(0.2 * np.sin(np.arange(1024) / 3))[None]
+        for number in range(24):
+            frame = av.AudioFrame.from_ndarray(wave, format="fltp", layout="mono")
+            frame.sample_rate, frame.pts, frame.time_base = 8000, 1024 * number, Fraction(1, 8000)
+            film.mux(sound.encode(frame))
+        film.mux(sound.encode())
+    film = probe_film(source)
+    assert write_film(tmp_path / "part.mp4", [CARD] * 10, [i / 10 for i in range(10)], sound=film, offset=1.0) == []
+    with av.open(str(tmp_path / "part.mp4")) as part:
+        packets = [float(p.pts * p.time_base) for p in part.demux(part.streams.audio[0]) if p.size]
+    assert 0 <= packets[0] < 0.2
+    assert 0.8 < packets[-1] <= 1.05
+
+
+def test_a_gif_is_a_film(tmp_path: Path):
+    pictures = [Image.fromarray(frame) for frame in pan()]
+    pictures[0].save(tmp_path / "film.gif", save_all=True, append_images=pictures[1:], duration=200)
+    film = probe_film(tmp_path / "film.gif")
+    assert film.times == pytest.approx([0, 0.2, 0.4, 0.6], abs=0.011)
+    assert film.height_width == (36, 48)
+
+
+@pytest.mark.parametrize(
+    ("frames", "numbers"),
+    [(":", [0, 1, 2, 3, 4, 5]), ("1:4", [1, 2, 3]), ("::2", [0, 2, 4]), ("-2:", [4, 5]), ("3", [3]), ("-1", [5])],
+)
+def test_frames_are_chosen_as_python_counts(tmp_path: Path, frames: str, numbers: list[int]):
+    folder = write_frames(tmp_path / "film", pan(6))
+    clip = open_clip(folder, frames)
+    assert list(clip.numbers) == numbers
+    assert clip.times[0] == 0
+
+
+def test_frames_per_second_leave_out_or_repeat_frames(tmp_path: Path):
+    folder = write_frames(tmp_path / "film", pan(6))  # 25 a second
+    assert open_clip(folder, fps=12.5).numbers == (0, 2, 4)
+    assert len(open_clip(folder, fps=50.0).numbers) == 11
+    assert open_clip(folder, fps=12.5).times == pytest.approx([0, 0.08, 0.16])
+
+
+def test_a_damaged_film_has_the_frames_before_the_damage(tmp_path: Path):
+    encode(file := tmp_path / "film.mkv", [np.random.default_rng(i).integers(0, 255, (64, 64, 3), np.uint8) for i in range(20)])
+    whole = len(probe_film(file).times)
+    data = file.read_bytes()
+    file.write_bytes(data[: len(data) // 2])
+    assert 0 < len(list(decode_film(file))) <= len(probe_film(file).times) < whole
+
+
+def test_backward_passes_and_frames_before_a_keyframe_go_backward():
+    assert order_of(3, []) == [(0, -1), (1, -1), (2, -1)]
+    assert order_of(3, [], 2) == [(2, 1), (1, 1), (0, 1)]
+    assert order_of(5, [1, 3]) == [(0, 1), (2, -1), (4, -1)]
+
+
+def test_a_film_is_a_run_with_its_frames_its_film_and_its_report(here: Path, paint: Any):
+    assert paint("content.path=film", *SMALL, "run.dir=run", "run.output=out.mp4") == (0, "")
+    assert len(frames_of("run")) == 4
+    assert [frame.shape for frame in decode_film(here / "run/result.mp4")] == [(36, 48, 3)] * 4
+    assert (here / "out.mp4").read_bytes() == (here / "run/result.mp4").read_bytes()
+    rows = rows_of("run")
+    assert [row["frame"] for row in rows] == [0] * 7 + [1] * 3 + [2] * 3 + [3] * 3
+    assert [row["step"] for row in rows] == [*range(1, 17)]
+    assert ["temporal" in row for row in rows] == [False] * 7 + [True] * 9
+    page = render(RunFolder(here / "run"))
+    assert page.count("<video") == 2
+    assert {"decoded", "passes", "checkpoints"} & {path.name for path in (here / "run").iterdir()} == set()
+    assert replay.replay(here / "run/result.png", content=None, style=None, init=None)[0]
+    assert isinstance(config_in(RunFolder(here / "run")), VideoConfig)
+
+
+def test_only_the_first_two_frames_compile(here: Path, paint: Any):
+    paint("content.path=film", *SMALL, "frames=0:2", "run.dir=two")
+    before = _compile.cache_info().misses
+    assert paint("content.path=film", *SMALL, "run.dir=all", "temporal.weight=3", "strength=0.6")[0] == 0
+    assert _compile.cache_info().misses == before
+
+
+@pytest.mark.parametrize("options", [["temporal.offsets=[1,2]"], ["passes=3", "temporal.steps=2", "steps=[2,2]"]])
+def test_a_film_that_is_broken_off_anywhere_ends_with_the_same_bytes(
+    here: Path, paint: Any, monkeypatch: pytest.MonkeyPatch, options: list[str]
+):
+    settings = ["content.path=film", *SMALL, *options, "run.checkpoint_every_s=0.0001"]
+    assert paint(*settings, "run.dir=whole")[0] == 0
+    steps = rows_of("whole")[-1]["step"]
+    monkeypatch.setattr(history, "CHUNK_SECONDS", 0.0)  # a chunk has one step
+    for number, at in enumerate(np.linspace(2, steps - 1, 4, dtype=int)):
+        folder = Path(f"broken{number}")
+
+        def stop(info: job.StepInfo, at: int = int(at)) -> bool:
+            if info.step >= at:
+                raise RuntimeError("killed")
+            return False
+
+        with monkeypatch.context() as patch:
+            recorder_of = runner.recorder_of
+            patch.setattr(runner, "recorder_of", lambda *given, stop=stop: recorder_of(*given[:3], stop))
+            with pytest.raises(RuntimeError, match="killed"):
+                paint(*settings, f"run.dir={folder}")
+        assert RunFolder(folder).read_manifest()["status"] == "failed"
+        assert resume(folder, quiet=True)[1] is not None
+        assert frames_of(folder) == frames_of("whole")
+        assert (folder / "result.png").read_bytes() == Path("whole/result.png").read_bytes()
+        assert rows_of(folder) == rows_of("whole")

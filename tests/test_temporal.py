@@ -1,0 +1,125 @@
+"""Consistency over time: warping, the reliability of flow, several references as one, and the temporal term of the loss."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nst_jax import networks
+from nst_jax.networks.convnet import NetworkSpec
+from nst_jax.objective.loss import LossWeights, ObjectiveSpec, Styles, loss, make_targets
+from nst_jax.objective.temporal import Reference, combine, reliability, temporal_term, warp
+from nst_jax.partition import ExecutionPlan
+
+LAYERS = ("relu1_1", "relu2_1")
+SPEC = ObjectiveSpec(NetworkSpec(), ("relu2_1",), LAYERS, temporal=True)
+WEIGHTS = LossWeights({"relu2_1": 1.0}, dict.fromkeys(LAYERS, 0.5), 0.1, temporal=7.0)  # pyright: ignore
+
+
+def constant(height: int, width: int, dx: float, dy: float) -> np.ndarray:
+    return np.broadcast_to(np.float32([dx, dy]), (height, width, 2)).copy()
+
+
+def picture(seed: int, height: int = 12, width: int = 16, channels: int = 3) -> np.ndarray:
+    return np.random.default_rng(seed).random((1, height, width, channels), np.float32)
+
+
+@given(st.integers(-5, 5), st.integers(-5, 5))
+def test_whole_pixels_are_moved_as_they_are(dx: int, dy: int):
+    before = picture(0)
+    after = np.asarray(warp(jnp.asarray(before), jnp.asarray(constant(12, 16, dx, dy))))
+    y, x = np.mgrid[:12, :16]
+    expected = before[0, np.clip(y + dy, 0, 11), np.clip(x + dx, 0, 15)]
+    np.testing.assert_allclose(after[0], expected, atol=1e-6)
+
+
+def test_between_pixels_a_smooth_picture_is_what_it_is_there():
+    y, x = np.mgrid[:24, :32].astype(np.float32)
+    wave = lambda x, y: (0.5 + 0.3 * np.sin(x / 4) * np.cos(y / 5))[None, :, :, None].astype(np.float32)  # noqa: E731
+    moved = np.asarray(warp(jnp.asarray(wave(x, y)), jnp.asarray(constant(24, 32, 0.4, -0.3))))
+    inside = np.s_[:, 3:-3, 3:-3]
+    np.testing.assert_allclose(moved[inside], wave(x + 0.4, y - 0.3)[inside], atol=1e-3)
+
+
+def test_a_pan_is_reliable_where_it_stays_in_the_picture():
+    weight = np.asarray(reliability(*map(jnp.asarray, (constant(20, 30, 4, 0), constant(20, 30, -4, 0)))))[0, ..., 0]
+    assert weight.shape == (20, 30)
+    np.testing.assert_allclose(weight[:, :23], 1, atol=1e-6)
+    np.testing.assert_allclose(weight[:, 29:], 0, atol=1e-6)
+
+
+def test_what_was_covered_is_not_reliable_nor_is_its_border():
+    """A square moves by 6 to the right: what it uncovers has no place in the frame before."""
+    flow, back = constant(32, 48, 0, 0), constant(32, 48, 0, 0)
+    flow[8:24, 16:32] = (-6, 0)  # from the frame to the one before, where the square was at 10
+    back[8:24, 10:26] = (6, 0)
+    weight = np.asarray(reliability(jnp.asarray(flow), jnp.asarray(back)))[0, ..., 0]
+    assert weight[8:24, 10:16].max() == 0  # uncovered
+    assert weight[12:20, 20:28].min() > 0.99  # the square itself
+    assert weight[8:24, 31].max() < 1  # the border of motion
+    assert weight[:4, :4].min() == pytest.approx(1)
+
+
+@given(st.integers(0, 100))
+def test_several_references_pull_as_their_combination_does(seed: int):
+    """Up to what does not depend on the image: the gradients agree."""
+    ones = [Reference(*(jnp.asarray(x) for x in (picture(seed + i), picture(seed + i + 9, channels=1)))) for i in range(3)]
+    image = jnp.asarray(picture(seed + 50))
+    nearer, total = np.zeros((1, 12, 16, 1), np.float32), np.zeros((1, 12, 16, 3), np.float32)
+    for one in ones:
+        kept = np.maximum(np.asarray(one.weight) - nearer, 0)
+        total += np.asarray(jax.grad(temporal_term)(image, one._replace(weight=jnp.asarray(kept))))
+        nearer += np.asarray(one.weight)
+    together = Reference(*map(jnp.asarray, combine(ones)))
+    np.testing.assert_allclose(jax.grad(temporal_term)(image, together), total, atol=1e-6)
+
+
+def test_a_nearer_frame_goes_before_a_farther_one():
+    near, far = picture(1), picture(2)
+    weight = np.zeros((1, 12, 16, 1), np.float32)
+    weight[:, :, :8] = 1
+    found = combine([Reference(near, weight), Reference(far, np.ones_like(weight))])  # pyright: ignore
+    np.testing.assert_allclose(found.pixels[:, :, :8], near[:, :, :8], atol=1e-6)
+    np.testing.assert_allclose(found.pixels[:, :, 8:], far[:, :, 8:], atol=1e-6)
+    np.testing.assert_allclose(found.weight, 1)
+
+
+@pytest.fixture(scope="module")
+def params():
+    return networks.load("vgg19", convolution="xla", taps=LAYERS).params
+
+
+def with_reference(params, spec: ObjectiveSpec, dtype=np.float32, plan: ExecutionPlan | None = None):
+    cast = lambda tree: jax.tree.map(lambda x: jnp.asarray(x, dtype), tree)  # noqa: E731
+    content, style, image = (cast(picture(seed, 32, 40)) for seed in (3, 4, 5))
+    reference = Reference(cast(picture(6, 32, 40)), cast(picture(7, 32, 40, 1)))
+    options = {"spec": spec} if plan is None else {"spec": spec, "plan": plan}
+    targets = make_targets(cast(params), content, Styles((style,)), *([reference] if spec.temporal else []), **options)
+    return lambda x: loss(cast(params), x, targets, cast(WEIGHTS), **options), image, reference
+
+
+def test_the_term_is_added_to_the_loss_and_is_what_the_formula_says(params):
+    of, image, reference = with_reference(params, SPEC)
+    without, _, _ = with_reference(params, ObjectiveSpec(NetworkSpec(), ("relu2_1",), LAYERS))
+    total, terms = of(image)
+    error = np.asarray(image, np.float64) - np.asarray(reference.pixels)
+    assert float(terms["temporal"]) == pytest.approx(7 * float((np.asarray(reference.weight) * error**2).mean()), rel=1e-5)
+    assert float(total) == pytest.approx(float(without(image)[0] + terms["temporal"]), rel=1e-6)
+
+
+def test_the_gradient_in_double_precision_is_that_of_differences(params):
+    with jax.enable_x64(True):
+        of, image, _ = with_reference(params, SPEC, np.float64)
+        direction = jnp.asarray(np.random.default_rng(1).normal(size=image.shape))
+        term = lambda x: of(x)[1]["temporal"]  # noqa: E731
+        slope = float(jnp.vdot(jax.grad(term)(image), direction))
+        step = 1e-6
+        assert slope == pytest.approx(float((term(image + step * direction) - term(image - step * direction)) / (2 * step)), rel=1e-6)
+
+
+def test_tiles_give_the_same_loss(params):
+    whole, image, _ = with_reference(params, SPEC)
+    tiled, _, _ = with_reference(params, SPEC, plan=ExecutionPlan(tile=64))
+    np.testing.assert_allclose(tiled(image)[0], whole(image)[0], rtol=1e-5)
