@@ -250,3 +250,174 @@ def test_a_film_that_is_broken_off_anywhere_ends_with_the_same_bytes(
         assert frames_of(folder) == frames_of("whole")
         assert (folder / "result.png").read_bytes() == Path("whole/result.png").read_bytes()
         assert rows_of(folder) == rows_of("whole")
+
+
+def test_a_cut_begins_anew(here: Path, paint: Any):
+    write_frames(here / "cut", [*pan(2), *pan(2, seed=5)])
+    assert paint("content.path=cut", *SMALL, "run.dir=run")[0] == 0
+    first = {row["frame"]: row for row in reversed(rows_of("run"))}
+    assert ["temporal" in first[frame] for frame in range(4)] == [False, True, False, True]
+    assert [first[frame]["size"] for frame in range(4)] == [24, 48, 24, 48]
+
+
+def test_a_still_film_is_still(here: Path, paint: Any):
+    write_frames(here / "still", [pan()[0]] * 4)
+    assert paint("content.path=still", *SMALL, "run.dir=run", "temporal.weight=1e5")[0] == 0
+    frames = [read_image(file).pixels for file in sorted((here / "run/frames").glob("*.png"))]
+    assert max(np.abs(b - a).max() for a, b in zip(frames[1:], frames[2:], strict=False)) <= 1.01 / 255
+    assert paint("content.path=still", *SMALL, "run.dir=free", "temporal.weight=0")[0] == 0
+    free = [read_image(file).pixels for file in sorted((here / "free/frames").glob("*.png"))]
+    assert np.abs(free[2] - free[1]).max() > 2 / 255
+
+
+def test_keyframes_stay_and_the_others_follow_them(here: Path, paint: Any):
+    (here / "keys").mkdir()
+    key = np.zeros((1, 36, 48, 3), np.float32)
+    key[..., 0] = np.linspace(0, 1, 48)
+    write_image(here / "keys/frame-000002.png", key)
+    assert paint("content.path=film", *SMALL, "run.dir=run", "keyframes=keys", "temporal.weight=1e4", "temporal.steps=5")[0] == 0
+    frames = [read_image(file).pixels for file in sorted((here / "run/frames").glob("*.png"))]
+    np.testing.assert_allclose(frames[2], key, atol=0.5 / 255)
+    assert {row["frame"] for row in rows_of("run")} == {0, 1, 3}
+    for frame, shift in ((1, 2), (3, -2)):  # the key as these frames see it, moved by two pixels
+        moved = np.roll(key, shift, axis=2)[:, 6:-6, 8:-8]
+        assert np.abs(frames[frame][:, 6:-6, 8:-8] - moved).mean() < 0.05
+
+
+def test_the_style_changes_over_the_film(here: Path, paint: Any):
+    write_image("red.png", np.full((1, 40, 40, 3), [0.9, 0.1, 0.1], np.float32) + np.random.default_rng(1).random((1, 40, 40, 3), np.float32) / 10)
+    write_image("blue.png", np.full((1, 40, 40, 3), [0.1, 0.1, 0.9], np.float32) + np.random.default_rng(2).random((1, 40, 40, 3), np.float32) / 10)
+    settings = [setting for setting in SMALL if not setting.startswith("style.path")]
+    code, _ = paint("content.path=film", *settings, "style.path=[red.png,blue.png]", "blend_at={0:[1,0],3:[0,1]}", "run.dir=run",
+                    "temporal.weight=0", "strength=1", "loss.content_weight=0.01", "temporal.steps=8", "steps=10")  # fmt: skip
+    assert code == 0
+    means = [read_image(file).pixels.mean((0, 1, 2)) for file in sorted((here / "run/frames").glob("*.png"))]
+    reds = [float(mean[0] - mean[2]) for mean in means]
+    assert reds == sorted(reds, reverse=True)
+    assert reds[0] > 0.2
+    assert reds[-1] < -0.2
+
+
+def test_a_mask_may_be_a_film(here: Path, paint: Any):
+    masks = [np.zeros((36, 48, 3), np.uint8) for _ in range(4)]
+    for number, mask in enumerate(masks):
+        mask[:, : 12 + 6 * number] = 255
+    write_frames(here / "mask", masks)
+    code, _ = paint("content.path=film", *SMALL, "mask.regions=[mask,rest]", "mask.weights=[1,0]", "run.dir=run", "steps=6")
+    assert code == 0
+    frames = [read_image(file).pixels for file in sorted((here / "run/frames").glob("*.png"))]
+    change = [np.abs(painted - np.float32(seen[None]) / 255).mean(3) for painted, seen in zip(frames, pan(), strict=True)]
+    assert change[3][..., :26].mean() > 2 * change[3][..., 36:].mean()
+    assert change[0][..., :10].mean() > 2 * change[0][..., 20:].mean()
+    write_frames(here / "short", masks[:2])
+    code, said = paint("content.path=film", *SMALL, "mask.regions=[short,rest]")
+    assert code == 2
+    assert "4" in said
+
+
+def test_the_colors_of_the_film_can_stay(here: Path, paint: Any):
+    assert paint("content.path=film", *SMALL, "color=luminance", "run.dir=run")[0] == 0
+    painted = read_image(here / "run/frames/000003.png").pixels
+    assert np.abs(painted.mean((1, 2)) - np.float32(pan()[3]).mean((0, 1)) / 255).max() < 0.15
+
+
+@pytest.mark.parametrize("codec", ["prores", "ffv1", "png"])
+def test_other_codecs(here: Path, paint: Any, codec: str):
+    assert paint("content.path=film", *SMALL, "frames=0:2", f"codec={codec}", "run.dir=run")[0] == 0
+    films = [file.suffix for file in (here / "run").glob("result.*") if file.suffix != ".png"]
+    assert films == ([CODECS[codec].suffix] if codec in CODECS else [])
+    assert len(frames_of("run")) == 2
+
+
+def test_a_preview_is_of_the_first_frames(here: Path, paint: Any):
+    write_frames(here / "long", pan(8) + pan(6, seed=0))
+    assert paint("content.path=long", *SMALL, "preview=true", "temporal.steps=1", "codec=png", "run.dir=run")[0] == 0
+    assert len(frames_of("run")) == 10
+
+
+def test_flow_from_files_is_used(here: Path, paint: Any):
+    (here / "flow").mkdir()
+    for a, b in ((1, 2), (2, 1)):
+        flow = np.full((72, 96, 2), 4.0 if a > b else -4.0, np.float32) * np.float32([1, 0])  # of frames twice as large
+        name = f"{'forward' if a < b else 'backward'}_{a}_{b}.flo"
+        cv2.writeOpticalFlow(str(here / "flow" / name), flow)
+    settings = ["content.path=film", *SMALL, "frames=0:2", "temporal.offsets=[1]", "temporal.weight=1e5", "codec=png"]
+    assert paint(*settings, "flow.path=flow", "run.dir=run")[0] == 0
+    first, second = (read_image(file).pixels for file in sorted((here / "run/frames").glob("*.png")))
+    np.testing.assert_allclose(second[:, 4:-4, 4:-8], first[:, 4:-4, 6:-6], atol=0.03)
+    (here / "flow/forward_1_2.flo").unlink()
+    code, said = paint(*settings, "flow.path=flow")
+    assert code == 2
+    assert "forward_1_2.flo" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        (["content.path=missing.mp4"], "missing.mp4"),
+        (["content.path=text.mp4"], "text.mp4"),
+        (["content.path=sound.mp4"], "sound"),
+        (["content.path=empty"], "empty"),
+        (["content.path=sizes"], "000001.png"),
+        (["content.path=film", "frames=9:12"], "frames"),
+        (["content.path=film", "frames=a"], "frames"),
+        (["content.path=film", "frames=::0"], "frames"),
+        (["content.path=film", "keyframes=nowhere"], "keyframes"),
+        (["content.path=film", "keyframes=empty"], "keyframes"),
+        (["content.path=film", "blend_at={0:[1,0]}"], "blend_at"),
+        (["content.path=film", "run.video=true"], "run.video"),
+        (["content.path=film", "run.output=out.png"], ".mp4"),
+        (["content.path=film", "codec=png", "run.output=out.mp4"], "run.output"),
+        (["content.path=film", "flow.path=nowhere"], "flow.path"),
+        (["content.path=film", "flow.method=raft"], "flow.method"),
+        (["content.path=film", "temporal.offsets=[0]"], "temporal.offsets"),
+        (["content.path=film", "init=style.png"], "init"),
+        (["content.path=film", "passes=0"], "passes"),
+        ([], "content.path"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(here: Path, paint: Any, arguments: list[str], names: str):
+    (here / "text.mp4").write_text("no film")
+    (here / "empty").mkdir()
+    write_frames(here / "sizes", [pan()[0], pan()[0][:30]])
+    with av.open(str(here / "sound.mp4"), "w") as film:
+        stream = film.add_stream("aac", rate=8000)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        frame.sample_rate = 8000
+        film.mux(stream.encode(frame))
+        film.mux(stream.encode())
+    code, said = paint(*SMALL, *arguments, "run.dir=run")
+    assert code == 2
+    assert said.count("\n") == 1
+    assert names in said
+    assert not (here / "run/result.png").exists()
+
+
+@pytest.mark.parametrize("module", ["av", "cv2"])
+def test_what_is_not_installed_is_said_with_the_command(
+    here: Path, paint: Any, monkeypatch: pytest.MonkeyPatch, module: str
+):
+    encode(here / "film.mp4", pan())
+    for name in ("nst_jax.images.video", "nst_jax.video.flow"):
+        monkeypatch.setattr(sys.modules[name], "find_spec", lambda asked: None if asked == module else object())
+    code, said = paint("content.path=film.mp4", *SMALL)
+    assert code == 2
+    assert "nst-jax[video]" in said
+
+
+def test_one_frame_and_odd_sides_make_a_film(here: Path, paint: Any):
+    write_frames(here / "one", [np.uint8(255 * scene(3, 35, 49))])
+    assert paint("content.path=one", *SMALL, "size=49", "scales=1", "steps=3", "run.dir=run")[0] == 0
+    assert next(decode_film(here / "run/result.mp4")).shape == (34, 48, 3)
+
+
+def test_a_film_that_is_stopped_keeps_its_frames_and_goes_on(here: Path, paint: Any, monkeypatch: pytest.MonkeyPatch):
+    assert paint("content.path=film", *SMALL, "run.dir=whole")[0] == 0
+    recorder_of = runner.recorder_of
+    with monkeypatch.context() as patch:
+        patch.setattr(runner, "recorder_of", lambda *given: recorder_of(*given[:3], lambda info: info.step >= 12))
+        assert paint("content.path=film", *SMALL, "run.dir=run")[0] == 130
+    assert len(list(decode_film(here / "run/result.mp4"))) == len(frames_of("run")) < 4
+    assert resume(here / "run", quiet=True)[1] is not None
+    assert frames_of("run") == frames_of("whole")
+    assert len(list(decode_film(here / "run/result.mp4"))) == 4
