@@ -1,17 +1,19 @@
 """Consistency over time: warping, the reliability of flow, several references as one, and the temporal term of the loss."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nst_jax import networks
 from nst_jax.networks.convnet import NetworkSpec
 from nst_jax.objective.loss import LossWeights, ObjectiveSpec, Styles, loss, make_targets
-from nst_jax.objective.temporal import Reference, combine, reliability, temporal_term, warp
-from nst_jax.partition import ExecutionPlan
+from nst_jax.objective.temporal import Reference, combine, reliability, stillness, temporal_term, warp
+from nst_jax.partition import WHOLE, ExecutionPlan
 
 LAYERS = ("relu1_1", "relu2_1")
 SPEC = ObjectiveSpec(NetworkSpec(), ("relu2_1",), LAYERS, temporal=True)
@@ -19,13 +21,14 @@ WEIGHTS = LossWeights({"relu2_1": 1.0}, dict.fromkeys(LAYERS, 0.5), 0.1, tempora
 
 
 def constant(height: int, width: int, dx: float, dy: float) -> np.ndarray:
-    return np.broadcast_to(np.float32([dx, dy]), (height, width, 2)).copy()
+    return np.broadcast_to(np.array([dx, dy], np.float32), (height, width, 2)).copy()
 
 
 def picture(seed: int, height: int = 12, width: int = 16, channels: int = 3) -> np.ndarray:
     return np.random.default_rng(seed).random((1, height, width, channels), np.float32)
 
 
+@settings(deadline=None)  # the first example compiles
 @given(st.integers(-5, 5), st.integers(-5, 5))
 def test_whole_pixels_are_moved_as_they_are(dx: int, dy: int):
     before = picture(0)
@@ -62,6 +65,16 @@ def test_what_was_covered_is_not_reliable_nor_is_its_border():
     assert weight[:4, :4].min() == pytest.approx(1)
 
 
+def test_what_neither_moves_nor_changes_is_still():
+    frame, flow = picture(0), constant(12, 16, 0.05, 0)
+    other = frame.copy()
+    other[:, :, :4] += 3 / 255
+    flow[:, 12:, 1] = 0.5
+    still = np.asarray(stillness(*map(jnp.asarray, (flow, frame, other))))[0, ..., 0]
+    np.testing.assert_array_equal(still, np.broadcast_to((np.arange(16) >= 4) & (np.arange(16) < 12), (12, 16)))
+
+
+@settings(deadline=None)  # the first example compiles
 @given(st.integers(0, 100))
 def test_several_references_pull_as_their_combination_does(seed: int):
     """Up to what does not depend on the image: the gradients agree."""
@@ -91,11 +104,11 @@ def params():
     return networks.load("vgg19", convolution="xla", taps=LAYERS).params
 
 
-def with_reference(params, spec: ObjectiveSpec, dtype=np.float32, plan: ExecutionPlan | None = None):
+def with_reference(params, spec: ObjectiveSpec, dtype: Any = np.float32, plan: ExecutionPlan = WHOLE):
     cast = lambda tree: jax.tree.map(lambda x: jnp.asarray(x, dtype), tree)  # noqa: E731
     content, style, image = (cast(picture(seed, 32, 40)) for seed in (3, 4, 5))
     reference = Reference(cast(picture(6, 32, 40)), cast(picture(7, 32, 40, 1)))
-    options = {"spec": spec} if plan is None else {"spec": spec, "plan": plan}
+    options: Any = {"spec": spec, "plan": plan}
     targets = make_targets(cast(params), content, Styles((style,)), *([reference] if spec.temporal else []), **options)
     return lambda x: loss(cast(params), x, targets, cast(WEIGHTS), **options), image, reference
 
@@ -116,7 +129,9 @@ def test_the_gradient_in_double_precision_is_that_of_differences(params):
         term = lambda x: of(x)[1]["temporal"]  # noqa: E731
         slope = float(jnp.vdot(jax.grad(term)(image), direction))
         step = 1e-6
-        assert slope == pytest.approx(float((term(image + step * direction) - term(image - step * direction)) / (2 * step)), rel=1e-6)
+        assert slope == pytest.approx(
+            float((term(image + step * direction) - term(image - step * direction)) / (2 * step)), rel=1e-6
+        )
 
 
 def test_tiles_give_the_same_loss(params):

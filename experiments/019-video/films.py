@@ -1,6 +1,6 @@
 """Test films with known flow: a pan, a turn with zoom, a moving foreground over a still background, and a still film.
 
-    python -m experiments.019-video.films FOLDER     # not importable by that name: run the file itself
+    python experiments/019-video/films.py FOLDER
 
 Each film is a folder of PNG frames; beside it lies truth.npz with, for each frame but the first, the flow to the frame before
 and a mask of the pixels that are seen there.
@@ -8,11 +8,12 @@ and a mask of the pixels that are seen there.
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.ndimage import map_coordinates
 
-from nst_jax.images.files import read_image, resize, write_image
+from nst_jax.images.files import resize, write_image
 from nst_jax.images.named import find_image
 
 HEIGHT, WIDTH, FRAMES = 144, 192, 8
@@ -33,7 +34,7 @@ def source(name: str, height: int, width: int) -> np.ndarray:
     return resize(pixels[:, top : top + h2, left : left + w2], (height, width))[0]
 
 
-def moving_camera(place) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
+def moving_camera(place: Any) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
     """Frames, flows to the frame before and masks of a camera that sees `place(i, x, y)` of a large picture in frame i."""
     big = source("astronaut", 2 * HEIGHT, 2 * WIDTH)
     y, x = np.meshgrid(np.arange(HEIGHT, dtype=float), np.arange(WIDTH, dtype=float), indexing="ij")
@@ -111,6 +112,5 @@ if __name__ == "__main__":
     write(target / "turn", moving_camera(Turn()))
     write(target / "foreground", foreground())
     picture = source("astronaut", HEIGHT, WIDTH)
-    still = [picture] * FRAMES
-    write(target / "still", (still, [np.zeros((HEIGHT, WIDTH, 2))] * (FRAMES - 1), [np.ones((HEIGHT, WIDTH), bool)] * (FRAMES - 1)))
-    print([str(read_image(f).pixels.shape) for f in sorted(target.glob("*/000003.png"))])
+    nowhere, everything = np.zeros((HEIGHT, WIDTH, 2)), np.ones((HEIGHT, WIDTH), bool)
+    write(target / "still", ([picture] * FRAMES, [nowhere] * (FRAMES - 1), [everything] * (FRAMES - 1)))

@@ -1,8 +1,12 @@
-"""Warping error, style and drift of painted films whose flow is known: `python experiments/019-video/measure.py FILMS OUT SYSTEM...`.
+"""Warping error, style and drift of painted films whose flow is known.
 
-FILMS is made by films.py. A system is a name of `SYSTEMS`; each paints each film by the command line, one line of JSON each.
+    python experiments/019-video/measure.py FILMS OUT SYSTEM...
+
+FILMS is made by films.py. A system is a name of `SYSTEMS`, perhaps with further settings behind commas; each paints each film
+by the command line, and gives one line of JSON.
 """
 
+import itertools
 import json
 import subprocess
 import sys
@@ -49,7 +53,7 @@ def scores(film: Path, out: Path) -> dict[str, float]:
     last = {row.get("frame", 0): row for row in rows}
     begins = {row["frame"]: row["seconds"] for row in reversed(rows)}
     later = [last[i]["seconds"] - last[i - 1]["seconds"] for i in sorted(begins)[2:]]
-    changes = [np.abs(b - a).max() * 255 for a, b in zip(frames, frames[1:], strict=False)]
+    changes = [np.abs(b - a).max() * 255 for a, b in itertools.pairwise(frames)]
     return {
         "warping": 1e4 * float(np.mean(errors)),
         "style": float(np.mean([row["style"] for row in last.values()])),
@@ -68,4 +72,6 @@ if __name__ == "__main__":
         for film in sorted(path for path in Path(films).iterdir() if path.is_dir()):
             folder = Path(out) / f"{name.replace('/', '_')}-{film.name}"
             seconds = paint(film, folder, [*SYSTEMS[base], *extra]) if not folder.exists() else 0.0
-            print(json.dumps({"system": name, "film": film.name, "seconds": round(seconds, 1)} | scores(film, folder)), flush=True)
+            print(
+                json.dumps({"system": name, "film": film.name, "seconds": round(seconds, 1)} | scores(film, folder)), flush=True
+            )

@@ -1,7 +1,6 @@
 """Consistency over time: pictures warped along the optical flow, where that can be relied on, and the term that keeps to them.
 
-A flow [h, w, 2] holds for each pixel of a frame the way (dx, dy), in pixels, to where it is in another frame. Everything here is
-a pure function of one frame.
+A flow [h, w, 2] holds for each pixel of a frame the way (dx, dy), in pixels, to where it is in another frame.
 
 References:
     Ruder, Dosovitskiy and Brox, Artistic Style Transfer for Videos, 2016, arXiv:1604.08610, secs. 4.2 to 4.4.
@@ -20,6 +19,7 @@ from nst_jax.types import Image, Scalar
 
 Flow = Float[Array, "h w 2"]
 
+STILL_FLOW, STILL_COLOR = 0.1, 1.5 / 255  # pixels, and range of sRGB, within which a pixel is still
 _BLUR = 0.8  # σ of the Gaussian over the reliability, in pixels
 
 
@@ -108,6 +108,19 @@ def reliability(flow: Flow, back: Flow) -> Float[Array, "1 h w 1"]:
     return jnp.clip(_smoothed(raw), 0, 1)[None, :, :, None]
 
 
+@jax.jit
+def stillness(flow: Flow, frame: Float[Array, "1 h w 3"], other: Float[Array, "1 h w 3"]) -> Float[Array, "1 h w 1"]:
+    """Where nothing moves nor changes, 1, elsewhere 0: there a painted frame needs no interpolation, and has to stay as it is.
+
+    Args:
+        flow: from the frame to the other one.
+        frame: sRGB in [0, 1].
+        other: likewise.
+    """
+    same = jnp.max(jnp.abs(frame[0] - other[0]), axis=-1) <= STILL_COLOR
+    return jnp.where(same & (_square(flow) <= STILL_FLOW**2), 1.0, 0.0)[None, :, :, None].astype(frame.dtype)
+
+
 def _square(vectors: Float[Array, "h w 2"]) -> Float[Array, "h w"]:
     return jnp.sum(vectors**2, axis=-1)
 
@@ -129,11 +142,11 @@ def combine(references: Iterable[Reference]) -> Reference:
     Raises:
         ValueError: there is none.
     """
-    references = [(np.asarray(pixels), np.asarray(weight)) for pixels, weight in references]
-    if not references:
+    given = [(np.asarray(pixels), np.asarray(weight)) for pixels, weight in references]
+    if not given:
         raise ValueError("at least one reference")
-    nearer, weight, total = (np.zeros_like(references[0][i]) for i in (1, 1, 0))
-    for pixels, own in references:
+    nearer, weight, total = (np.zeros_like(given[0][i]) for i in (1, 1, 0))
+    for pixels, own in given:
         kept = np.maximum(own - nearer, 0)
         nearer, weight, total = nearer + own, weight + kept, total + kept * pixels
     return Reference(total / np.maximum(weight, np.finfo(np.float32).tiny), weight)  # pyright: ignore[reportArgumentType]

@@ -3,7 +3,7 @@
 from dataclasses import field
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, StrictFloat, StrictInt, StrictStr
+from pydantic import Field, StrictFloat, StrictStr
 from pydantic.dataclasses import dataclass
 
 from nst_jax.config.schema import STRICT, Config, Count, Factor, FileOrNone, PictureConfig, Positive, Weight, rule

@@ -1,4 +1,4 @@
-"""Films as a kind of run: each frame is a job that starts from the frames before it, and is kept near them where they are seen."""
+"""Films as a kind of run: each frame is a job that starts from the frames before it, and is kept near them."""
 
 import logging
 import shutil
@@ -21,7 +21,7 @@ from nst_jax.images.video import CODECS, Frame, read_frame, write_film
 from nst_jax.job.pyramid import initial_image
 from nst_jax.networks.params import store
 from nst_jax.objective.loss import LossWeights, ObjectiveSpec
-from nst_jax.objective.temporal import Reference, combine, reliability, warp
+from nst_jax.objective.temporal import Reference, combine, reliability, stillness, warp
 from nst_jax.runner.prepare import (
     Kind,
     Made,
@@ -62,7 +62,8 @@ class PreparedFilm(Prepared):
     def later(self) -> job.JobSpec:
         """The job of a frame that follows another one: at the last scale alone, with the temporal term."""
         objective, weights = self.spec.objective, self.spec.loss_weights
-        assert isinstance(objective, ObjectiveSpec) and isinstance(weights, LossWeights)
+        assert isinstance(objective, ObjectiveSpec)
+        assert isinstance(weights, LossWeights)
         return replace(
             self.spec,
             objective=replace(objective, temporal=True),
@@ -170,16 +171,38 @@ class _Visit(NamedTuple):
     """The painting of a frame.
 
     Attributes:
-        index: in the order of all.
+        place: in the order of all.
         number: of the pass, from 1.
         frame: its number.
         side: where its painted neighbors are: -1 before it, 1 after it.
     """
 
-    index: int
+    place: int
     number: int
     frame: int
     side: int
+
+
+class _Frame(NamedTuple):
+    """The job of a frame.
+
+    Attributes:
+        spec: of the job.
+        inputs: its pictures.
+        stage: the number of its first stage, among those of all frames.
+        held: the frame before, where that stays as it is; None if nothing does.
+        still: where, 1 or 0.
+    """
+
+    spec: job.JobSpec
+    inputs: job.Inputs
+    stage: int
+    held: Pixels | None = None
+    still: Any = 0.0
+
+    def finished(self, pixels: Pixels) -> Pixels:
+        """The painted frame, where it is not held."""
+        return pixels if self.held is None else np.where(self.still > 0, self.held, pixels)
 
 
 class _Painter:
@@ -202,7 +225,7 @@ class _Painter:
         decoded = folder / "decoded"
         decoded.mkdir(exist_ok=True)
         self.count = min(decode_clip(clip, role, decoded, self._size) for role, clip in prepared.clips.items())
-        self._seen = {role: FrameFolder(decoded, role) for role in prepared.clips}
+        self._decoded = {role: FrameFolder(decoded, role) for role in prepared.clips}
         self.rows: list[dict[str, Any]] = []
         self.seconds, self.recoveries = {"compile": 0.0, "steps": 0.0, "total": 0.0}, []
         self.messages: list[str] = []
@@ -223,7 +246,7 @@ class _Painter:
         keyframes = [frame for frame in self._prepared.keyframes if frame < self.count]
         found = [(number, *each) for number in range(1, self._config.passes + 1)
                  for each in order_of(self.count, keyframes, number)]  # fmt: skip
-        return [_Visit(index, *each) for index, each in enumerate(found)]
+        return [_Visit(place, *each) for place, each in enumerate(found)]
 
     def run(self, resume: job.JobState | None) -> job.Result:
         """Paints from the beginning, or from a position."""
@@ -235,16 +258,16 @@ class _Painter:
             self.recoveries = list(resume.recoveries)
         step, pixels, stopped = 0 if resume is None else resume.step, None, False
         for visit in visits[first:]:
-            spec, inputs, stage_of = self._job(visit)
+            frame = self._frame(visit)
             own = None
             if resume:
                 own, resume = resume._replace(stage=0 if stage == scales else stage), None
             offset = 0 if own else step
             result = job.transfer(
                 self._prepared.params,
-                inputs,
-                spec,
-                observe=self._observer(visit, offset, stage_of, visit is visits[-1], began, continued=own is not None),
+                frame.inputs,
+                frame.spec,
+                observe=self._observer(visit, offset, frame.stage, visit is visits[-1], began, continued=own is not None),
                 chunk_at=[at - offset for at in self._chunk_at if at > offset],
                 resume=own,
             )
@@ -252,7 +275,7 @@ class _Painter:
             self.seconds["compile"] += result.seconds["compile"]
             self.seconds["steps"] = (0.0 if own else self.seconds["steps"]) + result.seconds["steps"]
             self.recoveries += result.recoveries[len(own.recoveries) if own else 0 :]
-            pixels, stopped = result.pixels, result.stopped
+            pixels, stopped = frame.finished(result.pixels), result.stopped
             if stopped:
                 break
             self.painted(visit.number).write(visit.frame, pixels)
@@ -261,17 +284,14 @@ class _Painter:
             pixels = self.painted(self._config.passes).read(self.count - 1)
         return job.Result(pixels, self.rows, self.seconds, self.recoveries, stopped)
 
-    def _observer(
-        self, visit: _Visit, offset: int, stage_of: Any, last: bool, began: float, *, continued: bool
-    ) -> job.Callback:
+    def _observer(self, visit: _Visit, offset: int, stage: int, last: bool, began: float, *, continued: bool) -> job.Callback:
         """The callback of a frame's job, which reports it as a part of the whole."""
         before = {"steps": 0.0, "total": 0.0} if continued else dict(self.seconds)
         known = () if continued else tuple(self.recoveries)
 
         def observed(info: job.StepInfo) -> bool:
             rows = [
-                row
-                | {"step": row["step"] + offset, "frame": visit.frame, "seconds": round(time.perf_counter() - began, 3)}
+                row | {"step": row["step"] + offset, "frame": visit.frame, "seconds": round(time.perf_counter() - began, 3)}
                 for row in info.rows
             ]
             self.rows += rows
@@ -281,83 +301,79 @@ class _Painter:
                 own = info.position()
                 seconds = {"steps": before["steps"] + own.seconds["steps"], "total": time.perf_counter() - began}
                 return own._replace(
-                    stage=stage_of(own.stage), step=own.step + offset, seconds=seconds, recoveries=known + own.recoveries
+                    stage=stage + own.stage, step=own.step + offset, seconds=seconds, recoveries=known + own.recoveries
                 )
 
             return self._observe(job.StepInfo(info.step + offset, rows, messages, info.pixels, info.last and last, position))
 
         return observed
 
-    def _job(self, visit: _Visit) -> tuple[job.JobSpec, job.Inputs, Any]:
-        """The job of a frame, and the number of each of its stages."""
+    def _frame(self, visit: _Visit) -> _Frame:
+        """The job of a frame."""
         prepared, scales = self._prepared, len(self._prepared.spec.scales)
-        inputs, base = self._inputs(visit.frame), visit.index * (scales + 1)
+        inputs, stage = self._inputs(visit.frame), visit.place * (scales + 1)
         shares = _shares(self._config, prepared.spec, visit.frame)
-        spec = replace(prepared.spec, style_shares=shares)
-        references = list(self._references(visit)) if self._config.passes == 1 or visit.number > 1 else []
-        if not references and visit.number == 1:
-            return spec, inputs, lambda stage: base + stage
+        spec, passes = replace(prepared.spec, style_shares=shares), self._config.passes
+        seen = list(self._seen_before(visit)) if passes == 1 or visit.number > 1 else []
+        if not seen and visit.number == 1:
+            return _Frame(spec, inputs, stage)
+        reference = combine(one for one, _, _ in seen) if seen else None
+        start = self._start(visit, spec, inputs, reference)
+        if reference is None or (passes > 1 and 2 * visit.number <= passes):
+            reference = Reference(np.zeros_like(start), np.zeros_like(start[..., :1]))  # pyright: ignore[reportArgumentType]
         later = replace(prepared.later, style_shares=shares)
-        start, reference = self._start(visit, spec, inputs, references)
-        height, width = self._size
-        if reference is None or (self._config.passes > 1 and 2 * visit.number <= self._config.passes):
-            reference = Reference(
-                np.zeros((1, height, width, 3), np.float32), np.zeros((1, height, width, 1), np.float32)  # pyright: ignore
-            )
-        return later, inputs._replace(init=start, reference=reference), lambda stage: base + scales
+        held = seen[0][1:] if seen else (None, 0.0)
+        return _Frame(later, inputs._replace(init=start, reference=reference), stage + scales, *held)
 
     def _inputs(self, frame: int) -> job.Inputs:
         """The pictures of the job of a frame."""
         masks = list(self._prepared.inputs.masks)
-        for role, folder in self._seen.items():
+        for role, folder in self._decoded.items():
             if role != "content":
                 masks[int(role.removeprefix("mask") or 1) - 1] = as_mask(folder.read(frame))
-        return self._prepared.inputs._replace(content=self._seen["content"].read(frame), masks=tuple(masks))
+        return self._prepared.inputs._replace(content=self._decoded["content"].read(frame), masks=tuple(masks))
 
-    def _references(self, visit: _Visit) -> Iterator[Reference]:
-        """The painted frames as this one sees them, the nearest first; none at a cut.
+    def _seen_before(self, visit: _Visit) -> Iterator[tuple[Reference, Pixels, Any]]:
+        """The painted frames as this one sees them, the nearest first, with where they are still; none at a cut.
 
         A keyframe on the other side counts as well.
         """
         offsets = {visit.side * offset for offset in self._config.temporal.offsets}
         ahead = [frame - visit.frame for frame in self._prepared.keyframes if (frame - visit.frame) * visit.side < 0]
-        if visit.number == 1:
-            offsets |= {min(ahead, key=abs)} if ahead else set()
-        content, painted = self._seen["content"], self.painted(visit.number)
+        if visit.number == 1 and ahead:
+            offsets.add(min(ahead, key=abs))
+        content, painted, ways = self._decoded["content"], self.painted(visit.number), self._config.flow
         frame = content.read(visit.frame)
         for offset in sorted(offsets, key=abs):
             number = visit.frame + offset
             if not 0 <= number < self.count or not painted.file(number).exists():
                 continue
-            other, numbers = content.read(number), (visit.frame, number)
-            flow = jnp.asarray(optical_flow(frame, other, numbers, self._config.flow))
-            back = jnp.asarray(optical_flow(other, frame, numbers[::-1], self._config.flow))
-            weight = np.asarray(reliability(flow, back))
-            if weight.mean() >= self._config.temporal.cut:
-                before = self._toned(painted.read(number))
-                yield Reference(np.asarray(warp(jnp.asarray(before), flow)), weight)  # pyright: ignore
+            other = content.read(number)
+            flow = jnp.asarray(optical_flow(frame, other, (visit.frame, number), ways))
+            weight = reliability(flow, jnp.asarray(optical_flow(other, frame, (number, visit.frame), ways)))
+            if float(np.mean(np.asarray(weight))) >= self._config.temporal.cut:
+                before = painted.read(number)
+                still = np.asarray(stillness(flow, jnp.asarray(frame), jnp.asarray(other)))
+                yield Reference(warp(jnp.asarray(self._toned(before)), flow), weight), before, still
             elif abs(offset) == 1:
                 return
 
-    def _start(
-        self, visit: _Visit, spec: job.JobSpec, inputs: job.Inputs, references: list[Reference]
-    ) -> tuple[Pixels, Reference | None]:
-        """The first image of a frame that follows others, and what it is kept near.
+    def _start(self, visit: _Visit, spec: job.JobSpec, inputs: job.Inputs, reference: Reference | None) -> Pixels:
+        """The first image of a frame that follows others.
 
         It is the painted frames where they are seen, and what uncovers is the content in the colors of the style. In a further
         pass, the mean with the frame of the pass before (Ruder et al., sec. 5.2).
         """
-        reference = combine(references) if references else None
         if visit.number > 1:
             own = self._toned(self.painted(visit.number - 1).read(visit.frame))
             if reference is None:
-                return own, None
+                return own
             weight = np.asarray(reference.weight)
-            return (own + weight * np.asarray(reference.pixels)) / (1 + weight), reference
+            return (own + weight * np.asarray(reference.pixels)) / (1 + weight)
         assert reference is not None
         (stage,) = job.make_stages(inputs, replace(spec, scales=spec.scales[-1:]))
         weight = np.asarray(reference.weight)
-        return weight * np.asarray(reference.pixels) + (1 - weight) * initial_image(stage, spec, None), reference
+        return weight * np.asarray(reference.pixels) + (1 - weight) * initial_image(stage, spec, None)
 
     def _toned(self, pixels: Pixels) -> Pixels:
         """A painted frame in the colors that a job works in."""
@@ -368,7 +384,8 @@ class _Painter:
 def _execute(
     prepared: Prepared, observe: job.Callback, chunk_at: Sequence[int], resume: job.JobState | None, folder: Path | None
 ) -> Made:
-    assert isinstance(prepared, PreparedFilm) and folder is not None
+    assert isinstance(prepared, PreparedFilm)
+    assert folder is not None
     painter = _Painter(prepared, observe, chunk_at, folder)
     result = painter.run(resume)
     return Made(result, {"frames": painter.count})
