@@ -18,10 +18,15 @@ from nst_jax.config.compose import as_config, load, register
 from nst_jax.config.schema import Config
 from nst_jax.images.files import write_image
 from nst_jax.invert.config import InvertConfig
+from nst_jax.video.config import VideoConfig
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(str(file.relative_to(ROOT)) for form in ("README*.md", "docs/*.md") for file in ROOT.glob(form))
 FENCE = re.compile(r"^```(bash|sh)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+# Commands with a config of their own.
+OTHERS = {"invert": InvertConfig, "video": VideoConfig}
 
 
 def commands(page: str) -> list[str]:
@@ -35,22 +40,23 @@ def check(line: str) -> None:
     """Raises unless the command line is one that can be run, so far as this is known without running it."""
     words = shlex.split(line)[1:]
     name, rest = (words[0], words[1:]) if words[0] in COMMANDS else ("", as_settings(words))
-    if name not in ("", "run", "sweep", "invert"):
+    if name not in ("", "run", "sweep", *OTHERS):
         return  # their own tests
-    schema = InvertConfig if name == "invert" else Config
+    schema = OTHERS.get(name, Config)
     line_of_run = parse_command_line([*COMMANDS[name].arguments, *rest] if name else rest, schema)
     hydra = line_of_run.hydra
     if line_of_run.resume or {"--help", "--multirun", "--config-dir"} & {*hydra}:
         return  # lists of values and own folders are composed by the tests of sweeps
     settings = [word for word in hydra if "=" in word]
-    as_config(load(settings, "invert" if name == "invert" else "config"), schema)
+    as_config(load(settings, name if name in OTHERS else "config"), schema)
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_the_commands_of_a_page_can_be_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("JAX_PLATFORMS", os.environ.get("JAX_PLATFORMS", ""))  # which --device sets, for the process
-    register("invert_schema", InvertConfig)
+    for name, schema in OTHERS.items():
+        register(f"{name}_schema", schema)
     for name in ("me.jpg", "painting.jpg", "photos/one.jpg"):
         Path(name).parent.mkdir(exist_ok=True)
         write_image(name, np.zeros((1, 16, 16, 3), np.float32))

@@ -129,6 +129,11 @@ def _terms(metrics: Mapping[str, Any]) -> str:
     return " ".join(f"{key} {format_number(metrics[key])}" for key in loss_terms(metrics))
 
 
+def _place(metrics: Mapping[str, Any]) -> str:
+    """The size, and of a film the frame."""
+    return f"{metrics['size']} px" + (f", frame {metrics['frame']}" if "frame" in metrics else "")
+
+
 def _time(seconds: float | None) -> str:
     return "-" if seconds is None else str(timedelta(seconds=round(min(seconds, 1e8)))).removeprefix("0:")
 
@@ -149,7 +154,7 @@ class _Bar:
     def update(self, step: int, metrics: Mapping[str, Any]) -> None:
         self._clock.update(step, metrics["scale"])
         fields = {"left": _time(self._clock.seconds_left(step)), "rate": self._clock.steps_per_second, "terms": _terms(metrics)}
-        self._bar.update(self._task, completed=step, description=f"{metrics['size']} px", **fields)
+        self._bar.update(self._task, completed=step, description=_place(metrics), **fields)
 
     def say(self, text: str) -> None:
         self._bar.console.print(Text(printable(text)), soft_wrap=True)
@@ -164,7 +169,7 @@ class _Lines:
         self._clock.update(step, metrics["scale"])
         left = self._clock.seconds_left(step)
         estimate = f", {_time(left)} left" if left else ""
-        self._unsaid = f"step {step} of {self._total} at {metrics['size']} px{estimate}: {_terms(metrics)}"
+        self._unsaid = f"step {step} of {self._total} at {_place(metrics)}{estimate}: {_terms(metrics)}"
         new_scale = metrics["scale"] != self._scale
         if new_scale or time.monotonic() - self._said_at >= _SECONDS_BETWEEN_LINES:
             self._scale, self._said_at = metrics["scale"], time.monotonic()
