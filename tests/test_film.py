@@ -17,6 +17,7 @@ from nst_jax.images.files import read_image, write_image
 from nst_jax.images.video import CODECS, decode_film, film_record, probe_film, write_film
 from nst_jax.job import history
 from nst_jax.job.compile import _compile
+from nst_jax.report.charts import columns
 from nst_jax.report.run_page import render
 from nst_jax.runner import run as runner
 from nst_jax.runner.kinds import config_in
@@ -90,7 +91,11 @@ def frames_of(folder: Path | str) -> list[bytes]:
 
 
 def rows_of(folder: Path | str) -> list[dict[str, Any]]:
-    return [{key: value for key, value in row.items() if key != "seconds"} for row in RunFolder(Path(folder)).read_metrics()]
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in rows_with_seconds(folder)]
+
+
+def rows_with_seconds(folder: Path | str) -> list[dict[str, Any]]:
+    return RunFolder(Path(folder)).read_metrics()
 
 
 @pytest.mark.parametrize(("codec", "most"), [("h264", 4), ("prores", 4), ("ffv1", 0)])
@@ -220,6 +225,7 @@ def test_a_film_is_a_run_with_its_frames_its_film_and_its_report(here: Path, pai
     assert ["temporal" in row for row in rows] == [False] * 7 + [True] * 9
     page = render(RunFolder(here / "run"))
     assert page.count("<video") == 2
+    assert "temporal" in columns(rows_with_seconds("run"))
     assert {"decoded", "passes", "checkpoints"} & {path.name for path in (here / "run").iterdir()} == set()
     assert replay.replay(here / "run/result.png", content=None, style=None, init=None)[0]
     assert isinstance(config_in(RunFolder(here / "run")), VideoConfig)

@@ -25,7 +25,7 @@ class Curve(NamedTuple):
 
 def loss_curves(rows: Sequence[Mapping[str, Any]]) -> list[Curve]:
     """The loss and its terms, without those that are never `drawable`."""
-    names = loss_terms(rows[0]) if rows else []
+    names = dict.fromkeys(term for row in rows for term in loss_terms(row))  # later frames of a film have a term more
     colors = {name: PALETTE[number % len(PALETTE)] for number, name in enumerate(name for name in names if name != "loss")}
     curves = [
         Curve(name, colors.get(name, SUM_COLOR), WIDTH if name in colors else SUM_WIDTH, [drawable(row, name) for row in rows])
