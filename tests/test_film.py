@@ -401,6 +401,7 @@ def test_flow_from_files_is_used(here: Path, paint: Any):
         (["content.path=film", "blend_at={0:[1,0]}"], "blend_at"),
         (["content.path=film", "run.video=true"], "run.video"),
         (["content.path=film", "run.output=out.png"], ".mp4"),
+        (["content.path=film", "run.format=jpeg"], "run.format"),
         (["content.path=film", "codec=png", "run.output=out.mp4"], "run.output"),
         (["content.path=film", "flow.path=nowhere"], "flow.path"),
         (["content.path=film", "flow.method=raft"], "flow.method"),

@@ -113,7 +113,7 @@ def test_a_difference_is_told_in_numbers(capsys: pytest.CaptureFixture[str]):
 def test_a_picture_that_was_stopped_on_the_way_comes_again_as_it_was(capsys: pytest.CaptureFixture[str]):
     settings, facts = module._record(Path("one/result.png"))
     prepared = module._same_inputs(module.recorded_config(settings, ""), facts)
-    stopped = prepared.kind.execute(prepared, lambda at: at.step >= 3, (3,), None).result
+    stopped = prepared.kind.execute(prepared, lambda at: at.step >= 3, (3,), None, None).result
     assert main([edited("stopped.png", pixels=stopped.pixels, steps=3)]) == 0
     assert "the same pixels again" in capsys.readouterr().out
 

@@ -118,12 +118,12 @@ def check_output(prepared: Prepared) -> None:
     file = output_file(prepared.config)
     if file is None:
         return
-    own = Path(kind_of(prepared.config).result(prepared.config)).suffix
-    endings = WRITABLE if own in WRITABLE else (own,)
-    if not own:
+    ending = Path(kind_of(prepared.config).result(prepared.config)).suffix
+    endings = WRITABLE if ending in WRITABLE else (ending,)
+    if not ending:
         raise InputError(f"run.output must be left out where the result is a folder of frames, got {file}; copy frames/ then")
     if file.suffix.lower() not in endings:
-        raise InputError(f"run.output must end in {', '.join(endings)}, got {file.name!r}; write {file.stem}{own}")
+        raise InputError(f"run.output must end in {', '.join(endings)}, got {file.name!r}; write {file.stem}{ending}")
     if not can_write(file.parent):
         raise InputError(
             f"run.output must be in a folder that can be written, got {file.parent}; choose another, such as ~/{file.name}"
@@ -285,10 +285,15 @@ def write_record(prepared: Prepared, recorder: Recorder, made: Made) -> None:
     text = provenance(to_yaml(prepared.config, record=False), manifest)
     folder.write_result(result.pixels, text)
     notices = prepared.kind.finish(prepared, folder, strict_json(text))
-    if output := output_file(prepared.config):
-        with os_errors_as_input(output):
-            output.parent.mkdir(parents=True, exist_ok=True)
-        _write_output(output, folder.path / prepared.kind.result(prepared.config), result.pixels, text)
+    made_for = folder.path / prepared.kind.result(prepared.config)
+    for file in {made_for, output_file(prepared.config)} - {folder.result, None}:
+        with os_errors_as_input(file):
+            file.parent.mkdir(parents=True, exist_ok=True)
+        if file.suffix.lower() in WRITABLE:
+            write_image(file, result.pixels, text=text)
+        elif file != made_for and made_for.is_file():  # a film
+            with atomic_open(file) as stream, made_for.open("rb") as source:
+                shutil.copyfileobj(source, stream)
     plot_losses(folder.losses, folder.read_metrics())
     for notice in [*notices, *(write_video(folder) if prepared.config.run.video else [])]:
         _log.info("%s", notice)

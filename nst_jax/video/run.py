@@ -134,6 +134,8 @@ def _check(config: VideoConfig) -> None:
         raise InputError(f"init must be one of {', '.join(_INITS)} for a film, got {config.init!r}; or give keyframes=FOLDER")
     if config.run.snapshot_every or config.run.video:
         raise InputError("run.snapshot_every and run.video must be left out for a film; its frames are kept in frames/")
+    if config.run.format != "png":
+        raise InputError(f"run.format must be left out for a film, got {config.run.format!r}; choose its codec by codec=h264")
     if config.scale.hosts == "auto":
         raise InputError("scale.hosts must be off for a film, got 'auto'; give each process frames of its own, frames=0:100")
     if config.passes > 1 and config.keyframes:
