@@ -16,13 +16,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _act(arguments: list[str]) -> int:
-    from nst_jax.command.arguments import COMMANDS, as_settings
+    from nst_jax.command.arguments import COMMANDS, as_settings, names_film, names_picture
 
     if command := COMMANDS.get(arguments[0] if arguments else ""):
-        sys.argv[1:] = [*command.arguments, *arguments[1:]]
+        given = arguments[1:]
+        film = command is COMMANDS["video"] and names_picture(given)
+        sys.argv[1:] = [*command.arguments, *(as_settings(given, film=True) if film else given)]
     else:
-        command = COMMANDS["run"]
-        sys.argv[1:] = as_settings(arguments)
+        film = names_film(arguments)
+        command = COMMANDS["video" if film else "run"]
+        sys.argv[1:] = as_settings(arguments, film=film)
     with valid_environment():
         module = importlib.import_module(f"nst_jax.{command.module}")
     return module.main()

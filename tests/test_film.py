@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from nst_jax import __main__ as program
 from nst_jax import job, replay
 from nst_jax.images.files import read_image, write_image
 from nst_jax.images.video import CODECS, decode_film, film_record, probe_film, write_film
@@ -453,3 +454,34 @@ def test_a_film_that_is_stopped_keeps_its_frames_and_goes_on(here: Path, paint: 
     assert resume(here / "run", quiet=True)[1] is not None
     assert frames_of("run") == frames_of("whole")
     assert len(list(decode_film(here / "run/result.mp4"))) == 4
+
+
+def test_a_film_and_a_painting_are_all_that_the_command_needs(here: Path, monkeypatch: pytest.MonkeyPatch):
+    encode(here / "in.mp4", pan())
+    calls = []
+    monkeypatch.setattr(video, "main", lambda: calls.append(sys.argv[1:]) or 0)
+    for line in (["in.mp4", "style.png"], ["video", "in.mp4", "style.png"], ["video", "film", "style.png"]):
+        assert program.main([*line, "-o", "out.mp4", "--strength", "0.6", "fps=5"]) == 0
+    (film, *_) = [argument for argument in calls[0] if argument.startswith("content")]
+    assert film == "content.path=in.mp4"
+    assert {"style.path=style.png", "strength=0.6", "fps=5"} <= {*calls[0]}
+    assert calls[0] == calls[1]
+    assert "content.path=film" in calls[2]
+    assert program.main(["video", "in.mp4", "in.mp4", "style.png"]) == 2
+    assert program.main(["video", "--resume", "film"]) == 0
+    assert calls[-1] == ["--resume", "film"]
+
+
+def test_the_preset_that_starts_from_one_pass_is_one_of_films_too(here: Path, paint: Any):
+    settings = [*SMALL, "experiment=fast", "frames=0:2", "codec=png"]
+    assert paint("content.path=film", *settings, "run.dir=run")[0] == 0
+    assert len(frames_of("run")) == 2
+
+
+@pytest.mark.parametrize("option", ["scale.tile=64", "loss.style_distance=neighbors", "optimizer=adam"])
+def test_other_losses_and_ways_to_execute_them(here: Path, paint: Any, option: str):
+    settings = ["frames=0:2", "codec=png", "temporal.offsets=[1]", option]
+    assert paint("content.path=film", *SMALL, *settings, "run.dir=run")[0] == 0
+    terms = [row["temporal"] for row in rows_of("run") if "temporal" in row]
+    assert terms[0] >= 0
+    assert len(frames_of("run")) == 2

@@ -15,6 +15,7 @@ from nst_jax.config.validate import choices, keys
 from nst_jax.errors import InputError
 from nst_jax.images.files import READABLE, nearest_file
 from nst_jax.images.named import fetched
+from nst_jax.images.video import FILMS
 from nst_jax.system.cli import Parser
 
 _ABOUT = "Repaint a photo in the style of another picture: nst-jax me.jpg painting.jpg"
@@ -39,7 +40,7 @@ COMMANDS = {
     "sweep": _Command("run", "all combinations of settings: sweep loss.style_weight=0.3,1,3", ("-m",)),
     "resume": _Command("run", "continue an interrupted run or sweep: resume DIR", ("--resume",)),
     "invert": _Command("invert.__main__", "reconstruct a picture from its features"),
-    "video": _Command("video.__main__", "paint a film, consistent from frame to frame: video content.path=FILM KEY=VALUE ..."),
+    "video": _Command("video.__main__", "paint a film, consistent from frame to frame: video FILM PAINTING KEY=VALUE ..."),
     "replay": _Command("replay", "reproduce a picture from the settings stored in it"),
     "runs": _Command("runs.__main__", "list, show and compare runs"),
     "report": _Command("report.__main__", "write the report of a run or sweep again"),
@@ -77,7 +78,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("words", nargs="*", metavar="PHOTO, PAINTING, KEY=VALUE", help="files, or names of samples; "
-        "several photos, or a folder, and one painting; nst-jax run --help lists the settings KEY")  # fmt: skip
+        "several photos, a folder or a film, and one painting; nst-jax run --help lists the settings KEY")  # fmt: skip
     add("-o", "--output", metavar="FILE", help="where to write the result: a .png, .jpg, .webp or .tif, or a folder")
     add("--size", metavar="N", help="longer side in pixels (default: 384)")
     add("--strength", metavar="X", help="0 stays near the photo, 1 leaves little of it (default: 0.5)")
@@ -112,8 +113,19 @@ def _samples(group: str) -> str:
     return f"{', '.join(name for name in names if name not in afar)}; {', '.join(afar)}"
 
 
-def as_settings(arguments: Sequence[str]) -> list[str]:
-    """The command line of `nst_jax.run` for that of `nst-jax PHOTO PAINTING`.
+def names_picture(arguments: Sequence[str]) -> bool:
+    """Whether a command line names a photo, a film or a folder, beside flags and settings."""
+    return "--resume" not in arguments and any(_is_picture(word) for word in arguments if not word.startswith("-"))
+
+
+def names_film(arguments: Sequence[str]) -> bool:
+    """Whether the first picture that a command line names is a film; a GIF is a picture here."""
+    names = [word for word in arguments if not word.startswith("-") and _is_picture(word)]
+    return bool(names) and Path(names[0]).suffix.lower() in {*FILMS} - {".gif"}
+
+
+def as_settings(arguments: Sequence[str], *, film: bool = False) -> list[str]:
+    """The command line of `nst_jax.run` for that of `nst-jax PHOTO PAINTING`, or of `nst_jax.video` for FILM PAINTING.
 
     Raises:
         InputError: an unknown flag, or pictures that are not there or too few.
@@ -135,7 +147,7 @@ def as_settings(arguments: Sequence[str]) -> list[str]:
     names = [word for word in given.words if _is_picture(word)]
     settings = [f"{key}={value}" for flag, key in SETTINGS.items() if (value := getattr(given, flag)) is not None]
     settings += ["preview=true"] if given.preview else []
-    pictures, several = _pictures(names, given.output) if names else ([], False)
+    pictures, several = _pictures(names, given.output, film) if names else ([], False)
     if given.output is not None:
         settings.append(f"run.output={_place(given.output, several)}")
     passed = [switch for switch in _SWITCHES if getattr(given, switch[2:])] + (["-m"] if several or given.multirun else [])
@@ -169,8 +181,8 @@ def _is_picture(word: str) -> bool:
     return os.path.exists(word) or "://" in key or not (key != word or word.startswith("~"))
 
 
-def _pictures(names: list[str], output: str | None) -> tuple[list[str], bool]:
-    """PHOTO ... PAINTING as settings, and whether they are several photos."""
+def _pictures(names: list[str], output: str | None, film: bool) -> tuple[list[str], bool]:
+    """PHOTO ... PAINTING, or FILM PAINTING, as settings, and whether they are several photos."""
     first = names[0]
     if not os.path.exists(first) and (near := difflib.get_close_matches(first, COMMANDS, n=1, cutoff=0.75)):
         raise InputError(f"command must be one of {', '.join(COMMANDS)}; got {first!r}; did you mean nst-jax {near[0]}?")
@@ -182,6 +194,10 @@ def _pictures(names: list[str], output: str | None) -> tuple[list[str], bool]:
         right = shlex.join([painting, first])
         raise InputError(f"PHOTO must come before PAINTING, got {first!r} and then {painting!r}; write nst-jax {right}")
     style = _picture("style", painting)
+    if film:
+        if len(photos) > 1:
+            raise InputError(f"FILM must be one, got {' and '.join(photos)}; paint one after the other")
+        return [f"content.path={first}", style], False
     if len(photos) == 1 and not os.path.isdir(first):
         return [_picture("content", first), style], False
     files = [file for photo in photos for file in (_in_folder(photo) if os.path.isdir(photo) else [photo])]

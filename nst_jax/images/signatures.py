@@ -32,7 +32,10 @@ _KINDS = (
     (rb".{4}ftyp(hei[cxms]|hev[cxms]|mif1|msf1)", _HEIC),
     (rb"\xff\x0a|\0\0\0\x0cJXL \r\n\x87\n", _JXL),
     (rb".{4}ftypcrx |II\*\0.{4}CR|II[RU][O\0]|MMOR|FUJIFILMCCD-RAW|FOVb", RAW),
-    (rb".{4}ftyp(?!avi[fs])|RIFF.{4}AVI |\x1a\x45\xdf\xa3", Kind("a video", "save one frame as PNG")),
+    (
+        rb".{4}ftyp(?!avi[fs])|RIFF.{4}AVI |\x1a\x45\xdf\xa3",
+        Kind("a video", "paint it with nst-jax video"),
+    ),
     (rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51", Kind("a JPEG 2000 picture", "save it as PNG or TIFF")),
     (rb"8BPS", Kind("a Photoshop document")),
     (rb"gimp xcf", Kind("a GIMP document")),

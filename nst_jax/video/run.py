@@ -30,6 +30,7 @@ from nst_jax.runner.prepare import (
     inputs_of,
     network_of,
     picture_sources,
+    preview,
     read_pictures,
     set_verbosity,
     size_notices,
@@ -43,7 +44,7 @@ from nst_jax.video.frames import Clip, FrameFolder, decode_clip, is_film, keyfra
 
 _log = logging.getLogger(__name__)
 
-_INITS = ("recolored", "content", "style", "noise")
+_INITS = ("recolored", "content", "style", "noise", "adain")
 
 
 @dataclass(frozen=True)
@@ -318,7 +319,7 @@ class _Painter:
         spec, passes = replace(prepared.spec, style_shares=shares), self._config.passes
         seen = list(self._seen_before(visit)) if passes == 1 or visit.number > 1 else []
         if not seen and visit.number == 1:
-            return _Frame(spec, inputs, stage)
+            return _Frame(spec, self._with_preview(inputs), stage)
         reference = combine(one for one, _, _ in seen) if seen else None
         start = self._start(visit, spec, inputs, reference)
         if reference is None or (passes > 1 and 2 * visit.number <= passes):
@@ -373,9 +374,18 @@ class _Painter:
             weight = np.asarray(reference.weight)
             return (own + weight * np.asarray(reference.pixels)) / (1 + weight)
         assert reference is not None
-        (stage,) = job.make_stages(inputs, replace(spec, scales=spec.scales[-1:]))
+        init = "recolored" if spec.init == "adain" else spec.init
+        spec = replace(spec, scales=spec.scales[-1:], init=init)
+        (stage,) = job.make_stages(inputs, spec)
         weight = np.asarray(reference.weight)
         return weight * np.asarray(reference.pixels) + (1 - weight) * initial_image(stage, spec, None)
+
+    def _with_preview(self, inputs: job.Inputs) -> job.Inputs:
+        """The pictures of the first frame of a scene, which starts from its own preview if `init` is "adain"."""
+        spec = self._prepared.spec
+        if spec.init != "adain":
+            return inputs
+        return inputs._replace(init=preview(inputs.content, inputs.styles[0], size=spec.scales[-1].size, color=spec.color))
 
     def _toned(self, pixels: Pixels) -> Pixels:
         """A painted frame in the colors that a job works in."""
