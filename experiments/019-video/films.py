@@ -106,6 +106,14 @@ def write(folder: Path, film: tuple[list[np.ndarray], list[np.ndarray], list[np.
     np.savez_compressed(folder.with_suffix(".npz"), flow=np.float32(film[1]), seen=np.array(film[2]))
 
 
+def noisy(count: int = 100) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
+    """A still picture with the noise of a camera, of standard deviation 3/255, at half the size."""
+    picture, generator = source("astronaut", HEIGHT // 2, WIDTH // 2), np.random.default_rng(0)
+    frames = [np.clip(picture + generator.normal(0, 3 / 255, picture.shape), 0, 1) for _ in range(count)]
+    nowhere, everything = np.zeros((HEIGHT // 2, WIDTH // 2, 2)), np.ones((HEIGHT // 2, WIDTH // 2), bool)
+    return frames, [nowhere] * (count - 1), [everything] * (count - 1)
+
+
 if __name__ == "__main__":
     target = Path(sys.argv[1])
     write(target / "pan", moving_camera(Pan()))
@@ -114,3 +122,4 @@ if __name__ == "__main__":
     picture = source("astronaut", HEIGHT, WIDTH)
     nowhere, everything = np.zeros((HEIGHT, WIDTH, 2)), np.ones((HEIGHT, WIDTH), bool)
     write(target / "still", ([picture] * FRAMES, [nowhere] * (FRAMES - 1), [everything] * (FRAMES - 1)))
+    write(target / "noisy", noisy())
