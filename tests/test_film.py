@@ -478,3 +478,17 @@ def test_other_losses_and_ways_to_execute_them(here: Path, paint: Any, option: s
     terms = [row["temporal"] for row in rows_of("run") if "temporal" in row]
     assert terms[0] >= 0
     assert len(frames_of("run")) == 2
+
+
+def test_parts_of_a_film_are_a_sweep(here: Path, paint: Any):
+    settings = ["-m", "frames=0:2,2:4", "content.path=film", *SMALL, "codec=png"]
+    assert paint(*settings, "hydra.sweep.dir=parts")[0] == 0
+    assert [len(frames_of(f"parts/{part}")) for part in (0, 1)] == [2, 2]
+    assert (here / "parts/contact_sheet.png").exists()
+    before = frames_of("parts/1")
+    (here / "parts/1/result.png").unlink()
+    assert paint("--resume", "parts")[0] == 0
+    assert frames_of("parts/1") == before
+    code, said = paint(*settings, "hydra/launcher=batched")
+    assert code == 2
+    assert "hydra/launcher" in said

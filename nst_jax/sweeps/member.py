@@ -13,7 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import HydraContext
 from omegaconf import open_dict
 
-from nst_jax.config.compose import as_config, from_yaml, import_modules, to_yaml
+from nst_jax.config.compose import as_config, from_yaml, import_modules, register, to_yaml
 from nst_jax.config.schema import Config
 from nst_jax.errors import InputError, printable
 from nst_jax.job import Result
@@ -24,7 +24,11 @@ from nst_jax.runs.folder import RunFolder
 from nst_jax.sweeps.folder import SweepFolder, check_name
 from nst_jax.system.cli import log_on_stderr
 from nst_jax.system.compilation_cache import use_compilation_cache
+from nst_jax.video.config import VideoConfig
 
+# By name of the config in the package; all others are of a `Config`.
+SCHEMAS = {"video": VideoConfig}
+register("video_schema", VideoConfig)
 _MAX_NAME = 100  # bytes of a folder's name
 
 
@@ -76,11 +80,17 @@ def compose_member(
     with open_dict(composed):
         composed.hydra.job.id, composed.hydra.job.num = str(number), number
     subdir = str(composed.hydra.sweep.subdir)
+    schema = _schema(composed.hydra)
     with open_dict(composed):
         del composed["hydra"]
-    config = as_config(composed)
+    config = as_config(composed, schema)
     folder = folder or _folder_name(subdir, config, number, swept)
     return Member(number, folder, list(overrides), in_folder(config, sweep / folder))
+
+
+def _schema(hydra: Any) -> type[Any]:
+    """That of the config that Hydra composes: transfers, or films."""
+    return SCHEMAS.get(str(hydra.job.config_name), Config)
 
 
 def _folder_name(subdir: str, config: Config, number: int, swept: Collection[str]) -> str:
@@ -115,7 +125,7 @@ def run_member(composed: Any) -> None:
     """Runs the member that Hydra has composed, in whichever process its launcher started. A failure is recorded, not raised."""
     hydra = HydraConfig.get()
     sweep, number = SweepFolder(Path(hydra.sweep.dir)), int(hydra.job.num)
-    run_numbered(sweep, number, in_folder(as_config(composed), sweep.member(number).path))
+    run_numbered(sweep, number, in_folder(as_config(composed, _schema(hydra)), sweep.member(number).path))
 
 
 def run_numbered(sweep: SweepFolder, number: int, config: Config) -> None:
@@ -143,7 +153,7 @@ def _run_or_resume(config: Config) -> tuple[RunFolder, Result | None]:
     folder = RunFolder(Path(str(config.run.dir)))
     if not (folder.path / "config.yaml").exists():
         return run(config)
-    begun = from_yaml(folder.read_config(), f"config.yaml in {folder.path}")
+    begun = from_yaml(folder.read_config(), f"config.yaml in {folder.path}", [type(config)])
     if to_yaml(begun, record=False) != to_yaml(config, record=False):
         raise InputError(
             f"config.yaml in {folder.path} must hold the settings of this member, got others; restore it, or remove that folder"

@@ -26,6 +26,7 @@ from nst_jax.sweeps.launchers.batched import program_key
 from nst_jax.sweeps.member import Member, compose_member, run_numbered
 from nst_jax.sweeps.scoring import check_score
 from nst_jax.system import data_folder
+from nst_jax.video.config import VideoConfig
 
 
 @runtime_checkable
@@ -76,6 +77,8 @@ class Sweep:
         members = [self.compose(line, number, swept=grid.keys) for number, line in enumerate(grid.members, first)]
         for member in members:
             _check_files(member)
+            if isinstance(member.config, VideoConfig) and self.launcher_name == "batched":
+                raise InputError("hydra/launcher must not be batched for films, whose frames follow each other; leave it out")
             if member.config.init == PREVIOUS and self.launcher_name != "basic":
                 raise InputError(
                     f"init={PREVIOUS} must be in a sweep that runs its members one by one,"
@@ -118,7 +121,8 @@ class Sweep:
 def _check_files(member: Member) -> None:
     spec = specify(member.config)
     for role, source in picture_sources(member.config, spec).items():
-        if source.path is not None and not os.path.isfile(os.path.expanduser(source.path)):
+        exists = os.path.exists if isinstance(member.config, VideoConfig) else os.path.isfile  # frames may be in a folder
+        if source.path is not None and not exists(os.path.expanduser(source.path)):
             raise InputError(
                 f"{role} of member {member.number} must be a file, got {source.path!r}; check the path, and put a name with"
                 " commas or quotes in quotes: content.path=\"'a, b.jpg',c.jpg\""

@@ -9,17 +9,16 @@ if __name__ == "__main__":
     start("-m", "nst_jax.video")
 
 from nst_jax.config.command_line import parse_command_line
-from nst_jax.config.compose import from_command_line, import_modules, register
+from nst_jax.config.compose import from_command_line, import_modules
 from nst_jax.distributed import check_environment
 from nst_jax.runner.run import run_config
+from nst_jax.sweeps.member import run_member
 from nst_jax.sweeps.resume import resume_folder
 from nst_jax.video.config import VideoConfig
 
-register("video_schema", VideoConfig)
-
 
 def main() -> int:
-    """Runs the command line; returns 0, 2 for bad input, 130 when interrupted."""
+    """Runs the command line; returns 0, 1 if members of a sweep failed, 2 for bad input, 130 when interrupted."""
     return run_cli(_act)
 
 
@@ -34,7 +33,9 @@ def _act() -> int:
     if line.resume:
         return resume_folder(line)
     sys.argv[1:] = line.hydra
-    return run_config(from_command_line("video", VideoConfig), line)
+    if (config := from_command_line("video", VideoConfig, run_member)) is None:
+        return 0
+    return run_config(config, line)
 
 
 if __name__ == "__main__":
