@@ -106,6 +106,7 @@ GATES = {
     "gradio": ["nst_jax.studio"],
     "fastapi": ["nst_jax.studio.server"],
     "uvicorn": ["nst_jax.studio.server"],
+    "cv2": ["nst_jax.studio.regions"],
     "rawpy": ["nst_jax.images.decode"],
     "torch": [],
     "ray": ["nst_jax.sweeps.launchers.ray"],

@@ -1,11 +1,7 @@
 """The studio: what its choices are on a command line, the queue, the guard, and the page in a browser."""
 
 import asyncio
-import json
-import re
 import shlex
-import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,15 +13,15 @@ import pytest
 from nst_jax.command.arguments import as_settings
 from nst_jax.errors import InputError
 from nst_jax.images.files import read_image, write_image
-from nst_jax.runs.folder import RunFolder
 from nst_jax.studio import look as looks
 from nst_jax.studio.folder import MAX_PIXELS, StudioFolder, check_upload, open_studio
 from nst_jax.studio.history import command_line, entries
 from nst_jax.studio.jobs import Job, Worker
 from nst_jax.studio.look import Look, Region
-from nst_jax.studio.regions import BRUSHES, painted_masks
+from nst_jax.studio.regions import BRUSHES, grown, painted_layer, painted_masks
 from nst_jax.studio.server import Guard, serve
-from tests.browser import chromium, look, wait_for
+from tests.browser import wait_for
+from tests.test_files import dng_bytes
 from tests.test_report import pixels
 
 WAIT = 240.0  # seconds, on a machine that does much else
@@ -37,6 +33,7 @@ SMALL = {
     "steps": "4",
     "scales": "2",
 }
+ONE_SCALE = SMALL | {"scales": "1"}
 
 
 WITHOUT = 'Gradio is not installed: pip install "nst-jax[studio]"'
@@ -112,6 +109,41 @@ def test_regions_become_the_settings_of_masks(studio: StudioFolder, photo: str, 
     assert [Path(one.path or "").name for one in config.style.pictures] == ["painting.png", "starry_night.jpg"]
 
 
+def scribble(height: int, width: int, strokes: dict[int, tuple[slice, slice]]) -> np.ndarray:
+    """A layer of the editor, with strokes by the number of the brush."""
+    layer = np.zeros((height, width, 4), np.uint8)
+    for number, place in strokes.items():
+        layer[place] = [*(int(BRUSHES[number][at : at + 2], 16) for at in (1, 3, 5)), 255]
+    return layer
+
+
+def test_a_scribble_grows_to_what_it_marks():
+    pytest.importorskip("cv2", reason="OpenCV is not installed")
+    noise = np.random.default_rng(0).integers(0, 20, (120, 160, 3))
+    photo = (noise + np.array([40, 90, 40])).astype(np.uint8)  # a meadow
+    photo[:50] = noise[:50] + np.array([60, 120, 220])  # the sky
+    photo[70:100, 40:70] = photo[70:100, 110:140] = noise[70:100, :30] + np.array([200, 40, 40])  # two barns
+    strokes = {0: (slice(82, 88), slice(48, 62)), 2: (slice(10, 16), slice(20, 140))}
+    masks = painted_masks([grown(photo, [scribble(120, 160, strokes)])])
+    barn, sky = np.zeros((2, 120, 160), bool)
+    barn[70:100, 40:70], sky[:50] = True, True  # the other barn was not marked
+    for mask, part in ((masks[0], barn), (masks[2], sky)):
+        inside = mask[0, :, :, 0] > 0.5
+        assert (inside & part).sum() / (inside | part).sum() > 0.9
+
+
+def test_without_opencv_a_scribble_stays_one(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    with pytest.raises(InputError, match=r"nst-jax\[studio\]"):
+        grown(np.zeros((32, 32, 3), np.uint8), [scribble(32, 32, {0: (slice(8), slice(8))})])
+
+
+def test_masks_become_the_layer_that_they_were_painted_as():
+    layer = scribble(64, 64, {0: (slice(0, 20), slice(0, 64)), 1: (slice(40, 60), slice(8, 50))})
+    assert np.array_equal(painted_layer(painted_masks([layer])), layer)
+    assert (painted_layer(painted_masks([layer], feather=8)) != layer).any(-1).mean() < 0.04
+
+
 def test_an_empty_editor_has_no_regions():
     with pytest.raises(InputError):
         painted_masks([np.zeros((32, 32, 4), np.uint8)])
@@ -135,7 +167,7 @@ def test_another_strength_compiles_nothing(worker: Worker, photo: str, painting:
     compile_it = jax.stages.Lowered.compile
     monkeypatch.setattr(jax.stages.Lowered, "compile", lambda self: compiled.append(1) or compile_it(self))
     worker.start()
-    first, second = (submit(worker, photo, Look(painting, strength, size=48, more=SMALL)) for strength in (50, 80))
+    first, second = (submit(worker, photo, Look(painting, strength, size=48, more=ONE_SCALE)) for strength in (50, 80))
     assert ended(first) == "finished"
     before = len(compiled)
     assert before
@@ -170,15 +202,23 @@ def test_a_stopped_run_keeps_its_picture_and_goes_on_in_another_studio(tmp_path:
         assert worker.find("run-2").state == "interrupted"  # that was put aside
 
 
+def test_a_run_can_be_downloaded_with_16_bits(worker: Worker, photo: str, painting: str):
+    worker.start()
+    job = submit(worker, photo, Look(painting, size=32, more=ONE_SCALE))
+    assert ended(job) == "finished"
+    eight, sixteen = (read_image(job.run.path / name).pixels for name in ("result.png", "result.tiff"))
+    assert 0 < np.abs(eight - sixteen).max() < 0.51 / 255
+
+
 def test_a_failure_is_said_and_the_next_run_goes_on(worker: Worker, photo: str, painting: str, studio: StudioFolder):
-    bad, good = (submit(worker, photo, Look(painting, size=32, more=SMALL), name) for name in ("bad", "good"))
+    bad, good = (submit(worker, photo, Look(painting, size=32, more=ONE_SCALE), name) for name in ("bad", "good"))
     (bad.run.path / "config.yaml").write_text("size: 16\n")
     worker.start()
     assert ended(good) == "finished"
     assert (bad.state, bool(bad.error)) == ("failed", True)
     assert [entry.name for entry in entries(studio)] == ["good"]
     assert entries(studio, "painting no-such-word") == []
-    assert looks.read(good.run.path) == (photo, Look(painting, size=32, more=SMALL))
+    assert looks.read(good.run.path) == (photo, Look(painting, size=32, more=ONE_SCALE))
 
 
 def test_a_batch_names_what_fails_and_goes_on(worker: Worker, studio: StudioFolder, painting: str, tmp_path: Path):
@@ -190,17 +230,47 @@ def test_a_batch_names_what_fails_and_goes_on(worker: Worker, studio: StudioFold
     files = [str(studio.keep_pixels(pixels(32, side), "photo.png")) for side in (32, 48)]  # of one name
     (tmp_path / "broken.png").write_bytes(b"\x89PNG")
     name, failed = start_batch(
-        Studio(studio, worker, []), [files[0], str(tmp_path / "broken.png"), files[1]], Look(painting, size=32, more=SMALL)
+        Studio(studio, worker, []),
+        [files[0], str(tmp_path / "broken.png"), files[1]],
+        Look(painting, size=32, more=ONE_SCALE),
+        "webp",
     )
     assert [line.partition(":")[0] for line in failed] == ["broken.png"]
     results = studio.batches / name
     assert wait_for(lambda: len(list(results.iterdir())) == 2, WAIT)
-    assert {file.name for file in results.iterdir()} == {"photo.png", "photo-2.png"}
+    assert {file.name for file in results.iterdir()} == {"photo.webp", "photo-2.webp"}
+
+
+def test_the_regions_of_a_run_come_back_to_the_page(worker: Worker, studio: StudioFolder, photo: str, painting: str):
+    pytest.importorskip("gradio", reason=WITHOUT)
+    from nst_jax.studio.controls import as_regions, region_values
+    from nst_jax.studio.shared import Studio
+    from nst_jax.studio.shelf import Painting
+
+    shared = Studio(studio, worker, [Painting("another", Path(photo))])
+    layer = scribble(48, 64, {0: (slice(0, 20), slice(0, 64)), 2: (slice(30, 48), slice(8, 50))})
+    fates = ["leave", "paint", photo, "paint"]
+    chosen = Look(painting, regions=as_regions(studio, [layer], 4, False, fates), feather=4)
+    used, editor, feather, inverted, *back = region_values(shared, Path(photo), chosen)
+    assert (used, feather, inverted, back) == (True, 4, False, fates)
+    assert (editor["layers"][0][5::10, 5::10] != layer).any(-1).mean() < 0.05  # on a canvas of 640x480
+    assert region_values(shared, Path(photo), Look(painting))[:2] == [False, None]
+
+
+def test_every_text_is_translated():
+    pytest.importorskip("gradio", reason=WITHOUT)
+    from nst_jax.studio.texts import SETTINGS_ES, TEXTS
+
+    about = {key: setting.about for key, setting in looks.settings().items()}
+    assert all(about.values())
+    assert SETTINGS_ES.keys() == about.keys()
+    assert all(spanish and spanish != about[key] for key, spanish in SETTINGS_ES.items())
+    assert all(english and spanish for english, spanish in TEXTS.values())
 
 
 def test_a_page_names_runs_of_the_studio_only(worker: Worker, tmp_path: Path):
     (tmp_path / "config.yaml").write_text("size: 16\n")
-    for name in ("../..", str(tmp_path), "", "nothing"):
+    for name in ("../..", str(tmp_path), "", "nothing", "a\0", "a" * 5000):
         with pytest.raises(InputError):
             worker.find(name)
 
@@ -218,6 +288,9 @@ def test_uploads_are_limited_and_kept_once(studio: StudioFolder, tmp_path: Path)
         with pytest.raises(InputError):
             studio.keep(tmp_path / name)
     check_upload(kept)
+    pytest.importorskip("rawpy")
+    (tmp_path / "camera.dng").write_bytes(dng_bytes(np.full((32, 48), 9000, np.uint16)))
+    assert studio.keep(tmp_path / "camera.dng").name == "camera.png"
 
 
 def test_a_folder_has_one_studio_and_forgets_what_no_run_needs(tmp_path: Path):
@@ -261,154 +334,3 @@ def test_the_guard_hears_its_own_page_only():
         assert asked(headers) == 403
     assert asked({**own, "sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors"}) == 403
     assert asked(own, "/gradio_api/file=http://evil.example/a.png") == 403
-
-
-PHOTO, DONE = "#photo img[src*='/pictures/']", "#compare img"
-
-
-@pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory, running: Any) -> Iterator[tuple[str, Path]]:
-    """The studio in a process of its own: its address and its folder."""
-    pytest.importorskip("gradio", reason=WITHOUT)
-    folder = tmp_path_factory.mktemp("studio")
-    write_image(folder / "photo.png", pixels(96, 128))
-    write_image(folder / "painting.png", pixels(80, 80)[:, ::-1])
-    command = [sys.executable, "-m", "nst_jax.studio", "--no-browser", "--port", "0", "--dir", str(folder / "studio")]
-    with running(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=1) as process:
-        assert process.stdout
-        yield process.stdout.readline().split()[0], folder
-        process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 0
-    assert not (folder / "studio" / "temporary").exists()
-
-
-@pytest.fixture(scope="module")
-def browser(program: tuple[str, Path]) -> Iterator[Any]:
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture
-def page(browser: Any, program: tuple[str, Path]) -> Any:
-    look(browser)
-    browser.get_log("performance")
-    return opened(browser, program[0])
-
-
-def opened(browser: Any, address: str) -> Any:
-    browser.get(address)
-    assert wait_for(lambda: browser.find_elements("css selector", "#photo input[type=file]"), WAIT)
-    assert wait_for(lambda: any(status.text for status in browser.find_elements("id", "status")), WAIT)
-    return browser
-
-
-def enabled(page: Any, name: str) -> Any:
-    assert wait_for(lambda: page.find_element("id", name).is_enabled(), WAIT), name
-    return page.find_element("id", name)
-
-
-def drop_both(page: Any, folder: Path) -> None:
-    for name in ("photo", "painting"):
-        page.find_element("css selector", f"#{name} input[type=file]").send_keys(str(folder / f"{name}.png"))
-        assert wait_for(lambda name=name: page.find_elements("css selector", PHOTO.replace("photo", name)), WAIT)
-
-
-def fill(page: Any, settings: dict[str, str]) -> None:
-    """Writes settings under "More"."""
-    more = page.find_element("id", "more")
-    if not more.find_elements("tag name", "textarea"):
-        more.find_element("tag name", "button").click()
-        assert wait_for(lambda: more.find_elements("tag name", "textarea"))
-    for key, value in settings.items():
-        field = more.find_element("xpath", f".//label[.//*[normalize-space(text())='{key}']]//textarea")
-        page.execute_script("arguments[0].scrollIntoView({block: 'center'})", field)
-        field.clear()
-        field.send_keys(value)
-
-
-def choose(page: Any, control: str, value: str) -> None:
-    radio = page.find_element("css selector", f"#{control} input[value='{value}']")
-    page.execute_script("arguments[0].click()", radio)
-
-
-def test_a_picture_is_made_and_another_is_stopped_and_continued(page: Any, program: tuple[str, Path]):
-    address, folder = program
-    choose(page, "size", "256")
-    fill(page, SMALL)  # first: programs are compiled as soon as both pictures are there
-    drop_both(page, folder)
-    page.find_element("id", "start").click()
-    assert wait_for(lambda: page.find_elements("css selector", DONE), WAIT), page.find_element("id", "status").text
-    assert page.find_element("css selector", "#command textarea").get_attribute("value").startswith("nst-jax /")
-    (run,) = (folder / "studio" / "runs").iterdir()
-    assert RunFolder(run).status() == "finished"
-
-    fill(page, {"steps": "100000", "optimizer.name": "adam"})
-    page.find_element("id", "start").click()
-    assert wait_for(lambda: page.find_elements("css selector", "#picture img[src*='/live/']"), WAIT)
-    enabled(page, "stop").click()
-    enabled(page, "go_on")
-    assert re.search(r"\d", page.find_element("id", "status").text)  # the steps
-    assert [entry["message"] for entry in page.get_log("browser") if entry["level"] == "SEVERE"] == []
-    opened(page, address)  # the page remembers its run
-    enabled(page, "go_on").click()
-    enabled(page, "stop").click()
-    enabled(page, "go_on")
-
-    client = pytest.importorskip("gradio_client")
-    studio = client.Client(address, verbose=False, download_files=str(folder / "downloads"))
-    assert studio.predict(run.name, api_name="/progress")["state"] == "finished"
-    assert read_image(studio.predict(run.name, api_name="/result")).sha256 == read_image(run / "result.png").sha256
-
-    events = [json.loads(entry["message"])["message"] for entry in page.get_log("performance")]
-    asked = [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
-    assert [url for url in asked if not url.startswith((address, "data:", "blob:", "chrome:"))] == []
-
-
-def test_the_history_compares_and_gives_the_settings_back(page: Any):
-    page.find_element("xpath", "//button[@role='tab'][contains(., 'History')]").click()
-    assert wait_for(lambda: page.find_elements("css selector", "#gallery button img"), WAIT)
-    page.find_elements("css selector", "#gallery button img")[-1].click()
-    assert wait_for(lambda: len(page.find_elements("css selector", "#history_compare img")) == 2, WAIT)
-    enabled(page, "history_download")
-    page.find_element("id", "use_settings").click()
-    assert wait_for(lambda: page.find_elements("css selector", PHOTO), WAIT)
-    assert page.find_element("css selector", "#size input[value='256']").is_selected()
-
-
-def test_what_is_missing_is_said_in_the_language_of_the_browser(page: Any, program: tuple[str, Path]):
-    agent = {"userAgent": page.execute_script("return navigator.userAgent"), "acceptLanguage": "es"}
-    page.execute_cdp_cmd("Emulation.setUserAgentOverride", agent)
-    opened(page, program[0])
-    assert wait_for(lambda: page.find_element("id", "start").text == "Pintar")
-    page.find_element("id", "start").click()
-    assert wait_for(lambda: "Elige primero una fotografía" in page.find_element("tag name", "body").text)
-    page.execute_cdp_cmd("Emulation.setUserAgentOverride", {**agent, "acceptLanguage": "en"})
-
-
-@pytest.mark.parametrize(("width", "dark"), [(390, False), (1200, True)])
-def test_it_fits_every_screen(page: Any, program: tuple[str, Path], width: int, dark: bool):
-    look(page, width=width, dark=dark)
-    opened(page, program[0])
-    color = page.execute_script("return getComputedStyle(document.body).backgroundColor")
-    assert (sum(int(float(part)) for part in re.findall(r"[\d.]+", color)[:3]) < 200) == dark
-    assert page.execute_script("return document.documentElement.scrollWidth <= innerWidth")
-
-
-def test_it_serves_nothing_else(program: tuple[str, Path], tmp_path: Path):
-    import urllib.error
-    import urllib.request
-
-    address, folder = program
-    (folder / "secret.png").write_bytes((folder / "photo.png").read_bytes())
-    run = next((folder / "studio" / "runs").iterdir())
-
-    def status(path: str, **headers: str) -> int:
-        try:
-            return urllib.request.urlopen(urllib.request.Request(address + path, headers=headers), timeout=20).status
-        except urllib.error.HTTPError as refused:
-            return refused.code
-
-    assert status(f"gradio_api/file={run}/result.png") == 200
-    for file in (folder / "secret.png", f"{run}/../../../secret.png", folder / "studio" / "queue.json", "/etc/passwd"):
-        assert status(f"gradio_api/file={file}") in (403, 404)
-    assert status("", Host="evil.example") == status("", Origin="http://evil.example") == 403

@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from tests.browser import chromium, wait_for
 
 _STARTED = re.compile(r"http://127\.0\.0\.1:\d+/")
@@ -43,6 +45,10 @@ class Studio:
     def compilations(self) -> int:
         """Programs compiled so far, or loaded from the cache on disk."""
         return len(re.findall(r"Finished XLA compilation of", self.log.read_text()))
+
+    def programs(self) -> int:
+        """Of these, the ones that make the steps: one for each shape and scale."""
+        return len(re.findall(r"Finished XLA compilation of jit\(run_chunk", self.log.read_text()))
 
     def holdings(self, folder: Path) -> dict[str, int]:
         """What the process holds: megabytes, threads, open files, child processes; and temporary files on the disk."""
@@ -170,6 +176,42 @@ def reloads_and_stops(browser: Any, server: Studio, folder: Path, options: argpa
     return {"before": before, "after": server.holdings(folder)}
 
 
+def killed_batch(browser: Any, photo: Path, painting: Path, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """20 photographs of 2 shapes, killed after 7 and started again: what was compiled, and whether the first 7 stayed."""
+    photos, results = folder / "photos", folder / "studio" / "batches"
+    photos.mkdir()
+    with Image.open(photo) as image:
+        for number in range(20):
+            image.resize((160, 120 if number % 2 else 160)).save(photos / f"{number:02}.png")
+    server = Studio(folder)
+    usable(browser, server.address)
+    choose(browser, options.size, options.more)
+    drop(browser, photo, painting)
+    browser.find_element("xpath", "//button[@role='tab'][contains(., 'Many')]").click()
+    assert wait_for(lambda: browser.find_elements("css selector", "#batch_photos input[type=file]"), 60)
+    browser.find_element("css selector", "#batch_photos input[type=file]").send_keys(
+        "\n".join(map(str, sorted(photos.iterdir())))
+    )
+    assert wait_for(lambda: "19.png" in browser.find_element("id", "batch_photos").text, 60)
+    browser.find_element("id", "batch_start").click()
+    made = lambda: {file.name: file.stat().st_mtime_ns for file in results.rglob("*.png")}  # noqa: E731
+    assert wait_for(lambda: len(made()) >= 7, _LONG)
+    server.process.kill()
+    server.process.wait()
+    first, compiled = made(), server.programs()
+    began = time.monotonic()
+    with studio(folder) as again:
+        assert wait_for(lambda: len(made()) == 20, _LONG)
+        return {
+            "pictures_when_killed": len(first),
+            "pictures_in_the_end": len(made()),
+            "made_again": sum(made()[name] != when for name, when in first.items()),
+            "step_programs_compiled": compiled,
+            "step_programs_after_the_restart": again.programs(),
+            "seconds_after_the_restart": round(time.monotonic() - began, 1),
+        }
+
+
 def main() -> None:
     """Measures everything once."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -180,10 +222,14 @@ def main() -> None:
     parser.add_argument("--more", nargs="*", default=[], help="settings KEY=VALUE")
     parser.add_argument("--reloads", type=int, default=50)
     parser.add_argument("--stops", type=int, default=20)
+    parser.add_argument("--batch", action="store_true", help="the batch that is killed, alone")
     parser.add_argument("--command-line", action="store_true", help="the whole run, beside the command line's")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, chromium() as browser:
         folder, began = Path(name), time.monotonic()
+        if options.batch:
+            print(json.dumps(killed_batch(browser, options.photo, options.painting, folder, options), indent=1))
+            return
         with studio(folder) as server:
             usable(browser, server.address)
             figures: dict[str, Any] = {"start_to_usable_s": round(time.monotonic() - began, 1)}

@@ -9,7 +9,8 @@ import gradio as gr
 from nst_jax.errors import InputError
 from nst_jax.images.files import READABLE
 from nst_jax.studio.controls import Controls, chosen_look
-from nst_jax.studio.shared import QUIET, Studio, said
+from nst_jax.studio.look import Look
+from nst_jax.studio.shared import PRIVATE, QUIET, Studio, said
 from nst_jax.studio.texts import label, say
 
 
@@ -19,6 +20,8 @@ def batch_tab(studio: Studio, controls: Controls) -> None:
     photos = gr.File(
         label=label("batch_photos"), file_count="multiple", file_types=[*READABLE], elem_id="batch_photos", height=160
     )
+    form = gr.Radio([("PNG", "png"), ("JPEG", "jpeg"), ("WebP", "webp"), ("AVIF", "avif"), ("TIFF", "tiff")],
+                    value="png", label=label("batch_format"), elem_id="batch_format")  # fmt: skip
     with gr.Row():
         start = gr.Button(label("batch_start"), variant="primary", elem_id="batch_start")
         stop = gr.Button(label("batch_stop"), variant="stop", interactive=False, elem_id="batch_stop")
@@ -35,9 +38,8 @@ def batch_tab(studio: Studio, controls: Controls) -> None:
             raise InputError(say(request, "need_photo"))
         if values[controls.painting] is None:
             raise InputError(say(request, "need_painting"))
-        name, failed = start_batch(
-            studio, values[photos], chosen_look(studio, controls, {**values, controls.regions.use: False})
-        )
+        look = chosen_look(studio, controls, {**values, controls.regions.use: False})
+        name, failed = start_batch(studio, values[photos], look, values[form])
         for line in failed:
             gr.Warning(line)
         return _state(studio, name, request)
@@ -50,12 +52,12 @@ def batch_tab(studio: Studio, controls: Controls) -> None:
     def tick(name: str, request: gr.Request) -> list[Any]:
         return _state(studio, name, request)
 
-    start.click(said(begin), {photos} | controls.look, outputs, api_visibility="private")
+    start.click(said(begin), {photos, form} | controls.look, outputs, **PRIVATE)
     stop.click(halt, batch, outputs, **QUIET)
     timer.tick(tick, batch, outputs, **QUIET)
 
 
-def start_batch(studio: Studio, photos: list[str], look: Any) -> tuple[str, list[str]]:
+def start_batch(studio: Studio, photos: list[str], look: Look, form: str = "png") -> tuple[str, list[str]]:
     """Puts a run for each photograph into the queue.
 
     Returns:
@@ -68,7 +70,7 @@ def start_batch(studio: Studio, photos: list[str], look: Any) -> tuple[str, list
         try:
             kept = studio.folder.keep(file)
             run = studio.folder.new_run(f"{name}/{kept.stem}")
-            studio.worker.submit(kept, look, f"{output}/{run.name}.png", run)
+            studio.worker.submit(kept, look, f"{output}/{run.name}.{form}", run)
         except InputError as error:
             failed.append(f"{file.name}: {error}")
     return name, failed

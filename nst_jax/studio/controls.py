@@ -10,14 +10,16 @@ import gradio as gr
 
 from nst_jax.errors import InputError
 from nst_jax.images.files import fit_long_side, read_image, resize
+from nst_jax.images.masks import Mask, as_mask
 from nst_jax.studio import look as looks
 from nst_jax.studio.folder import StudioFolder
 from nst_jax.studio.look import Look, Region
-from nst_jax.studio.regions import BRUSHES, as_picture, painted_masks
+from nst_jax.studio.regions import BRUSHES, as_picture, grown, painted_layer, painted_masks
 from nst_jax.studio.shared import QUIET, Studio, said
 from nst_jax.studio.texts import label, say
 
 _CANVAS = 640  # pixels of the longer side, to paint regions on
+_FEATHER = 8  # pixels of that
 _PAINT, _LEAVE = "paint", "leave"  # what becomes of a region, if not a painting of its own
 
 
@@ -48,9 +50,9 @@ class RegionControls:
     fates: tuple[gr.Dropdown, ...]
 
     @property
-    def all(self) -> set[Any]:
-        """All of them."""
-        return {self.use, self.editor, self.feather, self.invert, *self.fates}
+    def all(self) -> list[Any]:
+        """All of them, in the order of `region_values`."""
+        return [self.use, self.editor, self.feather, self.invert, *self.fates]
 
 
 def draw_controls(studio: Studio) -> Controls:
@@ -58,8 +60,8 @@ def draw_controls(studio: Studio) -> Controls:
     picture = {"type": "filepath", "image_mode": None, "sources": ["upload", "clipboard"], "height": 190}
     picture |= {"placeholder": label("drop"), "buttons": []}
     with gr.Row():
-        photo = gr.Image(label=label("photo"), elem_id="photo", **picture)
-        painting = gr.Image(label=label("painting"), elem_id="painting", **picture)
+        photo = _as_uploaded(gr.Image(label=label("photo"), elem_id="photo", **picture))
+        painting = _as_uploaded(gr.Image(label=label("painting"), elem_id="painting", **picture))
     shelf = gr.Gallery(
         [(str(studio.folder.thumbnail(one.file)), one.title) for one in studio.paintings],
         label=label("shelf"), columns=4, height=230, allow_preview=False, object_fit="cover", buttons=[], interactive=False,
@@ -71,19 +73,23 @@ def draw_controls(studio: Studio) -> Controls:
         gr.Markdown(label("more_info"))
         with gr.Row(elem_classes="fields"):
             more = {
-                key: gr.Textbox(label=key, info=about, placeholder=default, min_width=220)
-                for key, (default, about) in looks.settings().items()
+                key: gr.Textbox(label=key, info=label(f"about_{key}"), placeholder=default, min_width=220)
+                for key, (default, _) in looks.settings().items()
             }
 
     def choose(event: gr.SelectData) -> str:
         return str(studio.folder.keep(studio.paintings[int(event.index)].file))
 
-    def keep(file: str) -> str:
-        return str(studio.folder.keep(Path(file)))
+    def keep(file: str) -> str | None:
+        try:
+            return str(studio.folder.keep(Path(file)))
+        except InputError as error:  # said, and the frame is empty again
+            gr.Warning(str(error), title="")
+            return None
 
     shelf.select(said(choose), None, painting, **QUIET)
     for drop in (photo, painting):
-        drop.upload(said(keep), drop, drop, **QUIET)
+        drop.upload(keep, drop, drop, **QUIET)
     controls = Controls(photo, painting, plain, more, regions)
     _compile_ahead(studio, controls)
     return controls
@@ -109,9 +115,11 @@ def _region_controls(studio: Studio, photo: gr.Image) -> RegionControls:
     fates += [(one.title, str(one.file)) for one in studio.paintings]
     with gr.Accordion(label("regions"), open=False, elem_id="regions"):
         gr.Markdown(label("regions_info"))
-        load = gr.Button(label("regions_load"), size="sm")
+        with gr.Row():
+            load = gr.Button(label("regions_load"), size="sm", elem_id="regions_load")
+            grow = gr.Button(label("regions_grow"), size="sm", elem_id="regions_grow")
         editor = gr.ImageEditor(
-            type="numpy", sources=(), transforms=(), layers=False, buttons=[], show_label=False, elem_id="editor",
+            type="numpy", format="png", sources=(), transforms=(), layers=False, buttons=[], show_label=False, elem_id="editor",
             brush=gr.Brush(colors=list(BRUSHES), default_color=BRUSHES[0], color_mode="fixed", default_size=40),
         )  # fmt: skip
         use = gr.Checkbox(False, label=label("regions_use"), elem_id="regions_use")
@@ -122,7 +130,7 @@ def _region_controls(studio: Studio, photo: gr.Image) -> RegionControls:
                 for name in names
             )
         with gr.Row():
-            feather = gr.Slider(0, 60, 8, step=1, label=label("feather"), buttons=[])
+            feather = gr.Slider(0, 60, _FEATHER, step=1, label=label("feather"), buttons=[])
             invert = gr.Checkbox(False, label=label("invert"))
 
     def canvas(file: str | None, request: gr.Request) -> tuple[Any, bool]:
@@ -130,16 +138,31 @@ def _region_controls(studio: Studio, photo: gr.Image) -> RegionControls:
             raise InputError(say(request, "need_photo"))
         return _canvas(studio.folder, Path(file)), True
 
+    def regions(drawn: dict[str, Any] | None, file: str | None, request: gr.Request) -> tuple[Any, bool]:
+        if file is None or drawn is None or drawn["background"] is None:
+            raise InputError(say(request, "need_canvas"))
+        layer = grown(drawn["background"][..., :3], drawn["layers"])
+        return {**_canvas(studio.folder, Path(file)), "layers": [layer]}, True
+
     load.click(said(canvas), photo, [editor, use], **QUIET)
+    grow.click(said(regions), [editor, photo], [editor, use], **{**QUIET, "show_progress": "minimal"})
     return RegionControls(use, editor, feather, invert, chosen)
 
 
-def _canvas(folder: StudioFolder, photo: Path) -> dict[str, Any]:
-    """The photograph in the editor, no larger than a screen."""
+def _as_uploaded(image: gr.Image) -> gr.Image:
+    """A component whose value is the uploaded file, also one that Pillow alone does not open, such as a camera's RAW file."""
+    image.preprocess = lambda payload: payload and payload.path
+    return image
+
+
+def _canvas(folder: StudioFolder, photo: Path, masks: Mapping[int, Mask] | None = None) -> dict[str, Any]:
+    """The photograph in the editor, no larger than a screen, with these masks painted on it."""
     pixels = read_image(photo).pixels
     height, width = pixels.shape[1:3]
-    small = folder.keep_pixels(resize(pixels, fit_long_side(height, width, _CANVAS)), "canvas.png")
-    return {"background": str(small), "layers": [], "composite": None}
+    size = fit_long_side(height, width, _CANVAS)
+    small = folder.keep_pixels(resize(pixels, size), "canvas.png")
+    layers = [painted_layer({number: resize(mask, size) for number, mask in masks.items()})] if masks else []
+    return {"background": str(small), "layers": layers, "composite": None}
 
 
 def _compile_ahead(studio: Studio, controls: Controls) -> None:
@@ -165,18 +188,54 @@ def chosen_look(studio: Studio, controls: Controls, values: Mapping[Any, Any]) -
     painting = looks.as_word(studio.folder.keep(Path(values[controls.painting])))
     plain = {name: values[control] for name, control in controls.plain.items()}
     more = {key: text.strip() for key, field in controls.more.items() if (text := values[field]) and text.strip()}
-    return Look(painting, **plain, more=more, regions=_regions(studio.folder, controls.regions, values))
+    regions = _regions(studio.folder, controls.regions, values)
+    return Look(painting, **plain, more=more, regions=regions, feather=int(values[controls.regions.feather]) if regions else 0)
 
 
 def _regions(folder: StudioFolder, controls: RegionControls, values: Mapping[Any, Any]) -> tuple[Region, ...]:
     if not values[controls.use]:
         return ()
-    drawn = values[controls.editor] or {}
-    masks = painted_masks(drawn.get("layers") or [], int(values[controls.feather]), bool(values[controls.invert]))
+    layers = (values[controls.editor] or {}).get("layers") or []
     fates = [values[fate] for fate in controls.fates]
-    files = {number: str(folder.keep_pixels(as_picture(mask), f"region-{number + 1}.png")) for number, mask in masks.items()}
+    return as_regions(folder, layers, int(values[controls.feather]), bool(values[controls.invert]), fates)
+
+
+def as_regions(
+    folder: StudioFolder, layers: Sequence[Any], feather: int, inverted: bool, fates: Sequence[str]
+) -> tuple[Region, ...]:
+    """The regions that were painted, their masks kept; see `painted_masks`, and `RegionControls` for what becomes of them."""
+    masks = painted_masks(layers, feather, inverted)
+    files = {number: str(folder.keep_pixels(as_picture(mask), _mask_name(number))) for number, mask in masks.items()}
     regions = [*((file, fates[number]) for number, file in files.items()), ("rest", fates[-1])]
     return tuple(_region(folder, mask, fate) for mask, fate in regions)
+
+
+def region_values(studio: Studio, photo: Path | None, look: Look) -> list[Any]:
+    """The values of `RegionControls.all` for a look, with its regions painted on the photograph."""
+    if not look.regions or photo is None:
+        return [False, None, _FEATHER, False, *[_PAINT] * len(BRUSHES), _LEAVE]
+    *painted, rest = look.regions
+    brushes = {_brush(region.mask): region for region in painted if Path(region.mask).exists()}
+    found = {number: as_mask(read_image(region.mask).pixels) for number, region in brushes.items()}
+    fates = [*(_fate(studio, brushes.get(number)) for number in range(len(BRUSHES))), _fate(studio, rest)]
+    return [True, _canvas(studio.folder, photo, found), look.feather, False, *fates]
+
+
+def _fate(studio: Studio, region: Region | None) -> str:
+    """What the page says of a region; a painting that has left the shelf is the one of the look."""
+    if region is None or (region.painted and not region.painting):
+        return _PAINT
+    files = {str(studio.folder.keep(one.file)): str(one.file) for one in studio.paintings} if region.painted else {}
+    return files.get(region.painting, _PAINT) if region.painted else _LEAVE
+
+
+def _mask_name(number: int) -> str:
+    return f"region-{number + 1}.png"
+
+
+def _brush(mask: str) -> int:
+    """The number of the brush that painted a mask, by the name of its file."""
+    return next(number for number in range(len(BRUSHES)) if Path(mask).name == _mask_name(number))
 
 
 def _region(folder: StudioFolder, mask: str, fate: str) -> Region:

@@ -23,7 +23,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from nst_jax.errors import InputError
-from nst_jax.images.files import fit_long_side, picture_size, read_file, read_image, resize, write_image
+from nst_jax.images.files import fit_long_side, picture_from_bytes, picture_size, read_file, read_image, resize, write_image
 from nst_jax.runs.folder import new_folder
 from nst_jax.system.atomic_write import atomic_write, os_errors_as_input
 
@@ -75,10 +75,11 @@ class StudioFolder:
 
     def run(self, name: str) -> Path:
         """The run folder of a name that a page gave. Raises InputError if there is none."""
-        path = (self.runs / name).resolve()
-        if not path.is_relative_to(self.runs.resolve()) or not (path / "config.yaml").is_file():
-            raise InputError(f"run must be one of the studio, got {name!r}; choose it in the history")
-        return path
+        with suppress(OSError, ValueError, TypeError):  # of what is no name of a file
+            path = (self.runs / name).resolve()
+            if path.is_relative_to(self.runs.resolve()) and (path / "config.yaml").is_file():
+                return path
+        raise InputError(f"run must be one of the studio, got {str(name)[:80]!r}; choose it in the history")
 
     def name_of(self, run: Path) -> str:
         """The name of a run folder, for `run`."""
@@ -102,7 +103,8 @@ class StudioFolder:
         if kept.suffix.lower() not in _SHOWN:
             kept = kept.with_suffix(".png")
         if not kept.exists():
-            pixels = read_image(file).pixels  # whole and readable, or an InputError
+            pixels = picture_from_bytes(data, name).pixels  # whole and readable, or an InputError
+            _check_pixels(pixels.shape[2], pixels.shape[1])
             kept.parent.mkdir(parents=True, exist_ok=True)
             if kept.suffix == Path(name).suffix:
                 atomic_write(kept, data)
@@ -177,13 +179,19 @@ def check_upload(file: Path) -> None:
     """Raises InputError for a file that is gone, or too large in bytes or, as far as its header says, in pixels."""
     if not file.is_file():
         raise InputError(f"picture must still be there, got {file.name}, which is not; drop it again")
-    if (size := file.stat().st_size) > MAX_BYTES:
-        raise InputError(f"picture must have at most {MAX_BYTES >> 20} MB, got {size >> 20}; save it as a JPEG")
-    with suppress(OSError):  # what Pillow alone does not open is checked when it is read
-        width, height = picture_size(file)
-        if width * height > MAX_PIXELS:
-            most = MAX_PIXELS // 1_000_000
-            raise InputError(f"picture must have at most {most} megapixels, got {width}x{height}; scale it down first")
+    if (length := file.stat().st_size) > MAX_BYTES:
+        raise InputError(f"picture must have at most {MAX_BYTES >> 20} MB, got {length >> 20}; save it as a JPEG")
+    try:
+        size = picture_size(file)
+    except InputError:  # what Pillow alone does not open is checked when it is read
+        return
+    _check_pixels(*size)
+
+
+def _check_pixels(width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        most = MAX_PIXELS // 1_000_000
+        raise InputError(f"picture must have at most {most} megapixels, got {width}x{height}; scale it down first")
 
 
 def _remove_temporary(folder: StudioFolder) -> None:

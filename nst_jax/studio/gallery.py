@@ -11,11 +11,11 @@ import gradio as gr
 from nst_jax.errors import InputError
 from nst_jax.images.named import NAMED, local_file
 from nst_jax.studio import look as looks
-from nst_jax.studio.controls import Controls
+from nst_jax.studio.controls import Controls, region_values
 from nst_jax.studio.history import Entry, command_line, entries, photo_of
 from nst_jax.studio.shared import QUIET, Studio, said
 from nst_jax.studio.texts import label, say
-from nst_jax.studio.view import Session, View, shown
+from nst_jax.studio.view import TIFF, Session, View, as_download, shown
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ def gallery_tab(studio: Studio, controls: Controls, view: View, tab: gr.Tab, tab
                 begin = gr.Button(label("use_start"), elem_id="use_start", min_width=110)
                 go_on = gr.Button(label("go_on"), elem_id="history_go_on", min_width=110)
                 download = gr.DownloadButton(label("download"), interactive=False, elem_id="history_download", min_width=110)
+                tiff = gr.DownloadButton(label("tiff"), interactive=False, elem_id="history_tiff", min_width=110)
             about = gr.HTML(elem_id="history_about")
             command = gr.Textbox(
                 label=label("command"), interactive=False, lines=2, buttons=["copy"], elem_id="history_command"
@@ -60,8 +61,9 @@ def gallery_tab(studio: Studio, controls: Controls, view: View, tab: gr.Tab, tab
     def choose(now: Choice, event: gr.SelectData, request: gr.Request) -> list[Any]:
         entry = now.shown[int(event.index)]
         now = replace(now, run=entry.name, before=now.run if now.run != entry.name else now.before)
-        return [now, _pair(studio, now), gr.update(value=str(entry.picture), interactive=True), _about(studio, entry, request),
-                command_line(studio.folder.run(entry.name))]  # fmt: skip
+        run = studio.folder.run(entry.name)
+        return [now, _pair(studio, now), as_download(entry.picture), as_download(run / TIFF), _about(studio, entry, request),
+                command_line(run)]  # fmt: skip
 
     def settings(now: Choice, request: gr.Request) -> list[Any]:
         return [gr.update(selected="paint"), *_settings(studio, controls, _chosen(now, request), request)]
@@ -76,7 +78,7 @@ def gallery_tab(studio: Studio, controls: Controls, view: View, tab: gr.Tab, tab
         return [gr.update(selected="paint"), *shown(studio, Session(name), request)]
 
     gr.on([tab.select, search.submit], find, [choice, search], [choice, grid], **QUIET)
-    grid.select(choose, choice, [choice, compare, download, about, command], **QUIET)
+    grid.select(choose, choice, [choice, compare, download, tiff, about, command], **QUIET)
     use.click(said(settings), choice, [tabs, *_settable(controls)], **QUIET)
     begin.click(said(start), choice, [tabs, view.from_here, *view.all], **QUIET)
     go_on.click(said(resume), choice, [tabs, *view.all], **QUIET)
@@ -105,7 +107,7 @@ def _about(studio: Studio, entry: Entry, request: gr.Request) -> str:
 
 
 def _settable(controls: Controls) -> list[Any]:
-    return [controls.photo, controls.painting, *controls.plain.values(), *controls.more.values()]
+    return [controls.photo, controls.painting, *controls.plain.values(), *controls.more.values(), *controls.regions.all]
 
 
 def _settings(studio: Studio, controls: Controls, name: str, request: gr.Request) -> list[Any]:
@@ -113,9 +115,11 @@ def _settings(studio: Studio, controls: Controls, name: str, request: gr.Request
     found = looks.read(studio.folder.run(name))
     if found is None:
         raise InputError(say(request, "no_look"))
-    photo, look = found
+    photo, look = _file(studio, found[0]), found[1]
     plain = [getattr(look, key) for key in controls.plain]
-    return [_file(studio, photo), _file(studio, look.painting), *plain, *(look.more.get(key, "") for key in controls.more)]
+    more = [look.more.get(key, "") for key in controls.more]
+    regions = region_values(studio, Path(photo) if photo else None, look)
+    return [photo, _file(studio, look.painting), *plain, *more, *regions]
 
 
 def _file(studio: Studio, word: str) -> str | None:

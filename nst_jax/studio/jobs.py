@@ -166,7 +166,7 @@ class Worker:
         try:
             word = looks.as_word(self.folder.keep(photo))
             config = looks.compose(looks.words(word, look, output))
-            prepared = prepare(replace(config, run=replace(config.run, dir=str(path))))
+            prepared = prepare(replace(config, run=replace(config.run, dir=str(path), format="tiff")))  # 16 bits, to download
             with new_run(prepared) as folder:
                 looks.write(path, word, look)  # from here on it is a run that was killed before its first step
         except InputError:

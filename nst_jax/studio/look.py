@@ -61,6 +61,7 @@ class Look:
         seed: of the noise.
         start: the file of the picture to start from; "" as the preset says.
         regions: () is one, the whole photograph.
+        feather: of the regions' masks: over how many pixels of them an edge fades.
         more: other settings, as on a command line.
     """
 
@@ -73,6 +74,7 @@ class Look:
     seed: int = 0
     start: str = ""
     regions: tuple[Region, ...] = ()
+    feather: int = 0
     more: dict[str, str] = field(default_factory=dict)
 
 
@@ -130,7 +132,8 @@ def settings() -> dict[str, Setting]:
     text = (data_folder("configs") / "config.yaml").read_text("utf-8")
     words_about = {key: " ".join(about.split()) for key, about in re.findall(_HELP, text, re.MULTILINE)}
     own = [key for key in keys(Config) if not _OTHERS.match(key)]
-    return {key: Setting(_default(key), words_about.get(key, "")) for key in own}
+    about = {key: words_about.get(key) or words_about[key.removesuffix(".name")] for key in own}  # that of its group
+    return {key: Setting(_default(key), about[key]) for key in own}
 
 
 # A line of that help: eight blanks, KEY=DEFAULT, and what it means, which goes on in lines that begin further to the right.

@@ -1,19 +1,25 @@
 """The page: its tabs, its look, and what all pages share."""
 
+import base64
+from pathlib import Path
 from typing import NamedTuple
 
 import gradio as gr
+from gradio.themes.base import Base
 
 from nst_jax.studio.api import endpoints
 from nst_jax.studio.batch import batch_tab
 from nst_jax.studio.folder import StudioFolder
 from nst_jax.studio.gallery import gallery_tab
 from nst_jax.studio.jobs import Worker
+from nst_jax.studio.look import PRESETS
 from nst_jax.studio.paint import paint_tab
 from nst_jax.studio.shared import Studio
 from nst_jax.studio.shelf import Painting
 from nst_jax.studio.texts import label, translations
 
+# A picture of each preset, made by `python -m tools.presets`.
+PRESET_PICTURES = Path(__file__).parent / "presets"
 _FONTS = ["system-ui", "-apple-system", "Segoe UI", "sans-serif"]
 _CSS = """
 .gradio-container { max-width: 1440px !important; }
@@ -31,6 +37,14 @@ button[role=tab].selected { color: var(--primary-600) !important; }
 .status .bar i { display: block; height: 100%; background: var(--color-accent); transition: width .8s linear; }
 .status.bad { color: var(--error-text-color, #b3261e); }
 #more .fields { max-height: 26rem; overflow-y: auto; }
+#preset .wrap { display: grid; grid-template-columns: repeat(auto-fit, minmax(5.2rem, 1fr)); }
+#preset label { display: grid; justify-items: center; align-content: start; gap: .3rem; padding: .4rem; text-align: center; }
+#preset label > input { position: absolute; opacity: 0; }
+#preset label > span { margin: 0; font-size: var(--text-sm); line-height: 1.25; }
+#preset label:has(input:checked) { box-shadow: inset 0 0 0 2px var(--color-accent); }
+#preset label:has(input:focus-visible) { outline: 2px solid var(--color-accent); outline-offset: 1px; }
+#preset label::before { content: ""; width: 100%; max-width: 128px; aspect-ratio: 1; border-radius: .4rem; }
+#preset label::before { background-size: cover; }
 """
 # What Gradio says to the eye alone: the names of thumbnails and of the picture, and that an empty frame is one.
 _NAMES = """() => new MutationObserver(() => {
@@ -42,14 +56,25 @@ _NAMES = """() => new MutationObserver(() => {
   const frame = document.querySelector("#picture button:has(> * img)"), label = document.querySelector("#picture label");
   if (frame && label && !frame.ariaLabel) frame.ariaLabel = label.textContent.trim();
 }).observe(document.body, {childList: true, subtree: true})"""
-_THEME = gr.themes.Base(primary_hue="indigo", neutral_hue="slate", font=_FONTS, font_mono=["ui-monospace", "monospace"]).set(
+_THEME = Base(primary_hue="indigo", neutral_hue="slate", font=_FONTS, font_mono=["ui-monospace", "monospace"]).set(
     color_accent="*primary_600",
     button_primary_background_fill="*primary_600",
     button_primary_background_fill_hover="*primary_700",
     block_info_text_color="*neutral_600",
     block_info_text_color_dark="*neutral_300",
 )
-LOOK = {"theme": _THEME, "css": _CSS, "js": _NAMES, "i18n": translations()}
+
+
+def _preset_css() -> str:
+    """The pictures of the presets, on their buttons."""
+    data = {name: base64.b64encode((PRESET_PICTURES / f"{name}.webp").read_bytes()).decode() for name in PRESETS}
+    return "".join(
+        f"#preset label:has(input[value={name}])::before {{ background-image: url(data:image/webp;base64,{picture}); }}\n"
+        for name, picture in data.items()
+    )
+
+
+LOOK = {"theme": _THEME, "css": _CSS + _preset_css(), "js": _NAMES, "i18n": translations()}
 
 
 class Page(NamedTuple):

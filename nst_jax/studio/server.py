@@ -114,6 +114,7 @@ def _server(folder: StudioFolder, styles: Path | None, listener: socket.socket) 
     studio.blocks.state_session_capacity = _SESSIONS
     off = dict.fromkeys(("run_history", "ssr_mode", "enable_monitoring", "pwa", "mcp_server"), False)
     gr.mount_gradio_app(app, studio.blocks, path="/", max_file_size=MAX_BYTES, footer_links=[], **off, **LOOK)
+    studio.blocks.has_launched = True  # until it is, Gradio takes any file of this machine that a request names for an upload
     guarded = Guard(app, listener.getsockname()[1])
     server = uvicorn.Server(uvicorn.Config(guarded, log_level="critical", timeout_graceful_shutdown=2))
     return server, studio.worker

@@ -12,8 +12,9 @@ from nst_jax.studio.folder import StudioFolder
 from nst_jax.studio.jobs import Worker
 from nst_jax.studio.shelf import Painting
 
-# Of an event that shows its outcome by itself, and that other programs do not call.
-QUIET = {"show_progress": "hidden", "api_visibility": "private"}
+# Of an event of the page, whose name is no endpoint's; and of one that shows its outcome by itself.
+PRIVATE: dict[str, Any] = {"api_visibility": "private", "api_name": "page"}
+QUIET: dict[str, Any] = {**PRIVATE, "show_progress": "hidden"}
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Every text of the page, in English and Spanish.
+"""Every text of the page, in English and Spanish; what the settings mean is said in English by the help of `nst-jax run`.
 
 Labels are translated in the browser, by its language; what is said of a run by the server, in the language that the browser
 asks for.
@@ -7,6 +7,8 @@ asks for.
 from typing import Any
 
 import gradio as gr
+
+from nst_jax.studio import look as looks
 
 # Name -> English, Spanish.
 TEXTS = {
@@ -56,6 +58,7 @@ TEXTS = {
         "Pinta una región con un pincel y di qué pasa con ella. Cada color es una región.",
     ),
     "regions_load": ("Paint regions on the photograph", "Pintar regiones en la fotografía"),
+    "regions_grow": ("Grow my strokes to what they mark", "Extender mis trazos a lo que señalan"),
     "regions_use": ("Use these regions", "Usar estas regiones"),
     "region_1": ("Red region", "Región roja"),
     "region_2": ("Blue region", "Región azul"),
@@ -74,12 +77,14 @@ TEXTS = {
     "compare": ("Photograph and picture", "Fotografía e imagen"),
     "command": ("The same from a command line", "Lo mismo desde la línea de órdenes"),
     "download": ("Download", "Descargar"),
+    "tiff": ("TIFF, 16 bits", "TIFF, 16 bits"),
     # The batch.
     "batch_info": (
         "Every photograph gets the look chosen under Paint. One after the other; what fails is named, and the rest goes on.",
         "Cada fotografía recibe el aspecto elegido en Pintar, una tras otra; lo que falla se nombra y el resto sigue.",
     ),
     "batch_photos": ("Photographs", "Fotografías"),
+    "batch_format": ("Format of the pictures", "Formato de las imágenes"),
     "batch_start": ("Paint all", "Pintar todas"),
     "batch_stop": ("Stop all", "Parar todas"),
     "batch_results": ("Pictures so far", "Imágenes hasta ahora"),
@@ -112,13 +117,54 @@ TEXTS = {
     # Errors.
     "need_photo": ("Choose a photograph first.", "Elige primero una fotografía."),
     "need_painting": ("Choose a painting first.", "Elige primero un cuadro."),
+    "need_canvas": ("Load the photograph and mark a region first.", "Carga primero la fotografía y marca una región."),
     "need_run": ("Choose a picture first.", "Elige primero una imagen."),
     "no_look": ("This picture was not made by the studio; its settings are in its report.",
                 "Esta imagen no la hizo el estudio; sus ajustes están en su informe."),
 }  # fmt: skip
 
+# Setting under "More" -> what it means, in Spanish.
+SETTINGS_ES = {
+    "network.pooling": "o average: la media en lugar del máximo",
+    "network.pooling_scale": "factor de los mapas reducidos; con average, hasta 2, para compensar lo que rebaja",
+    "network.padding": "cómo sigue la imagen tras sus bordes: también zero (negro) o reflect (espejo)",
+    "network.padding_at": "ese relleno en la primera convolución y ceros en las demás; o all: en todas",
+    "network.convolution": "o winograd (la más rápida en procesadores), xla",
+    "network.precision": "o tf32, bfloat16: más rápidas en GPU",
+    "network.remat": "o none, blocks: qué se vuelve a calcular si falta memoria",
+    "loss.convention": "para qué normalización están pensados los pesos: mean, paper, gatys_code, jcjohnson, anishathalye, "
+                       "gordicaleksa",
+    "loss.tv": "su forma: l2 suaviza; l1 e isotropic conservan los bordes y piden menos peso",
+    "loss.content_layers": "las capas bajas conservan más detalle",
+    "loss.style_layers": "menos capas, y más bajas, dan una textura más pequeña",
+    "loss.style_distance": "o sliced_wasserstein, neighbors, gram, covariance, mean_std",
+    "loss.epsilon": "se suma a las varianzas que compara wasserstein: lo que está muy por debajo no cuenta",
+    "loss.content_weight": "alfa, el peso de la fotografía; 0 da una textura",
+    "loss.style_weight": "beta, el peso del cuadro; 0.3 conserva la fotografía, 5 o más deja poco de ella",
+    "loss.tv_weight": "suavidad de la imagen; 0 deja el ruido de la red, 10 es muy suave",
+    "loss.content_layer_weights": "igualmente; deep: las capas de los bloques segundo, tercero y cuarto como 1:5:6",
+    "loss.style_layer_weights": "cuentan más los bloques centrales, 6:25:36:29:4 del primero al quinto; halving: cada capa la "
+                                "mitad de la anterior; null o equal: iguales; 1/C2, según los canales C de cada capa; una "
+                                "razón como 256:64:16:4:1; o una lista junto a las capas, por ejemplo [1,1,0.5,0.5,0.2]",
+    "optimizer.name": "o adam, momentum; optax.NOMBRE para cualquier otro de optax",
+    "optimizer.learning_rate": "de adam: un paso, en unidades del intervalo de la imagen",
+    "optimizer.memory": "de lbfgs: cuántos pares de cambios guarda",
+    "optimizer.averaging": "la imagen es la media de las habidas, cada una según esta potencia de su edad en pasos: 0.99 con "
+                           "adam; 0 es sólo la última",
+    "scale.tile": "u off, o píxeles: si falta memoria, la red trabaja por teselas de la imagen; el objetivo es el mismo",
+    "scale.devices": "o un número: tantos dispositivos comparten cada imagen; el objetivo es el mismo",
+    "scales": "de lo grueso a lo fino, cada tamaño la mitad del siguiente, hasta 96 píxeles; o cuántos, 1 es sólo el tamaño; o "
+              "sus tamaños, como [128,181,256], el último de los cuales es el tamaño",
+    "steps": "en la escala más fina, el doble en cada una más gruesa; o una lista, uno por escala",
+    "init": "empieza desde la fotografía con los colores del cuadro; o content (la fotografía), style (el cuadro), noise "
+            "(ruido), adain (la imagen de una sola pasada)",
+}  # fmt: skip
+
 _translations = gr.I18n(
-    en={name: english for name, (english, _) in TEXTS.items()}, es={name: spanish for name, (_, spanish) in TEXTS.items()}
+    en={name: english for name, (english, _) in TEXTS.items()}
+    | {f"about_{key}": setting.about for key, setting in looks.settings().items()},
+    es={name: spanish for name, (_, spanish) in TEXTS.items()}
+    | {f"about_{key}": spanish for key, spanish in SETTINGS_ES.items()},
 )
 
 
@@ -128,8 +174,8 @@ def translations() -> gr.I18n:
 
 
 def label(name: str) -> Any:
-    """A text that the browser translates."""
-    assert name in TEXTS, name
+    """A text that the browser translates: a name of `TEXTS`, or about_KEY for what a setting means."""
+    assert name in TEXTS or name.removeprefix("about_") in SETTINGS_ES, name
     return _translations(name)
 
 

@@ -2,6 +2,7 @@
 
 import html
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -12,6 +13,8 @@ from nst_jax.studio.history import command_line, photo_of
 from nst_jax.studio.jobs import Job
 from nst_jax.studio.shared import Studio
 from nst_jax.studio.texts import duration, label, say
+
+TIFF = "result.tiff"  # of a run folder: the picture with 16 bits
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class View:
     stop: gr.Button
     go_on: gr.Button
     download: gr.DownloadButton
+    tiff: gr.DownloadButton
     command: gr.Textbox
     timer: gr.Timer
     memory: gr.BrowserState
@@ -49,8 +53,8 @@ class View:
     @property
     def all(self) -> list[Any]:
         """What a run changes, in the order of `shown`."""
-        return [self.session, self.picture, self.compare, self.status, self.stop, self.go_on, self.download, self.command,
-                self.timer, self.memory]  # fmt: skip
+        return [self.session, self.picture, self.compare, self.status, self.stop, self.go_on, self.download, self.tiff,
+                self.command, self.timer, self.memory]  # fmt: skip
 
 
 def draw_view() -> View:
@@ -70,9 +74,10 @@ def draw_view() -> View:
         stop = gr.Button(label("stop"), variant="stop", interactive=False, elem_id="stop", min_width=110)
         go_on = gr.Button(label("go_on"), interactive=False, elem_id="go_on", min_width=110)
         download = gr.DownloadButton(label("download"), interactive=False, elem_id="download", min_width=110)
+        tiff = gr.DownloadButton(label("tiff"), interactive=False, elem_id="tiff", min_width=110)
     from_here = gr.Checkbox(False, label=label("from_here"), elem_id="from_here")
     command = gr.Textbox(label=label("command"), interactive=False, lines=2, buttons=["copy"], elem_id="command", visible=False)
-    return View(session, picture, compare, status, stop, go_on, download, command, timer, memory, start, from_here)
+    return View(session, picture, compare, status, stop, go_on, download, tiff, command, timer, memory, start, from_here)
 
 
 def shown(studio: Studio, session: Session, request: gr.Request | None) -> list[Any]:
@@ -82,7 +87,7 @@ def shown(studio: Studio, session: Session, request: gr.Request | None) -> list[
     except InputError:  # none yet, or removed since
         off, hidden = gr.update(interactive=False), gr.update(value=None, visible=False)
         empty = _line(say(request, "say_empty"))
-        return [Session(), None, hidden, empty, off, off, off, hidden, gr.update(active=False), ""]
+        return [Session(), None, hidden, empty, off, off, off, off, hidden, gr.update(active=False), ""]
     photo = photo_of(job.run.path)
     done = job.state == "finished" and photo is not None
     result = job.run.result if not job.is_open and job.run.result.exists() else None
@@ -95,11 +100,18 @@ def shown(studio: Studio, session: Session, request: gr.Request | None) -> list[
         _status(studio, job, request),
         gr.update(interactive=job.is_open and not job.stop),
         gr.update(interactive=job.state in ("interrupted", "failed")),
-        gr.update(interactive=result is not None, value=str(result) if result else None),
+        as_download(result),
+        as_download(result and result.with_name(TIFF)),
         gr.update(value=command_line(job.run.path), visible=True) if new else gr.skip(),
         gr.update(active=job.is_open),
         job.name,
     ]
+
+
+def as_download(file: Path | None) -> Any:
+    """What a button is to offer: a file, or nothing."""
+    there = file is not None and file.exists()
+    return gr.update(interactive=there, value=str(file) if there else None)
 
 
 def _status(studio: Studio, job: Job, request: gr.Request | None) -> str:

@@ -1,0 +1,1 @@
+"""The thumbnails of the studio's presets."""
