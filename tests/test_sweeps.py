@@ -402,3 +402,24 @@ def test_a_damaged_or_hostile_record_is_one_line(tmp_path: Path, old: str, new: 
     code, out, err = call("--resume", str(folder.path))
     assert (code, out, err.count("\n")) == (2, "", 1), err
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_folder_is_a_sweep_and_what_it_has_made_is_not_made_again(here: Path):
+    (here / "photos").mkdir()
+    for name in ("content", "other"):
+        shutil.copy(f"{name}.png", f"photos/{name}.png")
+    words = ["content.path=photos", "style.path=style.png", *TINY[2:4], *TINY[5:], "run.output=painted/"]
+    assert call(*words, "hydra.sweep.dir=first")[0] == 0
+    assert statuses("first") == ["done"] * 2
+    made = {file: file.stat().st_mtime_ns for file in Path("painted").iterdir()}
+    assert {file.name for file in made} == {"content.png", "other.png"}
+
+    assert call(*words, "hydra.sweep.dir=again")[0] == 0
+    assert not Path("again").exists()
+    shutil.copy("style.png", "photos/new.png")
+    shutil.copy("style.png", "photos/other.png")  # another picture by that name
+    assert call(*words, "hydra.sweep.dir=more")[0] == 0
+    later = {file: file.stat().st_mtime_ns for file in Path("painted").iterdir()}
+    assert {file.name for file, when in later.items() if made.get(file) != when} == {"new.png", "other.png"}
+    assert call(*words, "seed=1", "init=noise", "hydra.sweep.dir=seed")[0] == 0
+    assert len(statuses("seed")) == 3

@@ -211,6 +211,18 @@ def _pictures(names: list[str], output: str | None, film: bool) -> tuple[list[st
     return [f"content.path=choice({','.join(map(quote, files))})", style], True
 
 
+def with_lists(arguments: Sequence[str]) -> list[str]:
+    """The command line of `nst_jax.run` with the pictures of a folder in the place of `content.path=FOLDER`, or `style.path`.
+
+    These are a sweep.
+    """
+    found = list(arguments)
+    for place, (key, _, value) in enumerate(word.partition("=") for word in arguments):
+        if key in ("content.path", "style.path") and os.path.isdir(folder := os.path.expanduser(value)):
+            found[place] = f"{key}=choice({','.join(map(quote, _in_folder(folder)))})"
+    return found if found == [*arguments] or {"-m", "--multirun"} & {*found} else [*found, "-m"]
+
+
 def _in_folder(folder: str) -> list[str]:
     files = sorted(str(file) for file in Path(folder).iterdir() if file.suffix.lower() in READABLE)
     if not files:

@@ -28,12 +28,13 @@ from nst_jax.runs.callback import Recorder, interruptible
 from nst_jax.runs.checkpoint import Checkpoints, discard
 from nst_jax.runs.folder import RUN_FILES, RunFolder, create_run_folder, loss_terms, new_folder, resume_command
 from nst_jax.runs.lock import run_lock
-from nst_jax.runs.manifest import CONFIG_TEXT, end_manifest, provenance
+from nst_jax.runs.manifest import CONFIG_TEXT, PROVENANCE_TEXT, end_manifest, provenance
 from nst_jax.runs.progress import Progress, format_number, is_interactive, progress
+from nst_jax.runs.schema import Provenance
 from nst_jax.system.atomic_write import atomic_open, can_write, os_errors_as_input
 from nst_jax.system.cli import INTERRUPTED
 from nst_jax.system.compilation_cache import use_compilation_cache
-from nst_jax.system.records import strict_json
+from nst_jax.system.records import parse_json, strict_json
 
 _log = logging.getLogger(__name__)
 
@@ -105,6 +106,23 @@ def output_file(config: Any) -> Path | None:
     if not (path.is_dir() or config.run.output.endswith(("/", os.sep))):
         return path
     return path / f"{Path(config.content.path or config.content.name).stem}{Path(kind_of(config).result(config)).suffix}"
+
+
+def is_made(config: Any) -> bool:
+    """Whether the file of `run.output` is already the whole picture of this config, by the record inside it."""
+    file = output_file(config)
+    if file is None or not file.exists():
+        return False
+    try:
+        text = read_text(file)
+        if text.get(CONFIG_TEXT) != to_yaml(config, record=False):
+            return False
+        facts = parse_json(Provenance, text.get(PROVENANCE_TEXT, ""), f"the record in {file}")
+    except InputError:
+        return False
+    prepared = prepare(silenced(config))
+    inputs = {role: found["sha256"] for role, found in prepared.begun["inputs"].items()}
+    return (facts["inputs"], facts["params"], facts["steps"]) == (inputs, prepared.begun["params"]["sha256"], prepared.steps)
 
 
 def result_file(folder: RunFolder) -> Path:
