@@ -9,7 +9,6 @@ from nst_jax.system.cli import run_cli, start, valid_environment
 if __name__ == "__main__":
     start("-m", "nst_jax.run")
 
-from nst_jax.command.arguments import with_lists
 from nst_jax.config.command_line import parse_command_line
 from nst_jax.config.compose import from_command_line, import_modules
 from nst_jax.config.schema import Config
@@ -21,7 +20,7 @@ def main() -> int:
 
 
 def _act() -> int:
-    line = parse_command_line(with_lists(sys.argv[1:]), Config)
+    line = parse_command_line(sys.argv[1:], Config)
     if line.version:
         print(f"nst_jax {nst_jax.__version__}")
         return 0

@@ -8,9 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from hydra.types import RunMode
 
-from nst_jax.config.compose import as_config, explain, from_yaml, load, make_config, to_yaml
+from nst_jax.config.compose import SweepComposer, as_config, explain, from_yaml, load, make_config, to_yaml
 from nst_jax.config.quoting import quote_paths
 from nst_jax.config.schema import Config
 from nst_jax.config.to_spec import to_spec
@@ -263,3 +267,20 @@ def test_the_manual_names_every_choice(group: str, name: str):
     manual = (data_folder("configs") / "config.yaml").read_text("utf-8")
     lines = manual[manual.index("Groups, each chosen") :].split(f"\n        {group}: ")[1]
     assert name in re.findall(r"\w+", re.split(r"\n {6,8}\S", lines)[0])
+
+
+def test_members_are_composed_as_hydra_composes_them():
+    with initialize_config_dir(os.path.abspath(data_folder("configs")), version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        master = loader.load_configuration("config", ["size=128"], RunMode.MULTIRUN)
+        compose = SweepComposer(loader, master)
+        for overrides in (
+            ["size=64", "loss=gatys", "loss.style_weight=3", "seed=2"],
+            ["loss.style_weight=3", "loss=gatys", "style=[starry,wave]", "experiment=fast"],
+            ["+optimizer.b1=0.8", "optimizer=adam", "hydra.sweep.subdir='${seed}'", "content.path='a, b.png'"],
+            ["loss={style_weight:4}", "~seed"],
+        ):
+            expected = loader.load_sweep_config(master, overrides)
+            assert [compose(overrides) == expected for _ in range(2)] == [True, True]
+        with pytest.raises(HydraException):
+            compose(["loss=nothing"])

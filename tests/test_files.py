@@ -798,3 +798,12 @@ def test_pictures_beyond_pillows_limit_are_read_everywhere(tmp_path: Path, pixel
     assert data_uri(tmp_path / "a.png").startswith("data:image/jpeg")
     assert picture_size(tmp_path / "a.png", 14) == (14, 10)
     assert read_frame(tmp_path / "a.png", (14, 10)).shape == (10, 14, 3)
+
+
+def test_a_picture_is_resized_once():
+    picture = np.random.default_rng(0).random((1, 40, 60, 3), np.float32)
+    small = resize(picture, (20, 30))
+    assert resize(picture, (20, 30)) is small
+    assert resize(picture, (20, 31)).shape == (1, 20, 31, 3)
+    assert resize(picture.copy(), (20, 30)) is not small
+    assert not small.flags.writeable

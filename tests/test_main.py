@@ -19,6 +19,7 @@ from nst_jax.command import doctor
 from nst_jax.command.arguments import COMMANDS
 from nst_jax.command.completion import SCRIPTS, words
 from nst_jax.images.files import read_image, write_image
+from nst_jax.job import compile
 from nst_jax.runner import run as runner
 
 QUICK = ("size=24", "scales=[24]", "steps=2", "loss.content_layers=[relu1_1]", "loss.style_layers=[relu1_1]")
@@ -253,3 +254,19 @@ def test_the_doctor_finds_what_is_wrong(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert doctor.main([]) == 1
     said = capsys.readouterr().out
     assert re.findall(r"^! (\w+)", said, re.MULTILINE) == ["parameters", "results"]
+
+
+def test_programs_compiled_ahead_are_those_of_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["nst-jax"])
+    write_image("photo.png", np.random.default_rng(0).random((1, 24, 32, 3), np.float32))
+    settings = ["size=32", "scales=1", "loss=gatys", "loss.content_layers=[relu1_1]", "loss.style_layers=[relu1_1]"]
+    settings += ["content.path=photo.png", "style.path=photo.png"]
+    assert nst_jax_main(["warm", *settings]) == 0
+    assert capsys.readouterr().out.startswith("32x24: ")
+    made = compile._compile.cache_info().misses
+    assert nst_jax_main(["run", *settings, "steps=1", "run.dir=run"]) == 0
+    assert compile._compile.cache_info().misses == made
+    assert nst_jax_main(["warm", "nonsense=1"]) == 2

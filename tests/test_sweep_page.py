@@ -47,7 +47,7 @@ def test_the_page_shows_every_member_and_its_status(sweep: SweepFolder):
     text = write_sweep_report(sweep).read_text("utf-8")
     assert "4 members: 3 done, 1 failed" in text
     assert "no &lt;memory&gt;" in text
-    links = {f'href="./{name}/report.html"' for name in ("0", "1-a%20%231%3F", "2", "3")}
+    links = {f'href="./{name}/report.html"' for name in ("0", "1-a%20%231%3F", "2")} | {'href="./3/result.png"'}
     assert links <= {*re.findall(r'href="[^"]*"', text)}
     assert len(re.findall(r'<img src="data:image/jpeg', text)) == 3
     assert len(text) < 600_000
@@ -65,7 +65,8 @@ def test_terms_and_settings_replace_nothing_that_is_known(tmp_path: Path, key: s
         sweep.note(number, "done")
     table = read_table(sweep).rows
     assert [(row["member"], row["folder"], row["status"]) for row in table] == [(0, "a", "done"), (1, "b", "done")]
-    assert 'href="./b/report.html"' in write_sweep_report(sweep).read_text("utf-8")
+    assert 'href="./b/result.png"' in write_sweep_report(sweep).read_text("utf-8")
+    assert 'href="./b/report.html"' in watch.page(sweep.path)
 
 
 def test_the_front_is_drawn_unless_the_pictures_vary(sweep: SweepFolder, tmp_path: Path):

@@ -17,6 +17,7 @@ from nst_jax.errors import InputError
 from nst_jax.images.files import read_image
 from nst_jax.job import compile as programs
 from nst_jax.objective.priors import TOTAL_VARIATIONS
+from nst_jax.report import __main__ as report
 from nst_jax.runs.callback import Recorder
 from nst_jax.runs.folder import RunFolder
 from nst_jax.runs.lock import is_being_written
@@ -94,6 +95,12 @@ def test_a_sweep_leaves_its_record(swept: Swept):
     assert [float(row["loss"]) for row in rows] == [row["loss"] for row in last]
     assert [float(row["seconds"]) for row in rows] == [row["seconds"] for row in last]
     assert min(read_image(folder / "contact_sheet.png").pixels.shape[1:3]) > 300
+    page = folder / "report.html"
+    assert 'href="./0-content/result.png"' in page.read_text("utf-8")  # no page of a member before it is wanted
+    copy = shutil.copytree(folder, folder.parent / "looked at")
+    assert report.main([str(copy)]) == 0
+    assert 'href="./0-content/report.html"' in (copy / "report.html").read_text("utf-8")
+    assert all((copy / name / file).exists() for name in names for file in ("report.html", "losses.png"))
 
 
 def test_members_of_a_batch_give_what_they_give_alone(swept: Swept):
@@ -209,7 +216,7 @@ def test_another_weight_is_never_compiled_again(here: Path, launcher: str, monke
     of_image = TOTAL_VARIATIONS["l2"]
     monkeypatch.setitem(TOTAL_VARIATIONS, "l2", lambda image: traces.append(1) or of_image(image))
     compile_it = jax.stages.Lowered.compile
-    monkeypatch.setattr(jax.stages.Lowered, "compile", lambda self: compiled.append(1) or compile_it(self))
+    monkeypatch.setattr(jax.stages.Lowered, "compile", lambda self, *options: compiled.append(1) or compile_it(self, *options))
     jax.config.update("jax_enable_compilation_cache", False)
     try:
         for weights in ("1", "1,10,100"):
@@ -402,24 +409,3 @@ def test_a_damaged_or_hostile_record_is_one_line(tmp_path: Path, old: str, new: 
     code, out, err = call("--resume", str(folder.path))
     assert (code, out, err.count("\n")) == (2, "", 1), err
     assert sorted(tmp_path.rglob("*")) == before
-
-
-def test_a_folder_is_a_sweep_and_what_it_has_made_is_not_made_again(here: Path):
-    (here / "photos").mkdir()
-    for name in ("content", "other"):
-        shutil.copy(f"{name}.png", f"photos/{name}.png")
-    words = ["content.path=photos", "style.path=style.png", *TINY[2:4], *TINY[5:], "run.output=painted/"]
-    assert call(*words, "hydra.sweep.dir=first")[0] == 0
-    assert statuses("first") == ["done"] * 2
-    made = {file: file.stat().st_mtime_ns for file in Path("painted").iterdir()}
-    assert {file.name for file in made} == {"content.png", "other.png"}
-
-    assert call(*words, "hydra.sweep.dir=again")[0] == 0
-    assert not Path("again").exists()
-    shutil.copy("style.png", "photos/new.png")
-    shutil.copy("style.png", "photos/other.png")  # another picture by that name
-    assert call(*words, "hydra.sweep.dir=more")[0] == 0
-    later = {file: file.stat().st_mtime_ns for file in Path("painted").iterdir()}
-    assert {file.name for file, when in later.items() if made.get(file) != when} == {"new.png", "other.png"}
-    assert call(*words, "seed=1", "init=noise", "hydra.sweep.dir=seed")[0] == 0
-    assert len(statuses("seed")) == 3

@@ -48,6 +48,7 @@ COMMANDS = {
     "watch": _Command("watch", "follow a run in the browser"),
     "evaluate": _Command("evaluate.__main__", "score results with networks that were not optimized"),
     "weights": _Command("weights", "list, fetch and convert network parameters"),
+    "warm": _Command("command.warm", "compile programs ahead, so that first runs start quickly"),
     "doctor": _Command("command.doctor", "check this installation, and say what to do"),
     "completion": _Command("command.completion", "print the completion script of a shell: completion bash|zsh|fish"),
 }
@@ -209,18 +210,6 @@ def _pictures(names: list[str], output: str | None, film: bool) -> tuple[list[st
             f"photos must differ in name to become pictures in {output}, got {' and '.join(twice[:2])}; rename one"
         )
     return [f"content.path=choice({','.join(map(quote, files))})", style], True
-
-
-def with_lists(arguments: Sequence[str]) -> list[str]:
-    """The command line of `nst_jax.run` with the pictures of a folder in the place of `content.path=FOLDER`, or `style.path`.
-
-    These are a sweep.
-    """
-    found = list(arguments)
-    for place, (key, _, value) in enumerate(word.partition("=") for word in arguments):
-        if key in ("content.path", "style.path") and os.path.isdir(folder := os.path.expanduser(value)):
-            found[place] = f"{key}=choice({','.join(map(quote, _in_folder(folder)))})"
-    return found if found == [*arguments] or {"-m", "--multirun"} & {*found} else [*found, "-m"]
 
 
 def _in_folder(folder: str) -> list[str]:

@@ -221,6 +221,9 @@ class ScaleConfig:
 class RunConfig:
     """The record: its folder (named after the time if null), steps between rows and snapshots, a video, quiet or not.
 
+    `repeatable` leaves out what computes in another order each time, on GPUs; processors have nothing of the kind. `profile`
+    traces some steps of the finest scale and writes a table of milliseconds by layer.
+
     The result is also written to the file `output`, or into that folder if it is one or ends with a slash; `format` is that of
     the result in such a folder, and of a further one beside result.png. Checkpoints are written every `checkpoint_every_s`
     seconds and when the run is interrupted; 0: only then.
@@ -233,6 +236,8 @@ class RunConfig:
     snapshot_every: Count = 0
     video: StrictBool = False
     checkpoint_every_s: Weight = 30.0
+    repeatable: StrictBool = False
+    profile: StrictBool = False
     quiet: StrictBool = False
 
 

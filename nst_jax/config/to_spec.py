@@ -57,6 +57,7 @@ def to_spec(config: Config, *, architecture: str, num_styles: int | None = None,
         seed=config.seed,
         color=check_one_of("color", config.color, COLORS),
         plan_settings=_plan_settings(config),
+        repeatable=config.run.repeatable,
     )
 
 

@@ -6,7 +6,9 @@ import hashlib
 import io
 import json
 import re
+import weakref
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +27,9 @@ from nst_jax.images.decode import decode, pillow_limits
 from nst_jax.system.atomic_write import atomic_open
 
 PillowImage = Image.Image
+# What `resize` was given last, its size and its result; and the largest result that is kept.
+_resized: deque[tuple[weakref.ref[np.ndarray], tuple[int, int], np.ndarray]] = deque(maxlen=16)
+_KEPT_BYTES = 1 << 22
 MIN_SIDE = 16  # the network halves the sides four times
 _DESCRIPTION = 0x010E  # ImageDescription: the text tag that TIFF and EXIF share
 
@@ -120,7 +125,8 @@ def fit_long_side(height: int, width: int, size: int) -> tuple[int, int]:
 def resize(pixels: Float[np.ndarray, "1 h w c"], height_width: tuple[int, int]) -> Float[np.ndarray, "1 h2 w2 c"]:
     """`pixels` at another size by a Lanczos filter as wide as the scale needs, in float32; the overshoot is clipped.
 
-    At their own size they are what they are.
+    At their own size they are what they are. Small results are kept for a while, since the members of a sweep share their
+    pictures; all are read-only.
 
     >>> resize(np.full((1, 64, 32, 3), 0.25, np.float32), (20, 30))[0, 5, 5].tolist()
     [0.25, 0.25, 0.25]
@@ -128,10 +134,16 @@ def resize(pixels: Float[np.ndarray, "1 h w c"], height_width: tuple[int, int]) 
     height, width = height_width
     if pixels.shape[1:3] == height_width:
         return pixels
+    for source, size, kept in tuple(_resized):
+        if source() is pixels and size == height_width:
+            return kept
     resized = np.empty((1, height, width, pixels.shape[3]), np.float32)
     for channel in range(pixels.shape[3]):
         found = _as_image(pixels[0, :, :, channel]).resize((width, height), Image.Resampling.LANCZOS)
         resized[0, :, :, channel] = np.clip(np.asarray(found), 0, 1)
+    resized.flags.writeable = False
+    if resized.nbytes <= _KEPT_BYTES:
+        _resized.append((weakref.ref(pixels), height_width, resized))
     return resized
 
 

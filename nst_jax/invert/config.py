@@ -117,6 +117,7 @@ def to_job(config: InvertConfig, layer: str, network: NetworkSpec, neurons: Neur
         init="file",
         seed=config.seed,
         plan_settings=asdict(WHOLE),
+        repeatable=config.run.repeatable,
     )
 
 

@@ -36,7 +36,7 @@ class Programs(NamedTuple):
 
     targets: Callable[..., Any]
     start: Callable[..., State]
-    chunk: Callable[..., Any]
+    chunk: "_Program"
     step_bytes: int
     devices: int
 
@@ -58,6 +58,7 @@ class CompileKey(NamedTuple):
         before: height and width of the image at the scale before, if there is one.
         arrays: params, the pictures that the targets are made of (the content first), and the weights; or their shapes.
         jobs: how many jobs make their steps together; 0 for one alone.
+        repeatable: see `JobSpec`.
     """
 
     objective: Objective
@@ -66,12 +67,13 @@ class CompileKey(NamedTuple):
     before: tuple[int, int] | None
     arrays: tuple[Params, tuple[Any, ...], Any]
     jobs: int = 0
+    repeatable: bool = False
 
     @property
     def key(self) -> tuple[Any, ...]:
         """Equal for equal programs; can be hashed."""
         leaves, structure = jax.tree.flatten(jax.tree.map(_shape, self.arrays))
-        return self.objective, self.plan, self.solver, self.before, structure, tuple(leaves), self.jobs
+        return self.objective, self.plan, self.solver, self.before, structure, tuple(leaves), self.jobs, self.repeatable
 
 
 @contextmanager
@@ -102,6 +104,7 @@ def _compile(
     structure: Any,
     leaves: tuple[Any, ...],
     jobs: int,
+    repeatable: bool,
 ) -> Programs:
     params, (content, *others), weights = jax.tree.unflatten(structure, leaves)
 
@@ -113,19 +116,20 @@ def _compile(
         return placed(jax.tree.map(_shape, init_state.eval_shape(image, solver=solver, terms=objective.terms)), size)
 
     params, content, others, weights, count = placed((params, content, others, weights, _shape(jnp.int32(0))))
-    targets = _Program(
+    make = functools.partial(_Program, repeatable=repeatable)
+    targets = make(
         functools.partial(objective.targets, plan=plan), (params, content, *others), key=("targets", objective, plan)
     )
     state = state_at(content.shape[1:3])
     if before:
-        start = _Program(functools.partial(upsample_state, solver=solver), (state_at(before), content), state)
+        start = make(functools.partial(upsample_state, solver=solver), (state_at(before), content), state)
     else:
-        start = _Program(functools.partial(init_state, solver=solver, terms=objective.terms), (content,), state)
+        start = make(functools.partial(init_state, solver=solver, terms=objective.terms), (content,), state)
     options = {"spec": objective, "solver": solver, "capacity": CAPACITY, "plan": plan}
     arguments, results = (state, targets.result, weights, count), (state, count, count)
     if jobs:
         arguments, results = tuple((argument,) * jobs for argument in arguments), (results,) * jobs
-    chunk = _Program(
+    chunk = make(
         functools.partial(run_chunks if jobs else run_chunk, **options),
         (params, *arguments),
         results,
@@ -146,7 +150,14 @@ class _Program:
     """
 
     def __init__(
-        self, function: Any, arguments: Any, result: Any = None, *, key: Any = None, donate: tuple[int, ...] = ()
+        self,
+        function: Any,
+        arguments: Any,
+        result: Any = None,
+        *,
+        key: Any = None,
+        donate: tuple[int, ...] = (),
+        repeatable: bool = False,
     ) -> None:
         """Compiles `function`.
 
@@ -156,12 +167,13 @@ class _Program:
             result: likewise, or a prefix of it; None is anywhere.
             key: what decides the function, to keep the traced program of one device: see `lower_cached`.
             donate: the arguments whose memory the result may take.
+            repeatable: see `JobSpec`.
         """
         self._places = _places(arguments)
         several = bool(jax.tree.leaves(self._places))
         jitted = jax.jit(function, donate_argnums=donate, out_shardings=_places(result) if several else None)
         lowered = lower_cached(jitted, key, *arguments, donate=donate) if key and not several else jitted.lower(*arguments)
-        self._compiled = lowered.compile()
+        self._compiled = lowered.compile({"xla_gpu_deterministic_ops": True} if repeatable else None)
         found = jax.tree.map(_shape, lowered.out_info)
         self.result = with_sharding(found, self._compiled.output_shardings) if several else found
         self.temporary_bytes: int = self._compiled.memory_analysis().temp_size_in_bytes  # pyright: ignore[reportOptionalMemberAccess]
@@ -169,6 +181,10 @@ class _Program:
 
     def __call__(self, *arguments: Any) -> Any:
         return self._call(*arguments)
+
+    def as_text(self) -> str:
+        """The compiled program as XLA writes it, with the names that JAX gave to the operations."""
+        return self._compiled.as_text() or ""
 
     def _call_on_several(self, *arguments: Any) -> Any:
         # Waits: what two programs at once send to other processes would arrive in any order.

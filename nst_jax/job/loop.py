@@ -90,7 +90,8 @@ def compile_key(params: Params, stage: Stage, spec: JobSpec, jobs: int = 0) -> C
     """The key of a stage's programs, for one job alone or for several that are stepped together."""
     plan = spec.plans[stage.number] if spec.plans else choose_plan(spec, stage.height_width, regions=stage.regions, jobs=jobs)
     pictures = jax.tree.map(lambda array: jax.ShapeDtypeStruct(array.shape, jnp.float32), stage.pictures)
-    return CompileKey(spec.objective, plan, spec.solver, stage.before, (params, pictures, _weights(spec)), jobs)
+    arrays = (params, pictures, _weights(spec))
+    return CompileKey(spec.objective, plan, spec.solver, stage.before, arrays, jobs, spec.repeatable)
 
 
 def state_shapes(stage: Stage, spec: JobSpec) -> State:

@@ -39,6 +39,7 @@ class JobSpec:
         color: whose colors the result has, one of `nst_jax.images.color.COLORS`.
         plan_settings: the fields of `ExecutionPlan` that are not chosen by the free memory.
         plans: how each scale is executed; () is chosen when its programs are compiled.
+        repeatable: whether programs leave out operations of a GPU that give other bits each time.
     """
 
     objective: Objective
@@ -52,6 +53,7 @@ class JobSpec:
     color: str = "style"
     plan_settings: dict[str, Any] = field(default_factory=dict)
     plans: tuple[ExecutionPlan, ...] = ()
+    repeatable: bool = False
 
 
 class Inputs(NamedTuple):

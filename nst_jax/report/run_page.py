@@ -11,6 +11,7 @@ from nst_jax.config.quoting import without_folders
 from nst_jax.errors import InputError
 from nst_jax.images.files import data_uri, picture_size
 from nst_jax.report.charts import loss_chart
+from nst_jax.report.plots import plot_losses
 from nst_jax.report.templates import fill, mark_keys
 from nst_jax.runs.folder import RunFolder, loss_terms, resume_command
 from nst_jax.runs.progress import format_number
@@ -34,6 +35,17 @@ def write_report(folder: RunFolder) -> Path:
     path = folder.path / "report.html"
     atomic_write(path, render(folder).encode())
     return path
+
+
+def write_pages(folder: RunFolder) -> Path:
+    """Writes losses.png, if there are steps, and report.html, whose path it returns.
+
+    Raises:
+        InputError: see `write_report`.
+    """
+    if rows := read_rows(folder, []):
+        plot_losses(folder.losses, rows)
+    return write_report(folder)
 
 
 def render(folder: RunFolder, *, live: bool = False) -> str:

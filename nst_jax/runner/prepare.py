@@ -270,7 +270,15 @@ def read_picture(config: PictureConfig, background: float = 1.0) -> Picture:
     """Reads the picture that a config names, alpha composited on a gray."""
     if config.path is None:
         return _named(config.name)
-    return read_image(os.path.expanduser(config.path), background=background)
+    path = os.path.expanduser(config.path)
+    facts = os.stat(path) if os.path.exists(path) else None
+    return _file(path, background, facts and (facts.st_ino, facts.st_size, facts.st_mtime_ns))
+
+
+@functools.lru_cache(maxsize=2)  # the members of a sweep mostly have the same
+def _file(path: str, background: float, stamp: tuple[int, ...] | None) -> Picture:
+    """Reads the picture of a file; `stamp` changes with the file."""
+    return read_image(path, background=background)
 
 
 @functools.cache

@@ -13,7 +13,7 @@ from nst_jax import job
 from nst_jax.config.compose import check_imported
 from nst_jax.distributed import broadcast, initialize, is_coordinator
 from nst_jax.errors import InputError
-from nst_jax.report.run_page import write_report
+from nst_jax.report.run_page import write_pages
 from nst_jax.runner.kinds import as_recorded, config_in, kind_of, prepare
 from nst_jax.runner.prepare import Prepared, silenced
 from nst_jax.runner.run import check_output, record_failure, run_job, run_worker
@@ -27,13 +27,16 @@ from nst_jax.runs.schema import Begun
 _log = logging.getLogger(__name__)
 
 
-def resume(path: Path, *, quiet: bool = False, observe: job.Callback | None = None) -> tuple[RunFolder, job.Result | None]:
+def resume(
+    path: Path, *, quiet: bool = False, observe: job.Callback | None = None, pages: bool = True
+) -> tuple[RunFolder, job.Result | None]:
     """Continues the run in the folder `path`, or begins it; None if it has finished already.
 
     Args:
         path: of the run.
         quiet: print errors only.
         observe: called after each chunk of steps; True stops the run as Ctrl-C does.
+        pages: see `nst_jax.runner.run.run`.
 
     Raises:
         InputError: no run is there, another process is writing it, its settings or inputs have changed, or anything else
@@ -45,7 +48,7 @@ def resume(path: Path, *, quiet: bool = False, observe: job.Callback | None = No
     initialize(kind_of(config).hosts(config), needed=False)
     if folder.manifest.exists() and folder.read_manifest()["status"] == "finished":
         if is_coordinator():
-            _tidy(folder)
+            _tidy(folder, pages)
         return folder, None
     if not is_coordinator():
         prepared = prepare(silenced(config))
@@ -62,16 +65,16 @@ def resume(path: Path, *, quiet: bool = False, observe: job.Callback | None = No
         check_output(prepared)
         with record_failure(prepared, folder):
             position = _broadcast_position(prepared, _position(prepared, folder))
-            return folder, run_job(prepared, folder, position, observe)
+            return folder, run_job(prepared, folder, position, observe, pages=pages)
 
 
-def _tidy(folder: RunFolder) -> None:
+def _tidy(folder: RunFolder, pages: bool) -> None:
     """What a run that was killed right after its end has left undone, if the folder is writable."""
     with suppress(InputError), run_lock(folder.path):
         folder.reopen()
         discard(folder.checkpoints)
-        if not (folder.path / "report.html").exists():
-            write_report(folder)
+        if pages and not (folder.path / "report.html").exists():
+            write_pages(folder)
 
 
 def _same_run(prepared: Prepared, before: dict[str, Any]) -> Prepared:

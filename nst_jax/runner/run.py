@@ -17,24 +17,23 @@ from nst_jax.distributed import initialize, is_coordinator, translate_device_err
 from nst_jax.errors import InputError, printable
 from nst_jax.images.files import MIN_SIDE, WRITABLE, read_text, write_image
 from nst_jax.images.video import film_record
-from nst_jax.report.plots import plot_losses
-from nst_jax.report.run_page import write_report
+from nst_jax.report.run_page import write_pages, write_report
 from nst_jax.report.video import frame_steps, write_video
 from nst_jax.runner.estimate import duration, estimate, first_line, learn
 from nst_jax.runner.kinds import config_in, kind_of, prepare
 from nst_jax.runner.prepare import Made, Prepared, silenced
+from nst_jax.runner.profile import check_profile, profiling
 from nst_jax.runner.worker import coordinator_callback, ignore_interrupts, worker_callback
 from nst_jax.runs.callback import Recorder, interruptible
 from nst_jax.runs.checkpoint import Checkpoints, discard
 from nst_jax.runs.folder import RUN_FILES, RunFolder, create_run_folder, loss_terms, new_folder, resume_command
 from nst_jax.runs.lock import run_lock
-from nst_jax.runs.manifest import CONFIG_TEXT, PROVENANCE_TEXT, end_manifest, provenance
+from nst_jax.runs.manifest import CONFIG_TEXT, end_manifest, provenance
 from nst_jax.runs.progress import Progress, format_number, is_interactive, progress
-from nst_jax.runs.schema import Provenance
 from nst_jax.system.atomic_write import atomic_open, can_write, os_errors_as_input
 from nst_jax.system.cli import INTERRUPTED
 from nst_jax.system.compilation_cache import use_compilation_cache
-from nst_jax.system.records import parse_json, strict_json
+from nst_jax.system.records import strict_json
 
 _log = logging.getLogger(__name__)
 
@@ -55,11 +54,12 @@ def run_config(config: Any, line: CommandLine) -> int:
         return 0
 
 
-def run(config: Any) -> tuple[RunFolder, job.Result]:
+def run(config: Any, *, pages: bool = True) -> tuple[RunFolder, job.Result]:
     """Runs one job and leaves its record in `config.run.dir`.
 
     Args:
         config: of a kind in `nst_jax.runner.kinds.KINDS`.
+        pages: write losses.png and report.html; of a member of a sweep, `nst_jax.report` writes them when they are wanted.
 
     Raises:
         InputError: anything the user can fix; nothing is compiled before the config is known to be sound.
@@ -68,7 +68,7 @@ def run(config: Any) -> tuple[RunFolder, job.Result]:
     with new_run(prepared) as folder:
         announce(prepared)
         prepared.kind.begin(prepared, folder)
-        return folder, run_job(prepared, folder)
+        return folder, run_job(prepared, folder, pages=pages)
 
 
 @contextmanager
@@ -89,6 +89,7 @@ def new_run(prepared: Prepared, lock_of: Path | None = None) -> Iterator[RunFold
             " use a larger size"
         )
     check_output(prepared)
+    check_profile(prepared)
     path = _folder(prepared.config.run.dir)
     with run_lock(path, lock_of):
         folder = create_run_folder(path, to_yaml(prepared.config))
@@ -106,23 +107,6 @@ def output_file(config: Any) -> Path | None:
     if not (path.is_dir() or config.run.output.endswith(("/", os.sep))):
         return path
     return path / f"{Path(config.content.path or config.content.name).stem}{Path(kind_of(config).result(config)).suffix}"
-
-
-def is_made(config: Any) -> bool:
-    """Whether the file of `run.output` is already the whole picture of this config, by the record inside it."""
-    file = output_file(config)
-    if file is None or not file.exists():
-        return False
-    try:
-        text = read_text(file)
-        if text.get(CONFIG_TEXT) != to_yaml(config, record=False):
-            return False
-        facts = parse_json(Provenance, text.get(PROVENANCE_TEXT, ""), f"the record in {file}")
-    except InputError:
-        return False
-    prepared = prepare(silenced(config))
-    inputs = {role: found["sha256"] for role, found in prepared.begun["inputs"].items()}
-    return (facts["inputs"], facts["params"], facts["steps"]) == (inputs, prepared.begun["params"]["sha256"], prepared.steps)
 
 
 def result_file(folder: RunFolder) -> Path:
@@ -187,15 +171,22 @@ def record_failure(prepared: Prepared, folder: RunFolder) -> Iterator[None]:
 
 
 def run_job(
-    prepared: Prepared, folder: RunFolder, position: job.JobState | None = None, observe: job.Callback | None = None
+    prepared: Prepared,
+    folder: RunFolder,
+    position: job.JobState | None = None,
+    observe: job.Callback | None = None,
+    *,
+    pages: bool = True,
 ) -> job.Result:
     """Runs the job and writes its record, from the beginning or from a position; `observe` sees and may stop it."""
     with progress(prepared.steps, quiet=prepared.config.run.quiet, scales=prepared.work) as bar:
         recorder = recorder_of(prepared, folder, bar, observe)
-        with interruptible(recorder):
-            callback = coordinator_callback(recorder)
-            made = prepared.kind.execute(prepared, callback, recorder.snapshot_at, position, folder.path)
+        with interruptible(recorder), profiling(prepared, folder, recorder) as (callback, chunk_at):
+            observer = coordinator_callback(callback)
+            made = prepared.kind.execute(prepared, observer, chunk_at, position, folder.path)
     write_record(prepared, recorder, made)
+    if pages:
+        write_pages(folder)
     learn(prepared, made.result)
     return made.result
 
@@ -285,7 +276,7 @@ def snapshot_steps(prepared: Prepared) -> Sequence[int]:
 
 
 def write_record(prepared: Prepared, recorder: Recorder, made: Made) -> None:
-    """Writes the pictures, the loss curves, the video if one is wanted, the manifest and the report."""
+    """Writes the pictures, the video if one is wanted, and the manifest."""
     folder, result, status = recorder.folder, made.result, "interrupted" if recorder.interrupted else "finished"
     if recorder.checkpoints:
         recorder.checkpoints.wait()
@@ -312,10 +303,8 @@ def write_record(prepared: Prepared, recorder: Recorder, made: Made) -> None:
         elif file != made_for and made_for.is_file():  # a film
             with atomic_open(file) as stream, made_for.open("rb") as source:
                 shutil.copyfileobj(source, stream)
-    plot_losses(folder.losses, folder.read_metrics())
     for notice in [*notices, *(write_video(folder) if prepared.config.run.video else [])]:
         _log.info("%s", notice)
     folder.write_manifest(manifest)
-    write_report(folder)
     if status == "finished":
         discard(folder.checkpoints)

@@ -15,6 +15,7 @@
     result.mp4, .mov, .mkv  of a film, and content.mp4 beside it; result.png is the frame painted last
     frames/*.png            its frames; decoded/ and passes/ are what it is made of, until it has ended
     report.html             all of it on one page
+    profile/, profile.txt   a trace of some steps, and milliseconds by layer, if asked for (see `nst_jax.runner.profile`)
     manifest.json           what was run, on which inputs, hardware and versions, for how long, and how it ended
     checkpoints/            the state of the job, until it has finished (see `nst_jax.runs.checkpoint`)
     .nst_jax.lock           held by the process that writes into the folder (see `nst_jax.runs.lock`)
@@ -51,6 +52,7 @@ RUN_FILES = (
     *("making_of.gif", "making_of.mp4", "restarts.png", "receptive_field.png", "inputs", "snapshots", "checkpoints"),
     *("result.jpeg", "result.webp", "result.avif", "result.tiff"),
     *("result.mp4", "result.mov", "result.mkv", "content.mp4", "frames", "passes", "decoded"),
+    *("profile", "profile.txt"),
 )
 _MAX_BYTES = 1 << 28  # of a record that is read: 20,000 rows of metrics take 4 MB
 
@@ -70,6 +72,11 @@ class RunFolder:
     def losses(self) -> Path:
         """Where `nst_jax.report.plots.plot_losses` draws the curves."""
         return self.path / "losses.png"
+
+    @property
+    def profile(self) -> Path:
+        """Where `nst_jax.runner.profile` keeps the trace."""
+        return self.path / "profile"
 
     @property
     def manifest(self) -> Path:

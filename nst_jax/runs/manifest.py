@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import chdir, contextmanager, nullcontext
 from datetime import datetime
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,7 @@ def begin_manifest(
         "directory": os.getcwd(),
         "versions": _versions(),
         "device": _device(),
-        "git": _git_state(_CHECKOUT),
+        "git": _own_git_state(),
         "kind": kind,
         "settings": dict(settings),
         "settings_sha256": sha256_of(settings),
@@ -174,6 +175,12 @@ def _host_peak_bytes() -> int | None:
 def _device_peak_bytes() -> int | None:
     peaks = [(device.memory_stats() or {}).get("peak_bytes_in_use") for device in jax.local_devices()]
     return max((peak for peak in peaks if peak is not None), default=None)
+
+
+@cache  # it takes 0.1 seconds, and the members of a sweep share a process
+def _own_git_state() -> dict[str, Any] | None:
+    """The commit that this process was started from."""
+    return _git_state(_CHECKOUT)
 
 
 def _git_state(checkout: Path) -> dict[str, Any] | None:

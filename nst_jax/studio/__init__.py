@@ -3,8 +3,7 @@
 folder.py    what lies where under the studio's folder, and the pictures that pages upload
 look.py      the choices of a page, and the command line of `nst-jax` that they are
 shelf.py     the paintings to choose from
-regions.py   masks from strokes of a brush, which GrabCut can grow
-presets/     a picture of each preset
+regions.py   masks from strokes of a brush
 jobs.py      the queue: one worker, which runs run folders
 history.py   the runs of the folder, for the gallery
 texts.py     every text of the page, in English and Spanish

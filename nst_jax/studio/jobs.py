@@ -20,12 +20,12 @@ from typing import Literal
 from nst_jax.config.schema import Config
 from nst_jax.errors import InputError
 from nst_jax.images.files import write_image
-from nst_jax.job import Scale, StepInfo, compile_key, make_stages
-from nst_jax.job.compile import compile_programs
+from nst_jax.job import Scale, StepInfo
 from nst_jax.runner.kinds import config_in, prepare
-from nst_jax.runner.prepare import Prepared, specify
+from nst_jax.runner.prepare import specify
 from nst_jax.runner.resume import resume
 from nst_jax.runner.run import new_run
+from nst_jax.runner.warm import compile_ahead
 from nst_jax.runs.folder import RunFolder
 from nst_jax.runs.progress import Clock
 from nst_jax.studio import look as looks
@@ -275,11 +275,7 @@ class Worker:
     def _compile(self, config: Config) -> None:
         """Compiles the programs of a run, scale by scale, until there is a job or another wish."""
         with suppress(InputError):
-            prepared: Prepared = prepare(config)
-            for stage in make_stages(prepared.inputs, prepared.spec):
-                if self._next() or self._wish or self._closing:
-                    return
-                compile_programs(compile_key(prepared.params, stage, prepared.spec))
+            compile_ahead(prepare(config), lambda: not (self._next() or self._wish or self._closing))
 
     def _read_queue(self) -> list[str]:
         try:

@@ -47,13 +47,13 @@ def painted_layer(masks: Mapping[int, Mask]) -> UInt8[np.ndarray, "h w 4"]:
     return _layer({number: mask[0, :, :, 0] >= 0.5 for number, mask in masks.items()})
 
 
-def grown(photo: UInt8[np.ndarray, "h2 w2 3"], layers: Sequence[UInt8[np.ndarray, "h w 4"]]) -> UInt8[np.ndarray, "h w 4"]:
+def grown(photo: UInt8[np.ndarray, "h w 3"], layers: Sequence[UInt8[np.ndarray, "h w 4"]]) -> UInt8[np.ndarray, "h w 4"]:
     """Scribbles grown to the parts of the photograph that they mark, by GrabCut (Rother, Kolmogorov & Blake 2004).
 
     Each color grows to what looks like its strokes and hangs together with them, and takes nothing from the others' strokes.
 
     Args:
-        photo: sRGB, at any size.
+        photo: sRGB.
         layers: of the editor, RGBA, with the scribbles.
 
     Returns:
@@ -68,7 +68,7 @@ def grown(photo: UInt8[np.ndarray, "h2 w2 3"], layers: Sequence[UInt8[np.ndarray
         raise InputError('regions can be found with OpenCV only, got none; pip install "nst-jax[studio]"') from error
 
     strokes = _painted(layers)
-    height, width = layers[0].shape[:2]
+    height, width = photo.shape[:2]
     small = fit_long_side(height, width, min(_SEEN, max(height, width)))[::-1]
     seen = cv2.resize(photo, small, interpolation=cv2.INTER_AREA)
     scribbles = {

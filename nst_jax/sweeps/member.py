@@ -4,13 +4,12 @@ import hashlib
 import re
 import sys
 import traceback
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.types import HydraContext
 from omegaconf import open_dict
 
 from nst_jax.config.compose import as_config, from_yaml, import_modules, register, to_yaml
@@ -54,8 +53,7 @@ class Member(NamedTuple):
 
 
 def compose_member(
-    context: HydraContext,
-    master: Any,
+    compose: Callable[[Sequence[str]], Any],
     sweep: Path,
     overrides: Sequence[str],
     number: int,
@@ -65,8 +63,7 @@ def compose_member(
     """Composes a member.
 
     Args:
-        context: of Hydra.
-        master: the config of the sweep.
+        compose: a `nst_jax.config.compose.SweepComposer`.
         sweep: the folder of the sweep.
         overrides: the member's settings.
         number: its number.
@@ -76,7 +73,7 @@ def compose_member(
     Raises:
         InputError: an unknown setting, or one that a member cannot have.
     """
-    composed = context.config_loader.load_sweep_config(master, list(overrides))
+    composed = compose(overrides)
     with open_dict(composed):
         composed.hydra.job.id, composed.hydra.job.num = str(number), number
     subdir = str(composed.hydra.sweep.subdir)
@@ -152,14 +149,14 @@ def _warm_started(config: Config, sweep: SweepFolder, number: int) -> Config:
 def _run_or_resume(config: Config) -> tuple[RunFolder, Result | None]:
     folder = RunFolder(Path(str(config.run.dir)))
     if not (folder.path / "config.yaml").exists():
-        return run(config)
+        return run(config, pages=False)
     begun = from_yaml(folder.read_config(), f"config.yaml in {folder.path}", [type(config)])
     if to_yaml(begun, record=False) != to_yaml(config, record=False):
         raise InputError(
             f"config.yaml in {folder.path} must hold the settings of this member, got others; restore it, or remove that folder"
         )
     import_modules(config.imports)
-    return resume(folder.path)
+    return resume(folder.path, pages=False)
 
 
 def ended(sweep: SweepFolder, number: int, folder: RunFolder, outcome: Result | None, *, quiet: bool) -> None:

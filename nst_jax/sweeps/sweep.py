@@ -14,14 +14,15 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext
 
+from nst_jax.config.compose import SweepComposer
 from nst_jax.config.schema import Config
 from nst_jax.errors import InputError
 from nst_jax.runner.plan import show_plan
 from nst_jax.runner.prepare import PREVIOUS, picture_sources, specify
-from nst_jax.runner.run import is_made, output_file
+from nst_jax.runner.run import output_file
 from nst_jax.sweeps.finish import summarized
 from nst_jax.sweeps.folder import SweepFolder, check_override, create_sweep
-from nst_jax.sweeps.grid import Grid, product, value_of
+from nst_jax.sweeps.grid import Grid, product
 from nst_jax.sweeps.launchers.batched import program_key
 from nst_jax.sweeps.member import Member, compose_member, run_numbered
 from nst_jax.sweeps.scoring import check_score
@@ -52,6 +53,7 @@ class Sweep:
         if master.hydra.job.chdir:
             raise InputError("hydra.job.chdir must be false, got true; the paths of a sweep refer to the folder where it began")
         self.context, self.master, self.launcher, self.folder = context, master, launcher, SweepFolder(path)
+        self._compose = SweepComposer(context.config_loader, master)
         self.launcher_name = str(master.hydra.runtime.choices["hydra/launcher"]) if launcher else "basic"
 
     def parse(self, settings: Mapping[str, Any], arguments: Sequence[str]) -> list[Override]:
@@ -63,7 +65,7 @@ class Sweep:
         self, overrides: Sequence[str], number: int, *, swept: Collection[str] = (), folder: str | None = None
     ) -> Member:
         """Composes a member, see `nst_jax.sweeps.member.compose_member`."""
-        return compose_member(self.context, self.master, self.folder.path, overrides, number, swept, folder)
+        return compose_member(self._compose, self.folder.path, overrides, number, swept, folder)
 
     def check(self, grid: Grid, first: int = 0) -> list[Member]:
         """Composes all members of a grid, numbered from `first`, and checks their settings and that their pictures exist."""
@@ -168,11 +170,7 @@ def sweep_grids(
         InputError: an invalid setting, or a folder that is not free; nothing is left behind.
         MembersFailed: some members have no picture.
     """
-    asked = [as_grid(sweep.parse({**params, **part}, arguments)) for part in grids or [{}]]
-    found = asked if plan else [_unmade(sweep, grid) for grid in asked]
-    if any(grid.members for grid in asked) and not any(grid.members for grid in found):
-        print("every picture is there already; nothing to do", flush=True)
-        return
+    found = [as_grid(sweep.parse({**params, **part}, arguments)) for part in grids or [{}]]
     members: list[list[Member]] = []
     for grid in found:
         members.append(sweep.check(grid, sum(map(len, members))))
@@ -190,24 +188,13 @@ def sweep_grids(
     if plan:
         show_plans(every)
         return
-    if sum(len(grid.members) for grid in asked) == 1:
+    if len(every) == 1:
         print("a sweep of one member: no setting lists several values", file=sys.stderr, flush=True)
     sweep.create(every, score)
     for grid, part in zip(found, members, strict=True):
         sweep.folder.add(grid, [member.folder for member in part], [member.sha256 for member in part])
     with summarized(sweep.folder, quiet=every[0].config.run.quiet):
         sweep.launch(every)
-
-
-def _unmade(sweep: Sweep, grid: Grid) -> Grid:
-    """The grid without the members whose `run.output` has their picture already, from an earlier sweep."""
-    if not any(value_of(line, "run.output") for line in grid.members):
-        return grid
-    members = sweep.check(grid)
-    lines = [line for line, member in zip(grid.members, members, strict=True) if not is_made(member.config)]
-    if made := len(members) - len(lines):
-        print(f"{made} of {len(members)} pictures are there already", file=sys.stderr, flush=True)
-    return replace(grid, members=lines)
 
 
 def as_grid(overrides: Sequence[Override]) -> Grid:

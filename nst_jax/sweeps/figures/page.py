@@ -43,7 +43,7 @@ def render_sweep(sweep: SweepFolder, table: Table | None = None, *, live: bool =
     table = table or read_table(sweep)
     record, rows = table.record, table.rows
     states = Counter(row["status"] for row in rows)
-    members = [_member(sweep, row, table.keys) for row in rows]
+    members = [_member(sweep, row, table.keys, live) for row in rows]
     groups = table.fronts()
     return fill(
         "sweep.html",
@@ -60,8 +60,11 @@ def render_sweep(sweep: SweepFolder, table: Table | None = None, *, live: bool =
     )
 
 
-def _member(sweep: SweepFolder, row: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
-    """A member as the page shows it: picture, link, settings and results."""
+def _member(sweep: SweepFolder, row: Mapping[str, Any], keys: Sequence[str], live: bool) -> dict[str, Any]:
+    """A member as the page shows it: picture, link, settings and results.
+
+    The link leads to the page of the member, which a live server renders, or, where no page was written, to the picture.
+    """
     names = short_names(keys)
     numbers = {name: row.get(name) for name in ("score", "loss", "content_loss", "style_loss", "steps", "seconds")}
     details = [
@@ -70,20 +73,22 @@ def _member(sweep: SweepFolder, row: Mapping[str, Any], keys: Sequence[str]) -> 
         if isinstance(value, int | float)
     ]
     settings = describe(row, keys, names)
+    folder = sweep.path / row["folder"]
+    page, picture = folder / "report.html", picture_of(RunFolder(folder))
     return {
         "number": row["member"],
         "status": row["status"],
         "error": row["error"],
         "title": settings or f"member {row['member']}",
         "details": [*([settings] if settings else []), *details],
-        "link": f"./{quote(row['folder'])}/report.html",
-        "thumbnail": _thumbnail(sweep.path / row["folder"]),
+        "link": f"./{quote(row['folder'])}/{'report.html' if live or page.exists() else picture.name}",
+        "thumbnail": _thumbnail(picture),
     }
 
 
-def _thumbnail(folder: Path) -> str | None:
+def _thumbnail(picture: Path) -> str | None:
     try:
-        return data_uri(picture_of(RunFolder(folder)), _SIDE)
+        return data_uri(picture, _SIDE)
     except InputError:
         return None
 
