@@ -1,11 +1,12 @@
-"""Seconds of a sweep over 16 weights at 128 pixels: one after another, together, and in processes of their own.
+"""Seconds of a sweep over weights at 128 pixels: one after another, together, and in processes of their own.
 
-    python experiments/004-sweeps/measure.py basic|batched|processes loss=gatys
+    python experiments/004-sweeps/measure.py basic|batched|processes [--members 16] loss=gatys
 
-Each case is a command line of its own, from its start to its end. What it compiles is in the cache: run every case once with
-steps=1 before it is timed.
+Each case is a command line of its own, from its start to its end. What it compiles is in the cache: run every case once before
+it is timed.
 """
 
+import argparse
 import resource
 import subprocess
 import sys
@@ -15,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 
-WEIGHTS = [str(2.0 ** (i / 2 - 2)) for i in range(16)]
 SOME = 3  # of the processes of their own
 
 
@@ -29,22 +29,25 @@ def seconds(arguments: list[str], folder: Path) -> np.ndarray:
 
 
 def main() -> None:
-    """Prints the seconds of the case named first: basic, batched or processes; further arguments go to every run."""
-    case, *common = sys.argv[1:]
+    """Prints the seconds of one case."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("case", choices=["basic", "batched", "processes"])
+    parser.add_argument("--members", type=int, default=16)
+    parser.add_argument("settings", nargs="*", help="of every run")
+    options = parser.parse_intermixed_args()
+    weights = [f"{weight:.6g}" for weight in np.geomspace(0.25, 2**5.5, options.members)]
+    common = ["size=128", *options.settings]
     with tempfile.TemporaryDirectory() as scratch:
-        common = ["size=128", *common]
-        every = f"loss.style_weight={','.join(WEIGHTS)}"
-        if case == "processes":
+        if options.case == "processes":
             times = [
                 seconds([*common, f"loss.style_weight={weight}", f"run.dir={scratch}/{i}"], Path(scratch))
-                for i, weight in enumerate(WEIGHTS[:SOME])
+                for i, weight in enumerate(weights[:SOME])
             ]
-            print(
-                f"processes: 16 times the mean of {SOME}: clock and processor seconds {(16 * np.mean(times, axis=0)).round(1)}"
-            )
+            took, what = options.members * np.mean(times, axis=0), f"{options.members} times the mean of {SOME}"
         else:
-            took = seconds(["-m", *common, every, f"hydra/launcher={case}"], Path(scratch) / "all")
-            print(f"{case}: clock and processor seconds {took.round(1)}")
+            sweep = ["-m", *common, f"loss.style_weight={','.join(weights)}", f"hydra/launcher={options.case}"]
+            took, what = seconds(sweep, Path(scratch) / "all"), f"{options.members} members"
+    print(f"{options.case}: {what}: clock and processor seconds {took.round(1)}")
 
 
 if __name__ == "__main__":
