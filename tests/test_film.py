@@ -8,6 +8,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.monitoring
 import numpy as np
 import pytest
 from PIL import Image
@@ -17,7 +19,6 @@ from nst_jax import job, replay
 from nst_jax.images.files import read_image, write_image
 from nst_jax.images.video import CODECS, decode_film, film_record, probe_film, write_film
 from nst_jax.job import history
-from nst_jax.job.compile import _compile
 from nst_jax.report.charts import columns
 from nst_jax.report.run_page import render
 from nst_jax.runner import run as runner
@@ -226,10 +227,17 @@ def test_a_film_is_a_run_with_its_frames_its_film_and_its_report(here: Path, pai
 
 
 def test_only_the_first_two_frames_compile(here: Path, paint: Any):
-    paint("content.path=film", *SMALL, "frames=0:2", "run.dir=two")
-    before = _compile.cache_info().misses
-    assert paint("content.path=film", *SMALL, "run.dir=all", "temporal.weight=3", "strength=0.6")[0] == 0
-    assert _compile.cache_info().misses == before
+    compiled: list[str] = []
+    listen = lambda event, *_, **__: compiled.append(event) if "backend_compile" in event else None  # noqa: E731
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        paint("content.path=film", *SMALL, "frames=0:2", "run.dir=two")
+        assert compiled
+        compiled.clear()
+        assert paint("content.path=film", *SMALL, "run.dir=all", "temporal.weight=3", "strength=0.6")[0] == 0
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+    assert compiled == []
 
 
 def watched_by(patch: pytest.MonkeyPatch, observe: job.Callback) -> None:
