@@ -35,11 +35,11 @@ class TemporalConfig:
         cut: a frame of which less than this share is reliable begins a new scene.
     """
 
-    weight: Weight = 100.0
+    weight: Weight = 30.0
     offsets: Annotated[
         Annotated[list[Positive], Field(min_length=1)], rule("a list of whole numbers, at least 1, such as [1,2,4]")
     ] = field(default_factory=lambda: [1, 2, 4])
-    steps: Positive = 20
+    steps: Positive = 30
     cut: Annotated[StrictFloat, rule("a number between 0 and 1", ge=0, le=1)] = 0.25
 
 
