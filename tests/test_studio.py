@@ -13,6 +13,7 @@ import pytest
 from nst_jax.command.arguments import as_settings
 from nst_jax.errors import InputError
 from nst_jax.images.files import read_image, write_image
+from nst_jax.images.video import decode_film, write_film
 from nst_jax.studio import look as looks
 from nst_jax.studio.folder import MAX_PIXELS, StudioFolder, check_upload, open_studio
 from nst_jax.studio.history import command_line, entries
@@ -239,6 +240,23 @@ def test_a_batch_names_what_fails_and_goes_on(worker: Worker, studio: StudioFold
     results = studio.batches / name
     assert wait_for(lambda: len(list(results.iterdir())) == 2, WAIT)
     assert {file.name for file in results.iterdir()} == {"photo.webp", "photo-2.webp"}
+
+
+def test_a_film_is_painted_by_the_look_of_a_page(worker: Worker, studio: StudioFolder, painting: str, tmp_path: Path):
+    pytest.importorskip("av")
+    pytest.importorskip("cv2")
+    frames = [np.uint8(255 * pixels(48, 64 + i)[0][:, i:]) for i in range(3)]
+    write_film(tmp_path / "film.mp4", frames, [0.0, 0.1, 0.2])
+    film = studio.keep_film(tmp_path / "film.mp4")
+    assert studio.keep_film(tmp_path / "film.mp4") == film
+    job = worker.submit_film(film, Look(painting, size=48, more=ONE_SCALE), preview=True)
+    worker.start()
+    assert ended(job) == "finished"
+    assert len(list(decode_film(job.run.path / "result.mp4"))) == 3
+    assert job.step == job.steps
+    (tmp_path / "text.mp4").write_text("no film")
+    with pytest.raises(InputError, match="film"):
+        studio.keep_film(tmp_path / "text.mp4")
 
 
 def test_the_regions_of_a_run_come_back_to_the_page(worker: Worker, studio: StudioFolder, photo: str, painting: str):

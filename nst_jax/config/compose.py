@@ -215,20 +215,22 @@ def from_command_line(name: str, schema: type[Any], member: Callable[[Any], None
     return as_config(alone[0], schema) if alone else None
 
 
-def from_overrides(overrides: list[str]) -> Config:
+def from_overrides(overrides: list[str], name: str = "config", schema: type[Any] = Config) -> Any:
     """The config of one run that the settings of a command line ask for, without `sys.argv` and Hydra's globals.
 
     Args:
         overrides: as `nst_jax.config.command_line.parse_command_line` gives them.
+        name: of the config in the package.
+        schema: what it becomes.
 
     Raises:
         InputError: an unknown group, key or value, or several runs.
     """
-    with _explained(Config, overrides):
-        composed = load(overrides)
+    with _explained(schema, overrides):
+        composed = load(overrides, name)
     if composed.hydra.mode == RunMode.MULTIRUN:
         raise InputError(f"settings must be those of one run, got a sweep: {' '.join(overrides)}; run it with nst-jax sweep")
-    return as_config(composed)
+    return as_config(composed, schema)
 
 
 @contextmanager

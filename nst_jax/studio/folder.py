@@ -24,8 +24,10 @@ from filelock import FileLock, Timeout
 
 from nst_jax.errors import InputError
 from nst_jax.images.files import fit_long_side, picture_from_bytes, picture_size, read_file, read_image, resize, write_image
+from nst_jax.images.video import probe_film
 from nst_jax.runs.folder import new_folder
-from nst_jax.system.atomic_write import atomic_write, os_errors_as_input
+from nst_jax.system.atomic_write import atomic_open, atomic_write, os_errors_as_input
+from nst_jax.system.download import file_digest
 
 MAX_BYTES, MAX_PIXELS = 100 * 2**20, 100_000_000  # of an upload
 _SHOWN = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".avif")  # by every browser
@@ -110,6 +112,23 @@ class StudioFolder:
                 atomic_write(kept, data)
             else:
                 write_image(kept, pixels)
+        return kept
+
+    def keep_film(self, file: Path) -> Path:
+        """Copies a film to where runs find it for good.
+
+        Raises:
+            InputError: it is no film that can be read, or too large.
+        """
+        check_upload(file)
+        if file.resolve().is_relative_to(self.pictures.resolve()):
+            return file
+        probe_film(file)
+        kept = self._place(file_digest(file, "sha256").removeprefix("sha256:"), _plain_name(file.name))
+        if not kept.exists():
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_open(kept) as stream, file.open("rb") as source:
+                shutil.copyfileobj(source, stream)
         return kept
 
     def keep_pixels(self, pixels: Any, name: str) -> Path:

@@ -10,6 +10,7 @@ import gradio as gr
 
 from nst_jax.errors import InputError
 from nst_jax.images.named import NAMED, local_file
+from nst_jax.images.video import FILMS
 from nst_jax.studio import look as looks
 from nst_jax.studio.controls import Controls, region_values
 from nst_jax.studio.history import Entry, command_line, entries, photo_of
@@ -115,7 +116,8 @@ def _settings(studio: Studio, controls: Controls, name: str, request: gr.Request
     found = looks.read(studio.folder.run(name))
     if found is None:
         raise InputError(say(request, "no_look"))
-    photo, look = _file(studio, found[0]), found[1]
+    seen = photo_of(studio.folder.run(name)) if Path(found[0]).suffix.lower() in FILMS else found[0]
+    photo, look = _file(studio, str(seen)), found[1]
     plain = [getattr(look, key) for key in controls.plain]
     more = [look.more.get(key, "") for key in controls.more]
     regions = region_values(studio, Path(photo) if photo else None, look)

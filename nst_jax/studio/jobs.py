@@ -12,7 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -162,17 +162,44 @@ class Worker:
         Raises:
             InputError: anything the user can fix; the folder is removed then.
         """
-        path = run or self.folder.new_run()
-        try:
+        with self._new_run(run) as path:
             word = looks.as_word(self.folder.keep(photo))
             config = looks.compose(looks.words(word, look, output))
-            prepared = prepare(replace(config, run=replace(config.run, dir=str(path), format="tiff")))  # 16 bits, to download
-            with new_run(prepared) as folder:
-                looks.write(path, word, look)  # from here on it is a run that was killed before its first step
+            return self._submit(
+                path, word, look, replace(config, run=replace(config.run, format="tiff"))
+            )  # 16 bits, to download
+
+    def submit_film(self, film: Path, look: Look, *, preview: bool = False) -> Job:
+        """Checks the run of a film, as `StudioFolder.keep_film` keeps it, writes its folder and puts it into the queue.
+
+        Args:
+            film: what is painted.
+            look: what it becomes; it has no start.
+            preview: paints the first frames alone.
+
+        Raises:
+            InputError: anything the user can fix; the folder is removed then.
+        """
+        look = replace(look, start="")
+        with self._new_run(None) as path:
+            words = [*looks.words(str(film), look), *(["preview=true"] if preview else [])]
+            return self._submit(path, str(film), look, looks.compose(words, film=True))
+
+    @contextmanager
+    def _new_run(self, run: Path | None) -> Iterator[Path]:
+        """A folder for a run, which is removed if that cannot be."""
+        path = run or self.folder.new_run()
+        try:
+            yield path
         except InputError:
             shutil.rmtree(path, ignore_errors=True)
             raise
-        return self._enter(Job(folder, self.folder.name_of(path), prepared.steps, prepared.spec.scales))
+
+    def _submit(self, path: Path, word: str, look: Look, config: Config) -> Job:
+        prepared = prepare(replace(config, run=replace(config.run, dir=str(path))))
+        with new_run(prepared) as folder:
+            looks.write(path, word, look)  # from here on it is a run that was killed before its first step
+        return self._enter(Job(folder, self.folder.name_of(path), prepared.steps, prepared.work))
 
     def go_on(self, name: str) -> Job:
         """Puts a run that has not finished into the queue again. Raises InputError if there is no such run."""

@@ -20,6 +20,7 @@ from nst_jax.images.named import NAMED, local_file
 from nst_jax.system import data_folder
 from nst_jax.system.atomic_write import atomic_write
 from nst_jax.system.download import file_digest
+from nst_jax.video.config import VideoConfig
 
 PRESETS = ("quality", "fast", "photo", "texture", "gatys2016")
 COLORS = ("style", "luminance", "match")
@@ -103,9 +104,10 @@ def words(photo: str, look: Look, output: str = "") -> list[str]:
     return [*given, *_regions(look), *(f"{key}={_plain(key, value)}" for key, value in look.more.items())]
 
 
-def compose(given: Sequence[str]) -> Config:
-    """The config of a command line. Raises InputError for one that is wrong."""
-    return from_overrides(parse_command_line(as_settings(given), Config).hydra)
+def compose(given: Sequence[str], *, film: bool = False) -> Config:
+    """The config of a command line, of a photograph or a film. Raises InputError for one that is wrong."""
+    name, schema = ("video", VideoConfig) if film else ("config", Config)
+    return from_overrides(parse_command_line(as_settings(given, film=film), schema).hydra, name, schema)
 
 
 def command(given: Sequence[str]) -> str:

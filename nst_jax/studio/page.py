@@ -9,6 +9,7 @@ from gradio.themes.base import Base
 
 from nst_jax.studio.api import endpoints
 from nst_jax.studio.batch import batch_tab
+from nst_jax.studio.film import film_tab
 from nst_jax.studio.folder import StudioFolder
 from nst_jax.studio.gallery import gallery_tab
 from nst_jax.studio.jobs import Worker
@@ -95,6 +96,8 @@ def page(folder: StudioFolder, paintings: list[Painting]) -> Page:
                 controls, view = paint_tab(studio)
             with gr.Tab(label("tab_batch"), id="batch"):
                 batch_tab(studio, controls)
+            with gr.Tab(label("tab_film"), id="film"):
+                film_tab(studio, controls, tabs)
             with gr.Tab(label("tab_history"), id="history") as tab:
                 gallery_tab(studio, controls, view, tab, tabs)
         endpoints(studio, controls)

@@ -17,6 +17,7 @@ TEXTS = {
               "Repinta una fotografía con el estilo de un cuadro. Todo se queda en este ordenador."),
     "tab_paint": ("Paint", "Pintar"),
     "tab_batch": ("Many photographs", "Muchas fotografías"),
+    "tab_film": ("Film", "Película"),
     "tab_history": ("History", "Historial"),
     # The two pictures.
     "photo": ("Photograph", "Fotografía"),
@@ -78,6 +79,18 @@ TEXTS = {
     "command": ("The same from a command line", "Lo mismo desde la línea de órdenes"),
     "download": ("Download", "Descargar"),
     "tiff": ("TIFF, 16 bits", "TIFF, 16 bits"),
+    # The film.
+    "film_info": (
+        "Paint a film without flicker. Choose the look on one of its frames in the first tab, then paint the film here.",
+        "Pinta una película sin parpadeo. Elige el aspecto sobre un fotograma en la primera pestaña y píntala aquí.",
+    ),
+    "film_file": ("Film", "Película"),
+    "film_frame": ("Frame", "Fotograma"),
+    "film_look": ("Choose the look on this frame", "Elegir el aspecto en este fotograma"),
+    "film_trial": ("Only the first 10 frames, as a trial", "Sólo los 10 primeros fotogramas, como prueba"),
+    "film_start": ("Paint the film", "Pintar la película"),
+    "film_result": ("Painted film", "Película pintada"),
+    "need_film": ("Drop a film first", "Suelta antes una película"),
     # The batch.
     "batch_info": (
         "Every photograph gets the look chosen under Paint. One after the other; what fails is named, and the rest goes on.",

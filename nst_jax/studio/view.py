@@ -97,7 +97,7 @@ def shown(studio: Studio, session: Session, request: gr.Request | None) -> list[
         now,
         gr.update(value=None if done else now.picture or None, visible=not done) if new else gr.skip(),
         gr.update(value=(str(photo), now.picture) if done else None, visible=done) if new else gr.skip(),
-        _status(studio, job, request),
+        status_line(studio, job, request),
         gr.update(interactive=job.is_open and not job.stop),
         gr.update(interactive=job.state in ("interrupted", "failed")),
         as_download(result),
@@ -114,7 +114,7 @@ def as_download(file: Path | None) -> Any:
     return gr.update(interactive=there, value=str(file) if there else None)
 
 
-def _status(studio: Studio, job: Job, request: gr.Request | None) -> str:
+def status_line(studio: Studio, job: Job, request: gr.Request | None) -> str:
     """How a run stands, in a line with a bar."""
     share = job.step / job.steps if job.steps else None
     if job.state == "waiting" and (before := studio.worker.before(job.name)):

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import open_dict
 
-from nst_jax.config.compose import as_config, from_yaml, import_modules, register, to_yaml
+from nst_jax.config.compose import as_config, from_yaml, import_modules, to_yaml
 from nst_jax.config.schema import Config
 from nst_jax.errors import InputError, printable
 from nst_jax.job import Result
@@ -27,7 +27,6 @@ from nst_jax.video.config import VideoConfig
 
 # By name of the config in the package; all others are of a `Config`.
 SCHEMAS = {"video": VideoConfig}
-register("video_schema", VideoConfig)
 _MAX_NAME = 100  # bytes of a folder's name
 
 

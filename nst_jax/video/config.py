@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, StrictFloat, StrictStr
 from pydantic.dataclasses import dataclass
 
+from nst_jax.config.compose import register
 from nst_jax.config.schema import STRICT, Config, Count, Factor, FileOrNone, PictureConfig, Positive, Weight, rule
 
 PREVIEW_FRAMES = 10
@@ -70,3 +71,6 @@ class VideoConfig(Config):
     ] = None
     flow: FlowConfig = field(default_factory=FlowConfig)
     temporal: TemporalConfig = field(default_factory=TemporalConfig)
+
+
+register("video_schema", VideoConfig)
