@@ -272,6 +272,7 @@ def test_a_film_that_is_broken_off_anywhere_ends_with_the_same_bytes(
         assert frames_of(folder) == frames_of("whole")
         assert (folder / "result.png").read_bytes() == Path("whole/result.png").read_bytes()
         assert rows_of(folder) == rows_of("whole")
+        assert not {"decoded", "passes"} & {path.name for path in folder.iterdir()}
 
 
 def test_a_cut_begins_anew(here: Path, paint: Any):
@@ -401,6 +402,7 @@ def test_flow_from_files_is_used(here: Path, paint: Any):
         (["content.path=film", "frames=::0"], "frames"),
         (["content.path=film", "keyframes=nowhere"], "keyframes"),
         (["content.path=film", "keyframes=empty"], "keyframes"),
+        (["content.path=film", "keyframes=all"], "keyframes"),
         (["content.path=film", "blend_at={0:[1,0]}"], "blend_at"),
         (["content.path=film", "run.video=true"], "run.video"),
         (["content.path=film", "run.output=out.png"], ".mp4"),
@@ -418,6 +420,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(here: Path, paint: Any, argume
     (here / "text.mp4").write_text("no film")
     (here / "empty").mkdir()
     write_frames(here / "sizes", [pan()[0], pan()[0][:30]])
+    write_frames(here / "all", pan())
     with av.open(str(here / "sound.mp4"), "w") as film:
         stream = film.add_stream("aac", rate=8000)
         frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")

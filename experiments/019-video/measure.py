@@ -44,9 +44,10 @@ def paint(film: Path, out: Path, settings: list[str]) -> float:
 
 
 @functools.cache
-def judge() -> Callable[[jnp.ndarray], float]:
-    """The style term of the default loss, by which every system is judged."""
-    loss, _ = nst_jax.make_loss("astronaut", "starry", size=192)  # whatever the content
+def judge(height: int, width: int) -> Callable[[jnp.ndarray], float]:
+    """The style term of the default loss for frames of a size, by which every system is judged."""
+    gray = np.full((height, width, 3), 0.5, np.float32)  # whatever the content
+    loss, _ = nst_jax.make_loss(gray, "starry", size=max(height, width))
     style = jax.jit(lambda loss, image: loss.terms(image)["style"])
     return lambda image: float(style(loss, image))
 
@@ -68,7 +69,7 @@ def scores(film: Path, out: Path) -> dict[str, float]:
     changes = [np.abs(b - a).max() * 255 for a, b in itertools.pairwise(frames)]
     return {
         "warping": 1e4 * float(np.mean(errors)),
-        "style": float(np.mean([judge()(jnp.asarray(frame)) for frame in frames[:8]])),
+        "style": float(np.mean([judge(*frame.shape[1:3])(jnp.asarray(frame)) for frame in frames[:8]])),
         "lightness": float((frames[-1].mean() - frames[0].mean()) / frames[0].mean()),
         "largest_difference": float(np.max(changes)),
         "seconds_a_frame": float(np.median(later)) if later else 0.0,

@@ -113,6 +113,8 @@ def prepare(config: VideoConfig) -> PreparedFilm:
                 f" {clip.film.path}"
             )
     keyframes = keyframes_in(Path(config.keyframes), len(content.numbers)) if config.keyframes else {}
+    if len(keyframes) == len(content.numbers):
+        raise InputError(f"keyframes must leave frames to paint, got all {len(keyframes)} of them in {config.keyframes}")
     for frame in sorted(config.blend_at or ()):
         _shares(config, spec, frame)  # checks them
     network = network_of(config.network.name, spec.objective.network.convolution, spec.objective.taps)
@@ -283,8 +285,7 @@ class _Painter:
                 break
             self.painted(visit.number).write(visit.frame, pixels)
         self.seconds["total"] = time.perf_counter() - began
-        if pixels is None:  # every frame is a keyframe
-            pixels = self.painted(self._config.passes).read(self.count - 1)
+        assert pixels is not None, "a frame is left to paint"
         return job.Result(pixels, self.rows, self.seconds, self.recoveries, stopped)
 
     def _observer(self, visit: _Visit, offset: int, stage: int, last: bool, began: float, *, continued: bool) -> job.Callback:
@@ -429,7 +430,8 @@ def _finish(prepared: Prepared, folder: RunFolder, record: str) -> list[str]:
     if there:  # the content of the picture beside it
         last = FrameFolder(folder.path / "decoded", "content").read(folder.last_row().get("frame", there[-1]))
         folder.write_inputs({"content": last}, max(last.shape))
-    shutil.rmtree(folder.path / "decoded", ignore_errors=True)
+    for name in ("decoded", *(["passes"] if len(there) == len(clip.numbers) else [])):  # what an interrupted run goes on from
+        shutil.rmtree(folder.path / name, ignore_errors=True)
     return notices
 
 
