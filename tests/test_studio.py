@@ -311,6 +311,16 @@ def test_uploads_are_limited_and_kept_once(studio: StudioFolder, tmp_path: Path)
     assert studio.keep(tmp_path / "camera.dng").name == "camera.png"
 
 
+def test_of_a_picture_that_is_written_again_two_versions_are_shown(studio: StudioFolder, tmp_path: Path):
+    file, shown = tmp_path / "result.png", []
+    for side in (16, 20, 24, 28):
+        write_image(file, pixels(side, side))
+        shown += [studio.as_shown(file), studio.thumbnail(file)]
+    assert read_image(shown[-2]).sha256 == read_image(file).sha256
+    assert studio.as_shown(file) == shown[-2]
+    assert [path.exists() for path in shown] == [False] * 4 + [True] * 4
+
+
 def test_a_folder_has_one_studio_and_forgets_what_no_run_needs(tmp_path: Path):
     with open_studio(tmp_path) as folder:
         lost = folder.keep_pixels(pixels(16, 16), "lost.png")

@@ -11,10 +11,11 @@ live/ and temporary/ are emptied when the studio starts and ends.
 """
 
 import hashlib
+import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,21 +141,17 @@ class StudioFolder:
 
     def thumbnail(self, file: Path) -> Path:
         """A small JPEG of a picture, made when it is first asked for."""
-        small = self.live / "thumbnails" / f"{_key(file)}.jpg"
-        if not small.exists():
-            small.parent.mkdir(parents=True, exist_ok=True)
+
+        def write(small: Path) -> None:
             pixels = read_image(file).pixels
             height, width = pixels.shape[1:3]
             write_image(small, resize(pixels, fit_long_side(height, width, min(_THUMBNAIL, max(height, width)))))
-        return small
+
+        return _version(self.live / "thumbnails", file, ".jpg", write)
 
     def as_shown(self, file: Path) -> Path:
         """A name for the present contents of a file that is written again: a browser keeps what it has seen under a name."""
-        shown = self.live / "shown" / f"{_key(file)}{file.suffix}"
-        if not shown.exists():
-            shown.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, shown)
-        return shown
+        return _version(self.live / "shown", file, file.suffix, lambda shown: shutil.copyfile(file, shown))
 
     def new_run(self, stem: str = "") -> Path:
         """A new folder for a run, named after the time."""
@@ -226,10 +223,17 @@ def _forget_unused(folder: StudioFolder) -> None:
             shutil.rmtree(place, ignore_errors=True)
 
 
-def _key(file: Path) -> str:
-    """Another one for each file, and each time that it is written."""
+def _version(folder: Path, file: Path, suffix: str, write: Callable[[Path], Any]) -> Path:
+    """What `write` makes of the present contents of a file; of earlier contents the last one stays, for pages that show it."""
     facts = file.stat()
-    return hashlib.sha256(f"{file.resolve()} {facts.st_mtime_ns} {facts.st_size}".encode()).hexdigest()[:24]
+    place = folder / hashlib.sha256(os.fsencode(file.resolve())).hexdigest()[:24]
+    made = place / f"{facts.st_mtime_ns}-{facts.st_size}{suffix}"
+    if not made.exists():
+        place.mkdir(parents=True, exist_ok=True)
+        for old in sorted(place.iterdir())[:-1]:
+            old.unlink(missing_ok=True)
+        write(made)
+    return made
 
 
 def _plain_name(name: str) -> str:
