@@ -245,7 +245,7 @@ def test_a_batch_names_what_fails_and_goes_on(worker: Worker, studio: StudioFold
 def test_a_film_is_painted_by_the_look_of_a_page(worker: Worker, studio: StudioFolder, painting: str, tmp_path: Path):
     pytest.importorskip("av")
     pytest.importorskip("cv2")
-    frames = [np.uint8(255 * pixels(48, 64 + i)[0][:, i:]) for i in range(3)]
+    frames = [(255 * pixels(48, 64 + i)[0][:, i:]).astype(np.uint8) for i in range(3)]
     write_film(tmp_path / "film.mp4", frames, [0.0, 0.1, 0.2])
     film = studio.keep_film(tmp_path / "film.mp4")
     assert studio.keep_film(tmp_path / "film.mp4") == film

@@ -192,7 +192,7 @@ def killed_batch(browser: Any, photo: Path, painting: Path, folder: Path, option
     browser.find_element("css selector", "#batch_photos input[type=file]").send_keys(
         "\n".join(map(str, sorted(photos.iterdir())))
     )
-    assert wait_for(lambda: "19.png" in browser.find_element("id", "batch_photos").text, 60)
+    assert wait_for(lambda: len(browser.find_elements("css selector", "#batch_photos tr")) == 20, 60)
     browser.find_element("id", "batch_start").click()
     made = lambda: {file.name: file.stat().st_mtime_ns for file in results.rglob("*.png")}  # noqa: E731
     assert wait_for(lambda: len(made()) >= 7, _LONG)

@@ -57,17 +57,21 @@ def main() -> None:
         measure.usable(browser, server.address)
         shot("empty")
         measure.choose(browser, 384, options.more)
-        for painting in ("starry_night.jpg", "wave.jpg"):
-            measure.usable(browser, server.address) if painting == "wave.jpg" else None
-            measure.drop(browser, _BUNDLED / "cat.jpg", _BUNDLED / painting)
+        measure.drop(browser, _BUNDLED / "cat.jpg", _BUNDLED / "wave.jpg")
+        for painting in ("wave", "starry"):
+            if painting == "starry":
+                browser.find_element("css selector", "#shelf button[aria-label*='Starry']").click()
+                assert wait_for(lambda: browser.find_elements("css selector", "#painting img[src*='starry']"), 60)
             measure.paint(browser, "#picture img")
             browser.execute_script("scrollTo(0, 0)")
-            wait_for(lambda: False, 6)
+            wait_for(lambda: "384 px" in browser.find_element("id", "status").text, 300)
+            wait_for(lambda: False, 3)
             shot("running")
             assert wait_for(lambda: browser.find_elements("css selector", "#compare img"), 900)
             wait_for(lambda: False, 2)
             shot("finished")
         look(browser, width=1300, dark=True)
+        wait_for(lambda: False, 2)
         shot("dark")
         look(browser, width=390)
         wait_for(lambda: False, 1)

@@ -10,7 +10,7 @@ import gradio as gr
 from nst_jax.errors import InputError
 from nst_jax.images.video import FILMS, decode_film
 from nst_jax.studio.controls import Controls, chosen_look
-from nst_jax.studio.shared import QUIET, Studio, said
+from nst_jax.studio.shared import PRIVATE, QUIET, Studio, said
 from nst_jax.studio.texts import label, say
 from nst_jax.studio.view import status_line
 
@@ -61,8 +61,8 @@ def film_tab(studio: Studio, controls: Controls, tabs: gr.Tabs) -> None:
     def tick(name: str, request: gr.Request) -> list[Any]:
         return _state(studio, name, request)
 
-    take.click(said(show_frame), [film, number], [controls.photo, tabs], api_visibility="private")
-    start.click(said(begin), {film, trial, run} | controls.look, outputs, api_visibility="private")
+    take.click(said(show_frame), [film, number], [controls.photo, tabs], **PRIVATE)
+    start.click(said(begin), {film, trial, run} | controls.look, outputs, **PRIVATE)
     stop.click(halt, run, outputs, **QUIET)
     go_on.click(said(resume), run, outputs, **QUIET)
     timer.tick(tick, run, outputs, **QUIET)

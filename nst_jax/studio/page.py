@@ -29,7 +29,8 @@ _CSS = """
 button[role=tab].selected { color: var(--primary-600) !important; }
 .dark button[role=tab].selected { color: var(--primary-300) !important; }
 #about h1 { font-weight: 650; letter-spacing: -0.01em; margin: 0; }
-#shelf .grid-wrap { overflow-x: hidden; padding-top: 1.5rem; }
+#shelf .grid-wrap { overflow-x: hidden; }
+#shelf .grid-wrap, #gallery .grid-wrap { padding-top: 1.5rem; }
 #shelf .grid-container { grid-template-columns: repeat(4, minmax(0, 1fr)) !important; }
 #picture img { width: 100%; height: 100%; object-fit: contain; }
 .status { display: grid; gap: .4rem; padding: .25rem .1rem; font-variant-numeric: tabular-nums; }

@@ -78,7 +78,7 @@ TEXTS = {
     "compare": ("Photograph and picture", "Fotografía e imagen"),
     "command": ("The same from a command line", "Lo mismo desde la línea de órdenes"),
     "download": ("Download", "Descargar"),
-    "tiff": ("TIFF, 16 bits", "TIFF, 16 bits"),
+    "tiff": ("TIFF", "TIFF"),
     # The film.
     "film_info": (
         "Paint a film without flicker. Choose the look on one of its frames in the first tab, then paint the film here.",
