@@ -151,7 +151,7 @@ def correctness(rehearse: bool) -> Findings:
     expected = json.loads(REFERENCE.read_text("utf-8"))["numbers"]
 
     def compared(name: str, rounding: str, difference: float) -> dict[str, Any]:
-        return {"check": name, "difference": difference, "passed": difference <= ROUNDING[rounding]}
+        return {"check": name, "difference": difference, "passed": bool(difference <= ROUNDING[rounding])}
 
     for name, rounding, values in checked_numbers():
         yield compared(name, rounding, distance(values, expected[name]))
@@ -187,7 +187,12 @@ def _root() -> Findings:
     half = root @ (vectors / values**0.25)
     seconds = _seconds(lambda: jax.block_until_ready(function(jnp.asarray(second, jnp.float32), target)))
     errors = {"value": abs(float(value) / exact - 1), "gradient": distance(gradient, np.eye(512) - half @ half.T)}
-    yield {"check": "Wasserstein root, 512 channels", **errors, "ms": 1e3 * seconds, "passed": max(errors.values()) < 1e-4}
+    yield {
+        "check": "Wasserstein root, 512 channels",
+        **errors,
+        "ms": 1e3 * seconds,
+        "passed": bool(max(errors.values()) < 1e-4),
+    }
 
 
 def _resumed() -> Findings:

@@ -136,7 +136,6 @@ def _compile(
         key=("chunk", *options.values(), jobs),
         donate=(1,),
     )
-    trim_heap()
     temporary = max(program.temporary_bytes for program in (targets, start, chunk))
     return Programs(targets, start, chunk, temporary, plan.devices)
 
@@ -178,6 +177,7 @@ class _Program:
         self.result = with_sharding(found, self._compiled.output_shardings) if several else found
         self.temporary_bytes: int = self._compiled.memory_analysis().temp_size_in_bytes  # pyright: ignore[reportOptionalMemberAccess]
         self._call = self._call_on_several if several else self._compiled
+        trim_heap()  # of what compiling took
 
     def __call__(self, *arguments: Any) -> Any:
         return self._call(*arguments)

@@ -73,7 +73,7 @@ def load(name: str = "vgg19", *, convolution: str = "auto", taps: tuple[str, ...
     precision = check_one_of("network.precision", str(options.get("precision", "float32")), tuple(PRECISIONS))
     convolution = check_one_of("network.convolution", choose_convolution(convolution, precision), ("winograd", "xla"))
     spec = NetworkSpec(architecture=weights.architecture(name), convolution=convolution)
-    stored = weights.load_params(name)
+    stored = weights.read_params(name)
     if taps:
         convnet.check_taps(spec.architecture, taps)
     params = {}
@@ -81,6 +81,6 @@ def load(name: str = "vgg19", *, convolution: str = "auto", taps: tuple[str, ...
     if missing := {*wanted, *(() if taps else kernel_shapes(spec.architecture))} - stored.keys():
         raise InputError(f"parameters {name!r} must have the layer {min(missing)}, got none; convert them again")
     for layer in wanted:
-        leaves = stored.pop(layer)
+        leaves = weights.as_float32(stored.pop(layer))  # one by one: transformed kernels are four times as large
         params[layer] = jax.tree.map(jnp.asarray, layers.prepare(leaves) if convolution == "winograd" else leaves)
     return Network(dataclasses.replace(spec, **options), params)  # pyright: ignore[reportArgumentType]
