@@ -8,6 +8,7 @@ so that a part that is stopped keeps what it has found.
 """
 
 import argparse
+import functools
 import hashlib
 import json
 import os
@@ -65,12 +66,11 @@ Findings = Iterator[dict[str, Any]]
 
 
 class Built(NamedTuple):
-    """A job of one scale with compiled programs, its first state, and its targets and weights."""
+    """A job of one scale: its first image, and the targets and weights of its loss."""
 
     prepared: Any
     stage: Any
-    programs: Any
-    state: Any
+    image: Any
     targets: Any
     weights: Any
 
@@ -79,21 +79,20 @@ class Built(NamedTuple):
         spec = self.prepared.spec
         return spec.objective.loss(self.prepared.params, image, self.targets, self.weights, spec.plans[0])[0]
 
-    def chunk(self, state: Any, steps: int = STEPS) -> Any:
-        """The state after some steps; the one given is consumed."""
-        arguments = (self.prepared.params, state, self.targets, self.weights, jnp.int32(steps))
-        return jax.block_until_ready(self.programs.chunk(*arguments)[0])
+    def gradient(self, image: Any) -> jax.Array:
+        """The gradient of the loss."""
+        return jax.jit(jax.grad(self.loss))(image)
 
 
 def build(size: int, **settings: Any) -> Built:
-    """Compiles a job at one size on the bundled pictures, which are squares."""
+    """A job at one size on the bundled pictures, which are squares."""
     prepared = prepare(make_config({"size": size, "scales": 1, "steps": 8, **PICTURES, **settings}))
     spec, params = prepared.spec, prepared.params
     (stage,) = job.make_stages(prepared.inputs, spec)
-    programs = compile_programs(job.compile_key(params, stage, spec)).programs
-    targets = programs.targets(params, *jax.tree.map(jnp.asarray, (stage.content, stage.styles)))
-    state = programs.start(jnp.asarray(initial_image(stage, spec, prepared.inputs.init)))
-    return Built(prepared, stage, programs, state, targets, jax.tree.map(jnp.float32, spec.loss_weights))
+    make = jax.jit(functools.partial(spec.objective.targets, plan=spec.plans[0]))
+    targets = make(params, *jax.tree.map(jnp.asarray, (stage.content, stage.styles)))
+    image = jnp.asarray(initial_image(stage, spec, prepared.inputs.init))
+    return Built(prepared, stage, image, targets, jax.tree.map(jnp.float32, spec.loss_weights))
 
 
 def device(rehearse: bool) -> Findings:
@@ -123,14 +122,11 @@ def checked_numbers() -> Iterator[tuple[str, str, Any]]:
     image = jnp.asarray(prepare(make_config({"size": 64, **PICTURES})).inputs.content[:, ::4, ::4])
     for layer, maps in vgg.features(vgg.params, image, ("relu1_1", "relu3_1", "relu5_1")).items():
         yield f"features of {layer}", "features", sketch(maps)
-    for pooling in ("average", "max"):
-        for loss in ("gatys", "wasserstein"):
-            built = build(96, loss=loss, **{"network.pooling": pooling})
-            image = built.state.trial
-            value, gradient = jax.jit(jax.value_and_grad(built.loss))(image)
-            yield f"loss, {loss}, {pooling}", "loss", [float(value)]
-            rounding = "gradient" if pooling == "average" else "gradient, max pooling"
-            yield f"gradient, {loss}, {pooling}", rounding, sketch(gradient)
+    for loss, pooling, rounding in (("gatys", "average", "gradient"), ("wasserstein", "max", "gradient, max pooling")):
+        built = build(96, loss=loss, **{"network.pooling": pooling})
+        value, gradient = jax.jit(jax.value_and_grad(built.loss))(built.image)
+        yield f"loss, {loss}, {pooling}", "loss", [float(value)]
+        yield f"gradient, {loss}, {pooling}", rounding, sketch(gradient)
 
 
 def reference(rehearse: bool) -> Findings:
@@ -156,9 +152,11 @@ def correctness(rehearse: bool) -> Findings:
     for name, rounding, values in checked_numbers():
         yield compared(name, rounding, distance(values, expected[name]))
     yield from _root()
-    whole, tiled = (build(256 if rehearse else 512, loss="gatys", **{"scale.tile": tile}) for tile in ("off", 256))
-    gradients = [jax.jit(jax.grad(built.loss))(whole.state.trial) for built in (whole, tiled)]
-    yield compared("tiles of 256 px against the whole", "tiles", distance(gradients[1], gradients[0]))
+    size, tile = (192, 128) if rehearse else (512, 256)
+    whole, tiled = (build(size, loss="gatys", **{"scale.tile": one}) for one in ("off", tile))
+    yield compared(
+        f"tiles of {tile} px against the whole", "tiles", distance(tiled.gradient(whole.image), whole.gradient(whole.image))
+    )
     yield from _resumed()
     with tempfile.TemporaryDirectory() as scratch:
         losses = []
@@ -268,11 +266,13 @@ def speed(rehearse: bool) -> Findings:
 def _speed(size: int, precision: str, loss: str) -> dict[str, Any]:
     began = time.perf_counter()
     built = build(size, loss=loss, **{"network.precision": precision})
-    compile_s, state = time.perf_counter() - began, built.state
+    programs = compile_programs(job.compile_key(built.prepared.params, built.stage, built.prepared.spec)).programs
+    compile_s, state = time.perf_counter() - began, programs.start(built.image)
 
     def call() -> None:
         nonlocal state
-        state = built.chunk(state)
+        arguments = (built.prepared.params, state, built.targets, built.weights, jnp.int32(STEPS))
+        state = jax.block_until_ready(programs.chunk(*arguments)[0])
 
     seconds = _seconds(call) / STEPS
     flops, peak = FLOP_PER_PIXEL * size**2 / seconds / 1e12, _peak(precision)
@@ -283,7 +283,7 @@ def _speed(size: int, precision: str, loss: str) -> dict[str, Any]:
         "mfu": flops / peak if peak else None,
         "compile_s": compile_s,
         "tile": built.prepared.spec.plans[0].tile,
-        "temporary_bytes": built.programs.step_bytes,
+        "temporary_bytes": programs.step_bytes,
         "planned_bytes": job_bytes(built.prepared.spec, built.prepared.spec.plans[0], built.stage.height_width),
     }
 
