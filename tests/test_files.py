@@ -734,8 +734,8 @@ def test_damaged_chunks_beside_the_pixels_are_ignored(pixels: np.ndarray, name: 
 @pytest.mark.parametrize(
     ("start", "named", "advice"),
     [
-        (b"\0\0\0\x18ftypisom", "video", "frame"),
-        (b"RIFF\0\0\0\0AVI ", "video", "frame"),
+        (b"\0\0\0\x18ftypisom", "video", "nst-jax video"),
+        (b"RIFF\0\0\0\0AVI ", "video", "nst-jax video"),
         (b"8BPS\0\1", "Photoshop", "export"),
         (b"%PDF-1.7", "PDF", "export"),
         (b"<?xml version='1.0'?>\n<svg xmlns=", "SVG", "export"),

@@ -166,7 +166,7 @@ def test_another_strength_compiles_nothing(worker: Worker, photo: str, painting:
 
     compiled: list[int] = []
     compile_it = jax.stages.Lowered.compile
-    monkeypatch.setattr(jax.stages.Lowered, "compile", lambda self: compiled.append(1) or compile_it(self))
+    monkeypatch.setattr(jax.stages.Lowered, "compile", lambda *given: compiled.append(1) or compile_it(*given))
     worker.start()
     first, second = (submit(worker, photo, Look(painting, strength, size=48, more=ONE_SCALE)) for strength in (50, 80))
     assert ended(first) == "finished"
