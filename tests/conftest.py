@@ -2,6 +2,7 @@
 
 import atexit
 import importlib.metadata
+import logging
 import os
 import shutil
 import subprocess
@@ -48,6 +49,12 @@ def _running(command: Sequence[Any], **options: Any) -> "Iterator[subprocess.Pop
 def running() -> "Callable[..., AbstractContextManager[subprocess.Popen[str]]]":
     """A context manager, `running(command, **options)`: a process that ends with the block at the latest."""
     return _running
+
+
+@pytest.fixture(autouse=True)
+def verbosity() -> None:
+    """The package logs again what it does, after a quiet run in the same process."""
+    logging.getLogger("nst_jax").setLevel(logging.NOTSET)
 
 
 @pytest.fixture

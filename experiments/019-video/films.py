@@ -102,8 +102,8 @@ def write(folder: Path, film: tuple[list[np.ndarray], list[np.ndarray], list[np.
     """Writes a film and its truth."""
     folder.mkdir(parents=True, exist_ok=True)
     for i, frame in enumerate(film[0]):
-        write_image(folder / f"{i:06d}.png", np.float32(frame[None]))
-    np.savez_compressed(folder.with_suffix(".npz"), flow=np.float32(film[1]), seen=np.array(film[2]))
+        write_image(folder / f"{i:06d}.png", frame[None].astype(np.float32))
+    np.savez_compressed(folder.with_suffix(".npz"), flow=np.array(film[1], np.float32), seen=np.array(film[2]))
 
 
 def noisy(count: int = 100) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]:

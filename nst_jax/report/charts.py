@@ -44,7 +44,8 @@ def loss_chart(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     if not curves:
         return None
     plot = _figure(LOSS_AXES, y_axis_type="log", height=380)
-    source = ColumnDataSource(columns(rows), name="rows")
+    data: Any = columns(rows)
+    source = ColumnDataSource(data, name="rows")
     lines: list[Any] = [
         plot.line("step", curve.name, source=source, color=curve.color, line_width=curve.width, legend_label=curve.name)
         for curve in curves
