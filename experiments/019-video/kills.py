@@ -42,7 +42,8 @@ if __name__ == "__main__":
     for number in range(10):
         folder = out / str(number)
         with subprocess.Popen([*command, f"run.dir={folder}"]) as process:
-            while frames(folder) < number % 8 and process.poll() is None:
+            ready = folder / "metrics.jsonl"  # the first step is made
+            while not (ready.exists() and frames(folder) >= number % 8) and process.poll() is None:
                 time.sleep(0.01)
             time.sleep(0.03 * number)
             process.kill()
