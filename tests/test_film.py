@@ -27,7 +27,7 @@ from nst_jax.runner.resume import resume
 from nst_jax.runs.folder import RunFolder
 from nst_jax.video import __main__ as video
 from nst_jax.video.config import VideoConfig
-from nst_jax.video.frames import open_clip, order_of
+from nst_jax.video.frames import decode_clip, open_clip, order_of
 
 av = pytest.importorskip("av")
 cv2 = pytest.importorskip("cv2")
@@ -504,3 +504,28 @@ def test_parts_of_a_film_are_a_sweep(here: Path, paint: Any):
     code, said = paint(*settings, "hydra/launcher=batched")
     assert code == 2
     assert "hydra/launcher" in said
+
+
+def test_a_result_that_is_a_film_makes_no_film_of_a_photo(here: Path, monkeypatch: pytest.MonkeyPatch):
+    """The value of a flag is no picture of the command line."""
+    encode(here / "old.mp4", pan())
+    write_image("photo.png", np.zeros((1, 36, 48, 3), np.float32))
+    monkeypatch.setattr(video, "main", lambda: pytest.fail("it was taken for a film"))
+    assert program.main(["-o", "old.mp4", "photo.png", "style.png", "size=48"]) == 2
+
+
+def test_notices_are_said_once(here: Path, paint: Any):
+    encode(here / "hdr.mp4", pan(2), 1, 1, transfer=16)
+    settings = [setting for setting in SMALL if setting != "run.quiet=true"]
+    assert paint("content.path=hdr.mp4", *settings, "codec=png", "run.dir=run")[1].count("HDR") == 1
+    Image.fromarray(pan()[0]).save("first.gif", save_all=True, append_images=[Image.fromarray(pan()[1])])
+    assert paint("content.path=film", *settings, "frames=0:1", "style.path=first.gif")[1].count("first of 2 frames") == 1
+
+
+def test_a_damaged_mark_of_decoding_is_none(here: Path):
+    clip = open_clip(here / "film")
+    (here / "decoded").mkdir()
+    assert decode_clip(clip, "content", here / "decoded", (36, 48)) == 4
+    for damage in ("", "[]", "{", json.dumps({"sha256": clip.sha256, "frames": [0, 1, 2, 3], "size": [36, 48]})):
+        (here / "decoded/content.json").write_text(damage)
+        assert decode_clip(clip, "content", here / "decoded", (36, 48)) == 4

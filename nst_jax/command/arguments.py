@@ -121,7 +121,8 @@ def names_picture(arguments: Sequence[str]) -> bool:
 
 def names_film(arguments: Sequence[str]) -> bool:
     """Whether the first picture that a command line names is a film; a GIF is a picture here."""
-    names = [word for word in arguments if not word.startswith("-") and _is_picture(word)]
+    given, _ = parser().parse_known_intermixed_args(list(arguments))  # which knows the values of flags
+    names = [word for word in given.words if _is_picture(word)]
     return bool(names) and Path(names[0]).suffix.lower() in {*FILMS} - {".gif"}
 
 

@@ -3,7 +3,7 @@
 import io
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from importlib.util import find_spec
 from pathlib import Path
@@ -113,14 +113,19 @@ def probe_film(path: Path) -> Film:
         start = min(ticks, default=0)
         times = tuple(float((tick - start) * stream.time_base) for tick in sorted(ticks))
         begin = float(start * stream.time_base)
-    first = next(decode_film(path), None)
-    if first is None or not times:
-        raise InputError(f"film {path} must have a frame that can be decoded, got none; copy or export it again")
-    with _opened(path) as (container, stream):
-        frame = next(container.decode(stream))
+    with _opened(path) as (container, stream):  # anew: what is demuxed is not decoded
+        frame = next(_decoded(container, stream), None)
+        if frame is None or not times:
+            raise InputError(f"film {path} must have a frame that can be decoded, got none; copy or export it again")
         if (transfer := _HDR.get(int(getattr(frame, "color_trc", 0) or 0))) is not None:
             notices.append(f"HDR ({transfer}) is read as if it were standard: its colors come out pale; convert it before")
-    return Film(path, times, first.shape[:2], begin, tuple(notices))
+        return Film(path, times, _upright(frame, stream).shape[:2], begin, tuple(notices))
+
+
+def _decoded(container: Any, stream: Any) -> Iterator[Any]:
+    """The frames of a stream, up to where it is damaged."""
+    with suppress(_av().FFmpegError):
+        yield from container.decode(stream)
 
 
 def _ticks(container: Any, stream: Any, notices: list[str]) -> list[int]:
@@ -144,25 +149,21 @@ def decode_film(path: Path) -> Iterator[Frame]:
     Raises:
         InputError: no PyAV, no such file, no film, or frames of several sizes.
     """
-    av, size = _av(), None
+    size = None
     with _opened(path) as (container, stream):
-        aspect = stream.sample_aspect_ratio or Fraction(1)
-        try:
-            for number, frame in enumerate(container.decode(stream)):
-                size = size or (frame.width, frame.height)
-                if size != (frame.width, frame.height):
-                    raise InputError(
-                        f"film {path} must have frames of one size, got {frame.width}x{frame.height} at frame {number} after"
-                        f" {size[0]}x{size[1]}; convert it to one size"
-                    )
-                yield _upright(frame, aspect)
-        except av.FFmpegError:
-            return
+        for number, frame in enumerate(_decoded(container, stream)):
+            size = size or (frame.width, frame.height)
+            if size != (frame.width, frame.height):
+                raise InputError(
+                    f"film {path} must have frames of one size, got {frame.width}x{frame.height} at frame {number} after"
+                    f" {size[0]}x{size[1]}; convert it to one size"
+                )
+            yield _upright(frame, stream)
 
 
-def _upright(frame: Any, aspect: Fraction) -> Frame:
+def _upright(frame: Any, stream: Any) -> Frame:
     unsaid = int(frame.colorspace) == 2 and min(frame.height, frame.width) >= _HD
-    width = max(1, round(frame.width * aspect))
+    width = max(1, round(frame.width * (stream.sample_aspect_ratio or 1)))
     found = frame.reformat(width=width, format="rgb24", src_colorspace=_BT709 if unsaid else None).to_ndarray()
     return np.ascontiguousarray(np.rot90(found, round(frame.rotation / 90) % 4))
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +15,7 @@ from nst_jax.errors import InputError
 from nst_jax.images.files import READABLE, read_image, resize, write_image
 from nst_jax.images.video import FILMS, Film, decode_film, probe_film
 from nst_jax.system.atomic_write import atomic_write, os_errors_as_input
+from nst_jax.system.download import file_digest
 from nst_jax.types import Pixels
 
 FOLDER_FPS = 25.0
@@ -61,8 +63,8 @@ def open_clip(path: Path, frames: str = ":", fps: float | None = None, most: int
         raise InputError(f"frames must name frames of the film, which has {len(film.times)}, got {frames!r}; use frames=0:10")
     numbers, times = list(chosen), [film.times[number] - film.times[chosen[0]] for number in chosen]
     if fps is not None:
-        wanted = np.arange(0, times[-1] + 1e-9, 1 / fps)
-        nearest = np.abs(np.asarray(times)[None] - wanted[:, None]).argmin(1)
+        wanted, known = np.arange(0, times[-1] + 1e-9, 1 / fps), np.asarray(times)
+        nearest = np.searchsorted((known[1:] + known[:-1]) / 2, wanted)
         numbers, times = [numbers[i] for i in nearest], wanted.tolist()
     offset = film.times[numbers[0]]
     return Clip(film, tuple(numbers[:most]), tuple(times[:most]), offset, _sha256(path))
@@ -98,14 +100,10 @@ def _folder(path: Path) -> Film:
 
 
 def _sha256(path: Path) -> str:
-    if not path.is_dir():
-        return _digest(path)
-    return hashlib.sha256("".join(map(_digest, _pictures(path))).encode()).hexdigest()
-
-
-def _digest(file: Path) -> str:
-    with os_errors_as_input(file, "check its permissions"), file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    with os_errors_as_input(path, "check its permissions"):
+        if not path.is_dir():
+            return file_digest(path, "sha256").removeprefix("sha256:")
+        return hashlib.sha256("".join(file_digest(file, "sha256") for file in _pictures(path)).encode()).hexdigest()
 
 
 def read_clip(clip: Clip) -> Iterator[tuple[int, Pixels]]:
@@ -166,8 +164,10 @@ def decode_clip(clip: Clip, name: str, folder: Path, height_width: tuple[int, in
     """
     frames, mark = FrameFolder(folder, name), folder / f"{name}.json"
     facts = {"sha256": clip.sha256, "frames": list(clip.numbers), "size": list(height_width)}
-    if mark.is_file() and (known := json.loads(mark.read_text("utf-8"))).items() >= facts.items():
-        return known["count"]
+    with suppress(OSError, ValueError, AttributeError, KeyError):  # a damaged mark is none
+        known = json.loads(mark.read_text("utf-8"))
+        if known.items() >= facts.items() and isinstance(count := known["count"], int):
+            return count
     places: dict[int, list[int]] = {}
     for place, number in enumerate(clip.numbers):
         places.setdefault(number, []).append(place)

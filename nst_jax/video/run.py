@@ -119,9 +119,10 @@ def prepare(config: VideoConfig) -> PreparedFilm:
         _shares(config, spec, frame)  # checks them
     network = network_of(config.network.name, spec.objective.network.convolution, spec.objective.taps)
     begun = begin_record(config, pictures, config.network.name, store.file_sha256(config.network.name))
-    begun["notices"] += size_notices(inputs, spec)
-    for notice in begun["notices"]:
-        _log.info("%s", notice)
+    small = size_notices(inputs, spec)
+    for notice in [*(f"{role}: {notice}" for role in clips for notice in pictures[role].notices), *small]:
+        _log.info("%s", notice)  # those of other pictures are said as they are read
+    begun["notices"] += small
     further = _further(config, spec, len(content.numbers), len(keyframes))
     seconds = time.perf_counter() - began
     return PreparedFilm(
