@@ -2,7 +2,7 @@
 
     python experiments/003-quality/compare.py --images FOLDER --ours FOLDER [--opponent FOLDER]
 
-`--opponent` holds what opponent.py wrote, CONTENT_STYLE/log.json and pictures; `--ours` the run folders
+`--opponent` holds what experiments/scoreboard/opponent.py wrote, CONTENT_STYLE/log.json and pictures; `--ours` the run folders
 PRESET/CONTENT_STYLE, whose snapshots, where there are some, give the curve. Seconds are a run's "total" in its manifest,
 and for the opponent its steps times the seconds a step of opponent-seconds.json, measured on a quiet machine. Scores are
 kept in scores.json, by the hash of the picture, and not made again; what it has of other pictures stays in the table and in
@@ -185,7 +185,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=Path, required=True, help="folder with the pictures")
     parser.add_argument("--ours", type=Path, required=True, help="folder of PRESET/CONTENT_STYLE run folders")
-    parser.add_argument("--opponent", type=Path, help="folder of opponent.py")
+    parser.add_argument("--opponent", type=Path, help="folder of experiments.scoreboard.opponent")
     args = parser.parse_args()
     use_compilation_cache()
     rows = ours(args.ours)

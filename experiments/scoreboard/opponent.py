@@ -13,9 +13,10 @@ These weights are meant for torchvision's VGG-19, whose activations have other s
 Hence every map is multiplied by one number, so that its root mean square is that of torchvision's VGG-16 at the layer
 of the same name, on average over two pairs of pictures at 128 and 256 pixels (`--plain` leaves this out).
 
-    python experiments/003-quality/opponent.py --images FOLDER --content tubingen --style starry_night --out FOLDER
-    python experiments/003-quality/opponent.py --images FOLDER --content tubingen --style starry_night --time 8
+    python -m experiments.scoreboard.opponent content.jpg style.jpg --out FOLDER
+    python -m experiments.scoreboard.opponent content.jpg style.jpg --time 8
 
+writes pictures on the way, and log.json, to FOLDER/CONTENT_STYLE; `python -m experiments.scoreboard` makes those of many pairs.
 `--eigen` computes the same roots, and the same truncation, through one eigendecomposition: for making the pictures
 where their time does not count. The times are taken without it.
 """
@@ -23,6 +24,7 @@ where their time does not count. The times are taken without it.
 import argparse
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +41,7 @@ STYLE_WEIGHTS = tuple(weight / 341 for weight in (256, 64, 16, 4, 1))
 CONTENT_WEIGHT, TV_WEIGHT, RATE, BETAS, DECAY, ROOT_STEPS = 0.015, 2.0, 0.02, (0.9, 0.99), 0.99, 12
 # Root mean square of a layer of torchvision's VGG-16 over that of the normalized VGG-19.
 SCALES = {"relu1_1": 0.312, "relu2_1": 1.03, "relu3_1": 1.71, "relu4_1": 2.40, "relu5_1": 0.94, "relu4_2": 1.55}
+STEPS = (1000, 500)  # at the first size, and at each other
 # Steps of a size after which a picture is written, beside the last.
 CHECKPOINTS = (10, 20, 35, 50, 75, 100, 150, 200, 300, 400, 600, 800)
 
@@ -152,9 +155,9 @@ class Average:
         return self.sum / (1 - self.left)
 
 
-def picture(folder: Path, name: str) -> Image.Image:
-    """NAME.jpg in the folder."""
-    return Image.open(folder / f"{name}.jpg").convert("RGB")
+def picture(path: Path) -> Image.Image:
+    """The picture of a file, without its alpha."""
+    return Image.open(path).convert("RGB")
 
 
 def tensor(image: Image.Image, size: int, upscale: bool) -> torch.Tensor:
@@ -228,27 +231,41 @@ class Opponent:
         return loss.item()
 
 
-def save(opponent: Opponent, path: Path, height_width: tuple[int, int]) -> None:
+def pixels(opponent: Opponent, height_width: tuple[int, int]) -> np.ndarray:
     """The averaged picture at the last size, whatever the present one: pictures of all checkpoints compare."""
     shown = F.interpolate(opponent.average.value(), height_width, mode="bicubic", align_corners=False).clamp(0, 1)
-    Image.fromarray((shown[0].permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)).save(path)
+    return (shown[0].permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
+
+
+def steps(opponent: Opponent, end: int) -> Iterator[tuple[int, int, float]]:
+    """Makes the steps of all sizes: (size, step, loss) of each."""
+    for number, size in enumerate(sizes(end)):
+        opponent.start(size)
+        for step in range(1, STEPS[number > 0] + 1):
+            yield size, step, opponent.step()
+
+
+def paint(content: Path, style: Path, size: int) -> tuple[np.ndarray, dict[str, float]]:
+    """The finished picture, uint8 [h, w, 3], and its last loss; the roots by eigendecomposition."""
+    torch.set_flush_denormal(True)
+    opponent = Opponent(picture(content), picture(style), eigen=True)
+    *_, (_, _, loss) = steps(opponent, size)
+    height, width = opponent.image.shape[2:]
+    return pixels(opponent, (height, width)), {"loss": loss}
 
 
 def run(opponent: Opponent, end: int, out: Path) -> None:
     """All sizes; pictures of the checkpoints and log.json in `out`."""
     out.mkdir(parents=True, exist_ok=True)
     final, log = fit_long_side(opponent.content.height, opponent.content.width, end), []
-    for number, size in enumerate(sizes(end)):
-        opponent.start(size)
-        steps = 500 if number else 1000
-        for step in range(1, steps + 1):
-            loss = opponent.step()
-            if step in CHECKPOINTS or step == steps:
-                name = f"{size:04d}-{step:04d}.png"
-                save(opponent, out / name, final)
-                log.append({"size": size, "step": step, "loss": loss, "picture": name, "steps": steps})
-                (out / "log.json").write_text(json.dumps(log, indent=1) + "\n")
-                print(out.name, name, loss, flush=True)
+    for size, step, loss in steps(opponent, end):
+        last = STEPS[len(sizes(size)) > 1]
+        if step in CHECKPOINTS or step == last:
+            name = f"{size:04d}-{step:04d}.png"
+            Image.fromarray(pixels(opponent, final)).save(out / name)
+            log.append({"size": size, "step": step, "loss": loss, "picture": name, "steps": last})
+            (out / "log.json").write_text(json.dumps(log, indent=1) + "\n")
+            print(out.name, name, loss, flush=True)
 
 
 def seconds_a_step(opponent: Opponent, end: int, repeats: int) -> dict[str, float]:
@@ -268,9 +285,8 @@ def seconds_a_step(opponent: Opponent, end: int, repeats: int) -> dict[str, floa
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=Path, required=True, help="folder with the pictures")
-    parser.add_argument("--content", required=True, help="name of a .jpg in it")
-    parser.add_argument("--style", required=True, help="name of a .jpg in it")
+    parser.add_argument("content", type=Path, help="a picture")
+    parser.add_argument("style", type=Path, help="another")
     parser.add_argument("--size", type=int, default=256, help="long side of the result")
     parser.add_argument("--out", type=Path, help="folder for the pictures, in CONTENT_STYLE")
     parser.add_argument("--time", type=int, metavar="STEPS", help="print the seconds a step at each size and stop")
@@ -278,12 +294,11 @@ def main() -> None:
     parser.add_argument("--plain", action="store_true", help="the maps at the scale of the parameters")
     args = parser.parse_args()
     torch.set_flush_denormal(True)
-    content, style = picture(args.images, args.content), picture(args.images, args.style)
-    opponent = Opponent(content, style, eigen=args.eigen, plain=args.plain)
+    opponent = Opponent(picture(args.content), picture(args.style), eigen=args.eigen, plain=args.plain)
     if args.time:
         print(json.dumps(seconds_a_step(opponent, args.size, args.time)))
     else:
-        run(opponent, args.size, args.out / f"{args.content}_{args.style}")
+        run(opponent, args.size, args.out / f"{args.content.stem}_{args.style.stem}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""A table of systems, ours and others, over many pairs of pictures: `python -m experiments.scoreboard --help`."""
