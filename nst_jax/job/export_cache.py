@@ -51,7 +51,13 @@ def lower_cached(function: Any, key: object, *arguments: Any, donate: tuple[int,
         exported = export.export(function)(*arguments)
         if path:
             _write(path, exported)
-    return jax.jit(exported.call, donate_argnums=donate).lower(*arguments)
+    program: Any = exported.call
+
+    @functools.wraps(function)  # by its name in JAX's log and in traces
+    def call(*arguments: Any) -> Any:
+        return program(*arguments)
+
+    return jax.jit(call, donate_argnums=donate).lower(*arguments)
 
 
 def _path(key: object, shapes: Any) -> Path | None:

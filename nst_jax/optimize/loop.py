@@ -53,12 +53,15 @@ class State(NamedTuple):
     @property
     def stalled(self) -> Bool[Array, ""]:
         """Whether no step lowers the loss any more: the solver says so, or all terms are 0."""
-        perfect = self.loss == 0
-        for term in self.terms.values():
-            perfect &= term == 0
-        return optax.tree_utils.tree_get(self.solver, "stalled", jnp.zeros((), bool)) | perfect
+        return _stalled(optax.tree_utils.tree_get(self.solver, "stalled", jnp.zeros((), bool)), self.loss, self.terms)
 
 
+@jax.jit
+def _stalled(stalled: Bool[Array, ""], loss: Scalar, terms: Terms) -> Bool[Array, ""]:
+    return stalled | jnp.all(jnp.stack([loss, *terms.values()]) == 0)
+
+
+@jax.jit
 def picture(state: State) -> Image:
     """The picture that a state stands for: the average of the images so far, within [0, 1]."""
     return jnp.clip(mean(state.average, state.image), 0, 1)
