@@ -12,7 +12,7 @@ from nst_jax.errors import InputError
 from nst_jax.evaluate import fitted, heldout, scores
 from nst_jax.evaluate.__main__ import main
 from nst_jax.evaluate.heldout import LAYERS, lpips
-from nst_jax.evaluate.pixels import border, checkerboard, color_distance, grid, oklab, total_variation
+from nst_jax.evaluate.pixels import border, checkerboard, color_distance, grid, noise, oklab, rim, total_variation
 from nst_jax.images.files import write_image
 from nst_jax.networks.params import store as weights
 from tests.golden.make_lpips import golden_pairs
@@ -151,6 +151,68 @@ def test_grid_sees_changes_at_every_few_pixels(period, axis):
     places = np.arange(128) // period * 0.61803 % 1 * 0.2  # a level for each block of pixels
     lines += np.expand_dims(places.astype(np.float32), (0, 3 - axis, 3))
     assert grid(np.clip(image + lines, 0, 1)) > 0.15
+
+
+def disk(radius=30, height=96, width=128, fine=0.0):
+    """A dark disk on a plain ground, its edge one pixel wide; inside it fine detail."""
+    y, x = np.indices((height, width))
+    inside = np.clip(radius - np.hypot(y - height / 2, x - width / 2) + 0.5, 0, 1)[None, ..., None]
+    detail = np.random.default_rng(1).standard_normal((1, height, width, 3))
+    return (0.7 - inside * (0.4 + fine * detail)).astype(np.float32)
+
+
+def grain(amount, where=1.0, shape=(1, 96, 128, 3)):
+    return (amount * where * np.random.default_rng(2).standard_normal(shape)).astype(np.float32)
+
+
+def test_noise_is_one_for_pictures_like_the_style_and_rises_with_grain():
+    content, style, image = disk(fine=0.1), texture(0), texture(1)
+    values = [noise(np.clip(image + grain(amount), 0, 1), content, style) for amount in (0, 0.01, 0.03, 0.1)]
+    assert values[0] == pytest.approx(1, abs=0.25)
+    assert values == sorted(values)
+    assert values[1] > 1.03 * values[0]
+    assert values[3] > 2
+
+
+def test_noise_sees_neither_large_strokes_nor_what_is_not_flat_in_the_content():
+    content, style, image = disk(fine=0.1), texture(0), texture(1)
+    strokes = (np.indices((96, 128)).sum(0) // 12 % 2 * 0.2)[None, ..., None].astype(np.float32)
+    assert noise(image * np.float32(0.7) + strokes, content, style) == pytest.approx(noise(image, content, style), rel=0.3)
+    busy = disk() < 0.5
+    assert noise(image + grain(0.1, busy), content, style) == pytest.approx(noise(image, content, style), rel=0.1)
+
+
+def test_noise_is_bounded_where_the_style_is_a_blank_sheet():
+    blank = np.full((1, 64, 64, 3), 0.9, np.float32)
+    assert noise(disk(), disk(), blank) == pytest.approx(1, abs=0.05)
+    assert noise(disk() + grain(0.002), disk(), blank) < 2
+
+
+def halo(amount, offset=5, radius=30):
+    """A ring of pixels around the disk."""
+    y, x = np.indices((96, 128))
+    distance = np.hypot(y - 48, x - 64) - radius
+    return (amount * np.exp(-(((distance - offset + 1) / 2) ** 2))[None, ..., None]).astype(np.float32)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_rim_sees_a_pale_or_dark_halo(sign):
+    content = disk()
+    picture = content if sign > 0 else 1 - content  # darker than both sides
+    values = [rim(np.clip(picture + halo(sign * amount), 0, 1), content) for amount in (0, 0.04, 0.15)]
+    assert values[0] < 0.1
+    assert values == sorted(values)
+    assert 1 < values[1] < 4 < values[2]
+
+
+def test_rim_sees_neither_soft_edges_nor_grain_nor_strokes_nor_pictures_without_plain_ground():
+    content = disk()
+    soft = sum(np.roll(content, (i, j), (1, 2)) for i in range(-2, 3) for j in range(-2, 3)) / np.float32(25)
+    assert rim(soft, content) < 0.2
+    assert rim(np.clip(content + grain(0.1), 0, 1), content) < 2
+    assert rim(texture(0), content) < 2.5
+    assert rim(content, texture(0)) == 0
+    assert rim(np.clip(content + halo(0.1, offset=20), 0, 1), content) < 1  # not along the edge
 
 
 def test_total_variation_falls_with_blur():

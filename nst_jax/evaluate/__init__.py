@@ -12,6 +12,8 @@ same longer side, but it is never enlarged. Lower is better unless the table say
 | `style_w2_alex` | the same on AlexNet | 0 same; 3 a photograph |
 | `color_w2` | sliced Wasserstein-2 distance of colors to the style's, OKLab · 100 | 0 same; 2 just visible |
 | `tv_ratio` | total variation over the style's | 1 equal; 2 noise; ½ haze |
+| `noise` | fine detail in flat regions of the content, over that in flat regions of the style | 1 equal; 2 visible grain |
+| `rim` | pale or dark halo beside strong edges of the content, on plain ground, lightness · 100 | < 2; 4 visible |
 | `border` | contrast of the outermost pixels to the interior | 1 no frame; 2 a visible one |
 | `checkerboard` | detail that alternates in both directions, over all detail | < 0.6; 1 noise; 2 a checkerboard |
 | `grid` | unevenness of detail over positions modulo 8 pixels | < 0.05; 0.1 visible |
@@ -21,7 +23,7 @@ No single score identifies a good picture: the content itself has LPIPS 0, the s
 
 from nst_jax.errors import InputError
 from nst_jax.evaluate.heldout import Judge, judge
-from nst_jax.evaluate.pixels import border, checkerboard, color_distance, grid, total_variation
+from nst_jax.evaluate.pixels import border, checkerboard, color_distance, grid, noise, rim, total_variation
 from nst_jax.images.files import fit_long_side, resize
 from nst_jax.types import Pixels
 
@@ -49,6 +51,8 @@ def scores(content: Pixels, style: Pixels, image: Pixels) -> dict[str, float]:
     return _by_networks(alex, vgg) | {
         "color_w2": color_distance(image, style),
         "tv_ratio": total_variation(image) / max(total_variation(style), 1e-6),
+        "noise": noise(image, content, style),
+        "rim": rim(image, content),
         "border": border(image),
         "checkerboard": checkerboard(image),
         "grid": grid(image),
