@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field, StrictFloat, StrictStr
 from pydantic.dataclasses import dataclass
 
+from nst_jax.config.compose import register
 from nst_jax.config.schema import STRICT, Count, Factor, PictureConfig, Positive, RunConfig, Seed, Side, Weight, rule
 from nst_jax.errors import InputError, check_one_of
 from nst_jax.invert.neurons import Neurons
@@ -58,6 +59,9 @@ class InvertConfig:
     restarts: Positive = 1
     seed: Seed = 0
     run: RunConfig = field(default_factory=RunConfig)
+
+
+register("invert_schema", InvertConfig)
 
 
 def layer_of(config: InvertConfig, architecture: str) -> str:
