@@ -15,7 +15,7 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from nst_jax.config.compose import SweepComposer, as_config, explain, from_yaml, load, make_config, to_yaml
+from nst_jax.config.compose import as_config, explain, from_yaml, load, make_config, to_yaml
 from nst_jax.config.quoting import quote_paths
 from nst_jax.config.schema import Config
 from nst_jax.config.to_spec import to_spec
@@ -23,6 +23,7 @@ from nst_jax.errors import InputError
 from nst_jax.images.named import NAMED
 from nst_jax.networks.params import store as weights
 from nst_jax.networks.params.store import ALIASES
+from nst_jax.sweeps.member import SweepComposer
 from nst_jax.sweeps.sweep import as_grid
 from nst_jax.system import data_folder
 

@@ -1,6 +1,5 @@
 """Between Hydra and the schema: options and composed configs become a `Config`, and Hydra's errors one line."""
 
-import copy
 import dataclasses
 import importlib
 import os
@@ -11,13 +10,11 @@ from typing import Any
 
 import hydra
 import yaml
-from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import create_config_search_path
-from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
 from hydra.core.utils import JobRuntime
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
@@ -118,44 +115,6 @@ def load(overrides: list[str], name: str = "config") -> Any:
     JobRuntime.instance().set("name", "nst_jax")
     loader = ConfigLoaderImpl(create_config_search_path(str(data_folder("configs").resolve())))
     return loader.load_configuration(name, overrides, RunMode.RUN)
-
-
-class SweepComposer:
-    """Composes the members of a sweep as `ConfigLoader.load_sweep_config` does, the presets of a choice only once.
-
-    Hydra takes 0.2 seconds to look up and merge presets, and 0.01 to change values in a copy of the result.
-
-    Args:
-        loader: of Hydra.
-        master: the config of the sweep.
-    """
-
-    def __init__(self, loader: ConfigLoader, master: Any) -> None:
-        self._loader: Any = loader
-        self._master = master
-        self._presets: dict[tuple[str, ...], Any] = {}
-
-    def __call__(self, overrides: Sequence[str]) -> Any:
-        """Composes the config of a member, with Hydra's own section, from its settings as on a command line."""
-        parsed = OverridesParser.create(config_loader=self._loader).parse_overrides(list(overrides))
-        presets = tuple(o.input_line or "" for o in parsed if self._decides_presets(o))
-        if presets not in self._presets:
-            self._presets[presets] = self._loader.load_sweep_config(self._master, list(presets))
-        composed = copy.deepcopy(self._presets[presets])
-        ConfigLoaderImpl._apply_overrides_to_config([o for o in parsed if not self._decides_presets(o)], composed)
-        own = [o for o in parsed if not o.is_hydra_override()]
-        lines = composed.hydra.overrides
-        lines.task = [o.input_line for o in own]
-        lines.hydra = [*self._master.hydra.overrides.hydra, *(o.input_line for o in parsed if o.is_hydra_override())]
-        composed.hydra.job.override_dirname = get_overrides_dirname(own, **composed.hydra.job.config.override_dirname)
-        return composed
-
-    def _decides_presets(self, override: Override) -> bool:
-        """Whether it chooses files of configs, or where they are, instead of giving a value."""
-        key = override.key_or_group
-        return key == "hydra.searchpath" or (
-            not isinstance(override.value(), dict) and self._loader.repository.group_exists(key)
-        )
 
 
 def check_imported(config: Any, source: str, advice: str) -> None:

@@ -1,15 +1,20 @@
 """One member of a sweep: its config as Hydra composes it, the name of its folder, and its run, which records how it ended."""
 
+import copy
 import hashlib
 import re
 import sys
 import traceback
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from omegaconf import open_dict
 
 from nst_jax.config.compose import as_config, from_yaml, import_modules, to_yaml
@@ -51,8 +56,46 @@ class Member(NamedTuple):
         return hashlib.sha256(to_yaml(self.config, record=False).encode()).hexdigest()
 
 
+class SweepComposer:
+    """Composes the members of a sweep as `ConfigLoader.load_sweep_config` does, the presets of a choice only once.
+
+    Hydra takes 0.2 seconds to look up and merge presets, and 0.01 to change values in a copy of the result.
+
+    Args:
+        loader: of Hydra.
+        master: the config of the sweep.
+    """
+
+    def __init__(self, loader: ConfigLoader, master: Any) -> None:
+        self._loader: Any = loader
+        self._master = master
+        self._presets: dict[tuple[str, ...], Any] = {}
+
+    def __call__(self, overrides: Sequence[str]) -> Any:
+        """Composes the config of a member, with Hydra's own section, from its settings as on a command line."""
+        parsed = OverridesParser.create(config_loader=self._loader).parse_overrides(list(overrides))
+        presets = tuple(o.input_line or "" for o in parsed if self._decides_presets(o))
+        if presets not in self._presets:
+            self._presets[presets] = self._loader.load_sweep_config(self._master, list(presets))
+        composed = copy.deepcopy(self._presets[presets])
+        ConfigLoaderImpl._apply_overrides_to_config([o for o in parsed if not self._decides_presets(o)], composed)
+        own = [o for o in parsed if not o.is_hydra_override()]
+        lines = composed.hydra.overrides
+        lines.task = [o.input_line for o in own]
+        lines.hydra = [*self._master.hydra.overrides.hydra, *(o.input_line for o in parsed if o.is_hydra_override())]
+        composed.hydra.job.override_dirname = get_overrides_dirname(own, **composed.hydra.job.config.override_dirname)
+        return composed
+
+    def _decides_presets(self, override: Override) -> bool:
+        """Whether it chooses files of configs, or where they are, instead of giving a value."""
+        key = override.key_or_group
+        return key == "hydra.searchpath" or (
+            not isinstance(override.value(), dict) and self._loader.repository.group_exists(key)
+        )
+
+
 def compose_member(
-    compose: Callable[[Sequence[str]], Any],
+    compose: SweepComposer,
     sweep: Path,
     overrides: Sequence[str],
     number: int,
@@ -62,7 +105,7 @@ def compose_member(
     """Composes a member.
 
     Args:
-        compose: a `nst_jax.config.compose.SweepComposer`.
+        compose: of the sweep.
         sweep: the folder of the sweep.
         overrides: the member's settings.
         number: its number.

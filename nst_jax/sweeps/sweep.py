@@ -14,7 +14,6 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext
 
-from nst_jax.config.compose import SweepComposer
 from nst_jax.config.schema import Config
 from nst_jax.errors import InputError
 from nst_jax.runner.plan import show_plan
@@ -24,7 +23,7 @@ from nst_jax.sweeps.finish import summarized
 from nst_jax.sweeps.folder import SweepFolder, check_override, create_sweep
 from nst_jax.sweeps.grid import Grid, product
 from nst_jax.sweeps.launchers.batched import program_key
-from nst_jax.sweeps.member import Member, compose_member, run_numbered
+from nst_jax.sweeps.member import Member, SweepComposer, compose_member, run_numbered
 from nst_jax.sweeps.scoring import check_score
 from nst_jax.system import data_folder
 from nst_jax.video.config import VideoConfig
