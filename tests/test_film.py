@@ -16,6 +16,7 @@ from PIL import Image
 
 from nst_jax import __main__ as program
 from nst_jax import job, replay
+from nst_jax.errors import InputError
 from nst_jax.images.files import read_image, write_image
 from nst_jax.images.video import CODECS, decode_film, film_record, probe_film, write_film
 from nst_jax.job import history
@@ -27,7 +28,7 @@ from nst_jax.runner.resume import resume
 from nst_jax.runs.folder import RunFolder
 from nst_jax.video import __main__ as video
 from nst_jax.video.config import VideoConfig
-from nst_jax.video.frames import decode_clip, open_clip, order_of
+from nst_jax.video.frames import decode_clip, digest_of, open_clip, order_of
 
 av = pytest.importorskip("av")
 cv2 = pytest.importorskip("cv2")
@@ -374,14 +375,15 @@ def test_a_preview_is_of_the_first_frames(here: Path, paint: Any):
     assert len(frames_of("run")) == 10
 
 
+def write_flow(folder: Path, first: int) -> None:
+    """That of `pan` from a frame to the next and back, in files for frames twice as large."""
+    folder.mkdir(exist_ok=True)
+    for name, dx in ((f"forward_{first}_{first + 1}", -4), (f"backward_{first + 1}_{first}", 4)):
+        cv2.writeOpticalFlow(str(folder / f"{name}.flo"), np.full((72, 96, 2), (dx, 0), np.float32))
+
+
 def test_flow_from_files_is_used(here: Path, paint: Any):
-    (here / "flow").mkdir()
-    for a, b in ((1, 2), (2, 1)):
-        flow = np.full((72, 96, 2), 4.0 if a > b else -4.0, np.float32) * np.array(
-            [1, 0], np.float32
-        )  # of frames twice as large
-        name = f"{'forward' if a < b else 'backward'}_{a}_{b}.flo"
-        cv2.writeOpticalFlow(str(here / "flow" / name), flow)
+    write_flow(here / "flow", 1)
     settings = ["content.path=film", *SMALL, "frames=0:2", "temporal.offsets=[1]", "temporal.weight=1e5", "codec=png"]
     assert paint(*settings, "flow.path=flow", "run.dir=run")[0] == 0
     first, second = (read_image(file).pixels for file in sorted((here / "run/frames").glob("*.png")))
@@ -390,6 +392,24 @@ def test_flow_from_files_is_used(here: Path, paint: Any):
     code, said = paint(*settings, "flow.path=flow")
     assert code == 2
     assert "forward_1_2.flo" in said
+
+
+def test_a_resumed_film_notices_other_keyframes_and_flow(here: Path, paint: Any, monkeypatch: pytest.MonkeyPatch):
+    for first in (1, 2):
+        write_flow(here / "flow", first)
+    write_frames(here / "keys", pan(1))
+    settings = [*SMALL, "frames=0:3", "temporal.offsets=[1]", "codec=png", "keyframes=keys", "flow.path=flow"]
+    with monkeypatch.context() as patch:
+        watched_by(patch, lambda info: True)
+        assert paint("content.path=film", *settings, "run.dir=run")[0] == 130
+    for file in (key := here / "keys/000000.png"), here / "flow/backward_3_2.flo":
+        before = file.read_bytes()
+        file.write_bytes(before + b"more")
+        with pytest.raises(InputError, match=f"^{'keyframes' if file == key else 'flow'} "):
+            resume(here / "run", quiet=True)
+        file.write_bytes(before)
+    assert digest_of([key], 0) != digest_of([key], 1)
+    assert resume(here / "run", quiet=True)[1] is not None
 
 
 @pytest.mark.parametrize(

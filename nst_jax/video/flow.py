@@ -65,22 +65,33 @@ def _gray(pixels: Pixels) -> UInt8[np.ndarray, "h w"]:
     return np.uint8(np.rint(255 * np.clip(pixels[0], 0, 1) @ np.array((0.299, 0.587, 0.114), np.float32)))  # pyright: ignore
 
 
-def read_flow(folder: Path, numbers: tuple[int, int], height_width: tuple[int, int]) -> Flow:
-    """The flow between two frames from `forward_A_B.flo` or `backward_B_A.flo`, A before B, counted from 1.
+def flow_file(folder: Path, numbers: tuple[int, int]) -> Path:
+    """Where the flow between two frames is: `forward_A_B.flo` or `backward_B_A.flo`, A before B, counted from 1.
 
-    These are the names that artistic-videos gives them. A flow of another size is brought to that of the frames.
+    These are the names that artistic-videos gives them.
+
+    Raises:
+        InputError: there is no such file.
+    """
+    first, second = (number + 1 for number in numbers)
+    file = folder / f"{'forward' if first < second else 'backward'}_{first}_{second}.flo"
+    if not file.is_file():
+        raise InputError(f"flow.path must hold {file.name}, got no such file in {folder}; compute it first")
+    return file
+
+
+def read_flow(folder: Path, numbers: tuple[int, int], height_width: tuple[int, int]) -> Flow:
+    """The flow between two frames from `flow_file`. A flow of another size is brought to that of the frames.
 
     Raises:
         InputError: there is no such file, or it holds no flow.
     """
     import cv2
 
-    first, second = (number + 1 for number in numbers)
-    file = folder / f"{'forward' if first < second else 'backward'}_{first}_{second}.flo"
-    found = cv2.readOpticalFlow(str(file)) if file.is_file() else None
+    file = flow_file(folder, numbers)
+    found = cv2.readOpticalFlow(str(file))
     if found is None or found.ndim != 3 or not np.isfinite(found).all():
-        state = "a damaged file" if file.is_file() else "no such file"
-        raise InputError(f"flow.path must hold {file.name} of the Middlebury format, got {state} in {folder}; compute it first")
+        raise InputError(f"flow.path must hold {file.name} of the Middlebury format, got a damaged file; compute it again")
     height, width = height_width
     scale = np.array((width / found.shape[1], height / found.shape[0]), np.float32)
     resized = found if found.shape[:2] == height_width else cv2.resize(found, (width, height), interpolation=cv2.INTER_AREA)

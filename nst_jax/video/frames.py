@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,7 +67,8 @@ def open_clip(path: Path, frames: str = ":", fps: float | None = None, most: int
         nearest = np.searchsorted((known[1:] + known[:-1]) / 2, wanted)
         numbers, times = [numbers[i] for i in nearest], wanted.tolist()
     offset = film.times[numbers[0]]
-    return Clip(film, tuple(numbers[:most]), tuple(times[:most]), offset, _sha256(path))
+    sha256 = digest_of(_pictures(path)) if path.is_dir() else _digest(path).removeprefix("sha256:")
+    return Clip(film, tuple(numbers[:most]), tuple(times[:most]), offset, sha256)
 
 
 def _slice(frames: str) -> slice:
@@ -99,11 +100,14 @@ def _folder(path: Path) -> Film:
     return Film(path, tuple(i / FOLDER_FPS for i in range(len(files))), (height, width), 0.0, ())
 
 
-def _sha256(path: Path) -> str:
-    with os_errors_as_input(path, "check its permissions"):
-        if not path.is_dir():
-            return file_digest(path, "sha256").removeprefix("sha256:")
-        return hashlib.sha256("".join(file_digest(file, "sha256") for file in _pictures(path)).encode()).hexdigest()
+def _digest(file: Path) -> str:
+    with os_errors_as_input(file, "check its permissions"):
+        return file_digest(file, "sha256")
+
+
+def digest_of(files: Iterable[Path], *numbers: int) -> str:
+    """A sha256 of several files in order, and of the numbers that they have."""
+    return hashlib.sha256("".join((*map(_digest, files), *(f" {number}" for number in numbers))).encode()).hexdigest()
 
 
 def read_clip(clip: Clip) -> Iterator[tuple[int, Pixels]]:
