@@ -148,7 +148,7 @@ class Loss:
         return self._evaluate(image)[0]
 
     def terms(self, image: Image) -> Terms:
-        """The weighted terms, "content", "style" and "tv", which add up to the loss."""
+        """The weighted terms, "content", "style", "tv" and perhaps others, which add up to the loss."""
         return self._evaluate(image)[1]
 
     def _evaluate(self, image: Image) -> tuple[Scalar, Terms]:

@@ -164,6 +164,7 @@ class LossConfig:
     content_weight: Weight = 0.19
     style_weight: Weight = 1.0
     tv_weight: Weight = 2.0
+    color_weight: Weight = 20.0
     content_layer_weights: LayerWeights = "deep"
     style_layer_weights: LayerWeights = "middle"
 

@@ -88,6 +88,7 @@ def _objective(config: Config, architecture: str) -> ObjectiveSpec:
         convention=check_one_of("loss.convention", loss.convention, tuple(CONVENTIONS)),
         tv=check_one_of("loss.tv", loss.tv, tuple(TOTAL_VARIATIONS)),
         epsilon=loss.epsilon,
+        color=loss.color_weight > 0 and bool(loss.style_layers),
     )
 
 
@@ -128,7 +129,8 @@ def _loss_weights(loss: LossConfig, strength: float, regions: list[float], archi
     beta = loss.style_weight * 10 ** (2 * strength - 1)
     style = _layer_weights("style", loss.style_layers, loss.style_layer_weights, beta, architecture)
     tv: Any = loss.tv_weight
-    return LossWeights(content, style, tv, tuple(regions))
+    color: Any = loss.color_weight * 10 ** (2 * strength - 1)
+    return LossWeights(content, style, tv, tuple(regions), color=color)
 
 
 def _layer_weights(term: str, layers: list[str], given: Any, total: float, architecture: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 from nst_jax.errors import InputError, check_one_of
 from nst_jax.networks.convnet import NetworkSpec, num_channels, smallest_image
 from nst_jax.objective.conventions import CONVENTIONS, Convention
+from nst_jax.objective.palette import Palette, color_term, make_palette
 from nst_jax.objective.priors import TOTAL_VARIATIONS
 from nst_jax.objective.statistics import Statistics, content_distance, squared_error, wide
 from nst_jax.objective.style import STYLE_DISTANCES, StyleDistance
@@ -73,6 +74,7 @@ class ObjectiveSpec:
         tv: the form of the total variation, a key of `priors.TOTAL_VARIATIONS`.
         epsilon: ε of the Wasserstein distance, above 0, see `wasserstein.EPSILON`.
         temporal: whether the image is also to agree with the frames before it, see `temporal.temporal_term`.
+        color: whether its colors are also to agree with the styles', see `palette.color_term`; only with style layers.
     """
 
     network: NetworkSpec
@@ -83,6 +85,7 @@ class ObjectiveSpec:
     tv: str = "l2"
     epsilon: float = EPSILON
     temporal: bool = False
+    color: bool = False
     parts: tuple[StyleDistance, Convention, Callable[[Image], Scalar]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -94,7 +97,8 @@ class ObjectiveSpec:
     @property
     def terms(self) -> tuple[str, ...]:
         """See `loss`."""
-        return ("content", "style", "tv", "temporal") if self.temporal else ("content", "style", "tv")
+        further = (("color", self.color), ("temporal", self.temporal))
+        return ("content", "style", "tv", *(name for name, there in further if there))
 
     @property
     def taps(self) -> tuple[str, ...]:
@@ -134,13 +138,14 @@ class Styles(NamedTuple):
 
 
 class LossWeights(NamedTuple):
-    """The traced multipliers: α and β times the weight w_l of each layer, of the total variation, each region, and time."""
+    """The traced multipliers: α and β times the weight w_l of each layer, of each region, and of the further terms."""
 
     content: Mapping[str, Scalar]
     style: Mapping[str, Scalar]
     tv: Scalar
     regions: tuple[Scalar | float, ...] = (1.0,)
     temporal: Scalar | float = 0.0
+    color: Scalar | float = 0.0
 
 
 class Targets(NamedTuple):
@@ -151,12 +156,14 @@ class Targets(NamedTuple):
         style: for each region, what the style distance keeps of the styles.
         guides: for each region, how much each position belongs to it; None: all of them do.
         reference: of the temporal term, if the loss has one.
+        palette: of the color term, if the loss has one.
     """
 
     content: Features
     style: dict[str, tuple[Any, ...]]
     guides: "dict[str, tuple[Float[Array, '1 h w'] | None, ...]]"
     reference: Reference | None = None
+    palette: Palette | None = None
 
 
 def make_targets(
@@ -189,7 +196,12 @@ def make_targets(
         targets[name] = tuple(
             distance.barycenter([found[name] for found in described], region, spec.epsilon) for region in shares
         )
-    return Targets(content_maps, targets, guides_of, reference)
+    palette = None
+    if spec.color:
+        name = spec.style_layers[0]
+        shares = styles.shares[name] if styles.shares else equal * len(guides_of[name])
+        palette = make_palette(styles.pictures, masks, shares, styles.regions, max(content.shape[1:3]))
+    return Targets(content_maps, targets, guides_of, reference, palette)
 
 
 def _describe(
@@ -264,7 +276,7 @@ def loss(
 ) -> tuple[Scalar, Terms]:
     """L_total = α L_content + β L_style + the weighted total variation (Gatys et al. 2016, eq. 7), and these terms by name.
 
-    With `ObjectiveSpec.temporal` also the weighted temporal term.
+    With `ObjectiveSpec.color` and `.temporal` also these weighted terms.
 
     Args:
         params: of the network.
@@ -283,6 +295,9 @@ def loss(
     content, style = score(statistics, targets, weights, spec=spec)
     tv = weights.tv * spec.parts[2](image.astype(wide(image)))
     found = {"content": content, "style": style, "tv": tv}
+    if spec.color:
+        assert targets.palette is not None, "make_targets was given another spec"
+        found["color"] = weights.color * color_term(image.astype(wide(image)), targets.palette, weights.regions)
     if spec.temporal:
         assert targets.reference is not None, "make_targets was given none"
         found["temporal"] = weights.temporal * temporal_term(image.astype(wide(image)), targets.reference)

@@ -26,8 +26,8 @@ class Projections(NamedTuple):
     """
 
     positions: Float[Array, ""]
-    directions: Float[Array, "c c"]
-    parts: Float[Array, "q c"]
+    directions: Float[Array, "c d"]
+    parts: Float[Array, "q d"]
 
 
 def describe_projections(style: Float[Array, "n h w c"], guide: Float[Array, "n h w"] | None = None) -> Projections:
@@ -36,7 +36,7 @@ def describe_projections(style: Float[Array, "n h w c"], guide: Float[Array, "n 
 
 
 def projections(
-    feature_map: Float[Array, "n h w c"], guide: Float[Array, "n h w"] | None, directions: Float[Array, "c c"]
+    feature_map: Float[Array, "n h w c"], guide: Float[Array, "n h w"] | None, directions: Float[Array, "c d"]
 ) -> Projections:
     """The distribution of a feature map along directions; with a guide each position counts for as much as that says.
 
@@ -47,10 +47,10 @@ def projections(
     """
     f = feature_map.reshape(-1, feature_map.shape[-1])
     v = directions.astype(f.dtype)
-    values = jnp.matmul(f, v, precision="highest", preferred_element_type=directions.dtype)
-    counts = jnp.ones_like(values[:, 0]) if guide is None else guide.reshape(-1).astype(values.dtype)
-    order = jnp.argsort(jax.lax.stop_gradient(values), axis=0)
-    parts = jax.vmap(_part_means, in_axes=1, out_axes=1)(jnp.take_along_axis(values, order, axis=0), counts[order])
+    values = jnp.matmul(v.T, f.T, precision="highest", preferred_element_type=directions.dtype)
+    counts = jnp.ones_like(values[0]) if guide is None else guide.reshape(-1).astype(values.dtype)
+    order = jnp.argsort(jax.lax.stop_gradient(values))  # along rows: on processors in half the time of columns
+    parts = jax.vmap(_part_means, out_axes=1)(jnp.take_along_axis(values, order, axis=1), counts[order])
     return Projections(total(counts), directions, parts)
 
 

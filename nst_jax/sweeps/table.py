@@ -14,7 +14,7 @@ from nst_jax.system.records import parse_yaml
 
 # What decides how content and style are measured, apart from their weights.
 _MEASURE = ("content", "style", "network", "loss", "size", "scales")
-_WEIGHTS = ("content_weight", "style_weight", "tv_weight")
+_WEIGHTS = ("content_weight", "style_weight", "tv_weight", "color_weight")
 
 
 class Table(NamedTuple):
