@@ -136,11 +136,17 @@ def test_layer_weights_are_shares_of_the_term():
     assert list(halving.values()) == [16.0, 8.0, 4.0, 2.0, 1.0]
 
 
+@pytest.mark.parametrize(("loss", "there"), [({}, True), ({"color_weight": 0}, False), ({"style_layers": []}, False)])
+def test_colors_are_a_term_where_they_have_a_weight_and_a_style(loss: dict[str, object], there: bool):
+    assert ("color" in spec_of(loss=loss).objective.terms) == there
+
+
 def test_strength_goes_from_a_tenth_to_ten_times_the_weight_of_the_style():
-    of = {s: spec_of(strength=s, loss={"style_weight": 3}).loss_weights for s in (0, 0.5, 1)}
+    of = {s: spec_of(strength=s, loss={"style_weight": 3, "color_weight": 20}).loss_weights for s in (0, 0.5, 1)}
     assert {s: sum(weights.style.values()) for s, weights in of.items()} == pytest.approx({0: 0.3, 0.5: 3, 1: 30})
+    assert {s: weights.color for s, weights in of.items()} == pytest.approx({0: 2, 0.5: 20, 1: 200})
     assert of[0].content == of[1].content
-    assert of[0.5] == spec_of(loss={"style_weight": 3}).loss_weights
+    assert of[0.5] == spec_of(loss={"style_weight": 3, "color_weight": 20}).loss_weights
     assert "between 0 and 1" in message_of(strength=1.5)
 
 

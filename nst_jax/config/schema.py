@@ -163,7 +163,7 @@ class LossConfig:
     epsilon: Factor = 1e-4
     content_weight: Weight = 0.19
     style_weight: Weight = 1.0
-    tv_weight: Weight = 2.0
+    tv_weight: Weight = 5.0
     color_weight: Weight = 20.0
     content_layer_weights: LayerWeights = "deep"
     style_layer_weights: LayerWeights = "middle"
@@ -250,7 +250,8 @@ class Config:
         size: the longer side of the result in pixels.
         scales: coarse to fine: their sizes, how many there are, each half of the next, or "auto".
         steps: at the finest scale, doubled at each coarser one, or one number per scale.
-        strength: 0 stays near the content, 1 leaves little of it; multiplies loss.style_weight by 10^(2 strength - 1).
+        strength: 0 stays near the content, 1 leaves little of it; multiplies loss.style_weight and loss.color_weight by
+            10^(2 strength - 1).
         init: a name of `nst_jax.job.INITS`, "previous" in a sweep, or a file.
         seed: of the noise.
         color: one of `nst_jax.images.color.COLORS`.

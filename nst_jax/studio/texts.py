@@ -155,7 +155,7 @@ SETTINGS_ES = {
     "loss.content_weight": "alfa, el peso de la fotografía; 0 da una textura",
     "loss.style_weight": "beta, el peso del cuadro; 0.3 conserva la fotografía, 5 o más deja poco de ella",
     "loss.color_weight": "mantiene los colores del cuadro; con 0 quedan a merced de las capas",
-    "loss.tv_weight": "suavidad de la imagen; 0 deja el ruido de la red, 10 es muy suave",
+    "loss.tv_weight": "suavidad de la imagen; 0 deja el ruido de la red, 20 es muy suave",
     "loss.content_layer_weights": "igualmente; deep: las capas de los bloques segundo, tercero y cuarto como 1:5:6",
     "loss.style_layer_weights": "cuentan más los bloques centrales, 6:25:36:29:4 del primero al quinto; halving: cada capa la "
                                 "mitad de la anterior; null o equal: iguales; 1/C2, según los canales C de cada capa; una "
