@@ -19,6 +19,7 @@ from typing import Any
 
 from PIL import Image
 
+from nst_jax.runs.folder import RunFolder
 from tests.browser import chromium, wait_for
 
 _STARTED = re.compile(r"http://127\.0\.0\.1:\d+/")
@@ -194,7 +195,13 @@ def killed_batch(browser: Any, photo: Path, painting: Path, folder: Path, option
     )
     assert wait_for(lambda: len(browser.find_elements("css selector", "#batch_photos tr")) == 20, 60)
     browser.find_element("id", "batch_start").click()
-    made = lambda: {file.name: file.stat().st_mtime_ns for file in results.rglob("*.png")}  # noqa: E731
+
+    def made() -> dict[str, int]:
+        """When the picture of each finished run was written."""
+        runs = [RunFolder(path.parent) for path in (folder / "studio" / "runs").rglob("manifest.json")]
+        names = {run.path.name for run in runs if run.status() == "finished"}
+        return {file.stem: file.stat().st_mtime_ns for file in results.rglob("*.png") if file.stem in names}
+
     assert wait_for(lambda: len(made()) >= 7, _LONG)
     server.process.kill()
     server.process.wait()
