@@ -5,6 +5,7 @@ The worker resumes it, from its beginning or a checkpoint: a run that was stoppe
 way, here or by `nst-jax resume`.
 """
 
+import gc
 import json
 import logging
 import shutil
@@ -33,6 +34,7 @@ from nst_jax.studio.folder import StudioFolder
 from nst_jax.studio.look import Look
 from nst_jax.system.atomic_write import atomic_write
 from nst_jax.system.compilation_cache import use_compilation_cache
+from nst_jax.system.memory import trim_heap
 
 _log = logging.getLogger(__name__)
 
@@ -294,6 +296,8 @@ class Worker:
         except Exception as error:  # such as memory that is exhausted: the next job may be smaller
             _log.exception("the run %s failed", running.name)
             running.error = f"{type(error).__name__}: {error}"
+        gc.collect()  # a run's pictures and arrays are in cycles
+        trim_heap()
         with self._changed:
             running.state = state
             if not self._closing:
