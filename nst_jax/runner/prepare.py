@@ -140,7 +140,7 @@ def prepare(config: Config) -> Prepared:
     pictures = _pictures(config, spec)
     inputs = inputs_of(config, pictures)
     job.check_pictures(inputs, spec)
-    network = network_of(config.network.name, spec.objective.network.convolution, spec.objective.taps)
+    network = network_for(config, spec)
     begun = begin_record(config, pictures, config.network.name, weights.file_sha256(config.network.name))
     for notice in (small := size_notices(inputs, spec)):
         _log.info("%s", notice)
@@ -190,9 +190,13 @@ def _begin(prepared: Prepared, folder: RunFolder) -> None:
 TRANSFER = Kind(Config.kind, Config, prepare, _begin, _execute, lambda config: config.scale.hosts)
 
 
+def network_for(config: Any, spec: job.JobSpec) -> Network:
+    """The network of a run, which is kept for the next one."""
+    return _network(config.network.name, spec.objective.network.convolution, spec.objective.taps)
+
+
 @functools.lru_cache(maxsize=1)  # the members of a sweep, one after the other, mostly have the same
-def network_of(name: str, convolution: str, taps: tuple[str, ...]) -> Network:
-    """The network, which is kept for the next run."""
+def _network(name: str, convolution: str, taps: tuple[str, ...]) -> Network:
     return load(name, convolution=convolution, taps=taps)
 
 

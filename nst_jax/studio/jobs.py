@@ -23,7 +23,7 @@ from nst_jax.errors import InputError
 from nst_jax.images.files import write_image
 from nst_jax.job import Scale, StepInfo
 from nst_jax.runner.kinds import config_in, prepare
-from nst_jax.runner.prepare import specify
+from nst_jax.runner.prepare import network_for, specify
 from nst_jax.runner.resume import resume
 from nst_jax.runner.run import new_run
 from nst_jax.runner.warm import compile_ahead
@@ -116,6 +116,12 @@ class _Watcher:
         self.files.append(file)
         if len(self.files) > _KEPT:
             self.files.popleft().unlink(missing_ok=True)
+
+
+def read_network() -> None:
+    """Reads the parameters of the usual network, which the first run then finds."""
+    with suppress(InputError):  # it is said when a run is started
+        network_for(Config(), specify(Config()))
 
 
 class Worker:

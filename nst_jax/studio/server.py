@@ -13,7 +13,7 @@ from typing import Any
 from nst_jax.errors import InputError
 from nst_jax.images.signatures import load_plugins
 from nst_jax.studio.folder import MAX_BYTES, StudioFolder, open_studio
-from nst_jax.studio.jobs import Worker
+from nst_jax.studio.jobs import Worker, read_network
 
 _HOST, _PORT = "127.0.0.1", 7860
 _SESSIONS = 64  # whose state is kept, the last used ones: each page that is opened or loaded again begins one
@@ -105,10 +105,13 @@ def _server(folder: StudioFolder, styles: Path | None, listener: socket.socket) 
     @contextlib.asynccontextmanager
     async def lifespan(app: Any) -> AsyncIterator[None]:
         studio.worker.start()
+        reader = threading.Thread(target=read_network)  # while the user still chooses
+        reader.start()
         try:
             yield
         finally:
             studio.worker.close()
+            reader.join()
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     studio.blocks.state_session_capacity = _SESSIONS

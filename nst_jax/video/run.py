@@ -17,7 +17,7 @@ from nst_jax.runner.prepare import (
     Prepared,
     begin_record,
     inputs_of,
-    network_of,
+    network_for,
     picture_sources,
     read_pictures,
     set_verbosity,
@@ -70,7 +70,7 @@ def prepare(config: VideoConfig) -> PreparedFilm:
         raise InputError(f"keyframes must leave frames to paint, got all {len(keyframes)} of them in {config.keyframes}")
     for frame in sorted(config.blend_at or ()):
         shares_at(config, spec, frame)  # checks them
-    network = network_of(config.network.name, spec.objective.network.convolution, spec.objective.taps)
+    network = network_for(config, spec)
     begun = begin_record(config, pictures, config.network.name, store.file_sha256(config.network.name))
     small = size_notices(inputs, spec)
     for notice in [*(f"{role}: {notice}" for role in clips for notice in pictures[role].notices), *small]:
