@@ -161,7 +161,7 @@ def disk(radius=30, height=96, width=128, fine=0.0):
     return (0.7 - inside * (0.4 + fine * detail)).astype(np.float32)
 
 
-def grain(amount, where=1.0, shape=(1, 96, 128, 3)):
+def grain(amount, where: float | np.ndarray = 1.0, shape=(1, 96, 128, 3)):
     return (amount * where * np.random.default_rng(2).standard_normal(shape)).astype(np.float32)
 
 
@@ -207,7 +207,7 @@ def test_rim_sees_a_pale_or_dark_halo(sign):
 
 def test_rim_sees_neither_soft_edges_nor_grain_nor_strokes_nor_pictures_without_plain_ground():
     content = disk()
-    soft = sum(np.roll(content, (i, j), (1, 2)) for i in range(-2, 3) for j in range(-2, 3)) / np.float32(25)
+    soft = np.mean([np.roll(content, (i, j), (1, 2)) for i in range(-2, 3) for j in range(-2, 3)], axis=0)
     assert rim(soft, content) < 0.2
     assert rim(np.clip(content + grain(0.1), 0, 1), content) < 2
     assert rim(texture(0), content) < 2.5

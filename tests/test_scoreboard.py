@@ -2,6 +2,7 @@
 
 import json
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -162,7 +163,7 @@ def test_the_third_judge_sees_noise_and_no_difference_of_a_picture_to_itself():
     rng = np.random.default_rng(0)
     image = rng.random((1, 16, 16, 3), np.float32).repeat(4, 1).repeat(4, 2)
     noise = rng.random(image.shape, np.float32)
-    assert [x.shape[1:3] for x in judges.efficientnet(params, image)] == [(32, 32), (16, 16), (8, 8), (4, 4)]
+    assert [x.shape[1:3] for x in judges.efficientnet(params, jnp.asarray(image))] == [(32, 32), (16, 16), (8, 8), (4, 4)]
     found = [float(judges.style_distance(params, image + np.float32(a) * (noise - image), image)) for a in (0, 0.1, 0.5)]
     assert found[0] == pytest.approx(0, abs=1e-2)
     assert 0.1 < found[1] < found[2]

@@ -210,7 +210,7 @@ def _plain_sides(lab: Float[np.ndarray, "h w 3"]) -> tuple[Int[np.ndarray, "n 2"
     angle = np.arctan2(2 * yx, xx - yy) / 2  # of the direction in which colors change most
     normal = np.stack([np.sin(angle), np.cos(angle)], axis=-1)
     slope = np.sqrt(products[..., 0] + products[..., 2])
-    here = np.stack(np.indices(slope.shape), axis=-1)
+    here = np.moveaxis(np.indices(slope.shape), 0, -1)
     is_crest = (slope >= _at(slope, here + normal)) & (slope >= _at(slope, here - normal))
     is_edge = is_crest & (slope > SLOPE)
     points, normals = np.tile(here[is_edge], (2, 1)), np.concatenate([normal[is_edge], -normal[is_edge]])
