@@ -10,6 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from nst_jax.system.cli import Parser, run_cli, start
+
+if __name__ == "__main__":
+    start("-m", "nst_jax.replay")
+
 from nst_jax.config.compose import check_imported, to_yaml
 from nst_jax.config.schema import Config
 from nst_jax.errors import InputError, printable
@@ -20,7 +25,6 @@ from nst_jax.runs.diff import changes, describe_changes, difference
 from nst_jax.runs.folder import FORMAT, RunFolder
 from nst_jax.runs.manifest import CONFIG_TEXT, PROVENANCE_TEXT, end_manifest, in_start_directory, provenance
 from nst_jax.runs.schema import Format, Provenance
-from nst_jax.system.cli import Parser, run_cli
 from nst_jax.system.compilation_cache import use_compilation_cache
 from nst_jax.system.records import parse_json
 

@@ -5,10 +5,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from nst_jax.system.cli import Parser, run_cli, start
+
+if __name__ == "__main__":
+    start("-m", "nst_jax.watch")
+
 from nst_jax.report.server import live_page, serve
 from nst_jax.sweeps.figures.page import render_sweep
 from nst_jax.sweeps.folder import SweepFolder, is_sweep
-from nst_jax.system.cli import Parser, run_cli
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

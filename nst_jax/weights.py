@@ -7,6 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from nst_jax.system.cli import Parser, run_cli, start
+
+if __name__ == "__main__":
+    start("-m", "nst_jax.weights")
+
 from nst_jax.errors import InputError, check_one_of, printable
 from nst_jax.images.files import fit_long_side, read_image, resize
 from nst_jax.networks.convnet import ARCHITECTURES
@@ -16,7 +21,6 @@ from nst_jax.networks.params.convert.recognize import PREPROCESSINGS
 from nst_jax.networks.params.fetch import KNOWN, fetch
 from nst_jax.networks.params.store import Entry, bundled, cache_folder, entry_of, names, path_of, read_verified
 from nst_jax.system import data_folder
-from nst_jax.system.cli import Parser, run_cli
 
 NORMALIZE_SIDE = 512  # pixels: images for --normalize are shrunk to this, as memory is 1.2 KB for each pixel
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from nst_jax.errors import InputError
-from nst_jax.evaluate import fitted, heldout, scores
+from nst_jax.evaluate import heldout, scores
 from nst_jax.evaluate.__main__ import main
-from nst_jax.evaluate.heldout import LAYERS, lpips
+from nst_jax.evaluate.heldout import LAYERS, fitted, lpips
 from nst_jax.evaluate.pixels import border, checkerboard, color_distance, grid, noise, oklab, rim, total_variation
 from nst_jax.images.files import write_image
 from nst_jax.networks.params import store as weights

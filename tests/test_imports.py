@@ -190,6 +190,14 @@ def test_nothing_imports_a_command_line():
     assert [(name, other) for name, other in arrows() if other in RINGS[0]] == []
 
 
+@pytest.mark.parametrize("name", RINGS[0])
+def test_a_command_line_prepares_its_process_before_anything_imports_jax(name: str):
+    body = ast.parse(MODULES[name].read_text("utf-8")).body
+    assert next(node.module for node in body if isinstance(node, ast.ImportFrom) and "nst_jax" in str(node.module)) == (
+        "nst_jax.system.cli"
+    )
+
+
 @pytest.mark.parametrize("library", GATES)
 def test_a_library_has_one_gate(library: str):
     importers = {name for name, others in IMPORTS.items() if any(other.split(".")[0] == library for other in others)}

@@ -305,12 +305,13 @@ def test_streams_that_fail_cost_no_picture_and_no_traceback(here: Path):
     assert full.stderr.count("\n") == 1
 
 
-def test_help_loads_no_jax():
+def test_help_loads_no_jax_and_packages_of_command_lines_neither():
     code = (
-        "import sys; sys.argv = ['run', '--help']; from nst_jax import run; run.main(); print({'jax', 'PIL'} & {*sys.modules})"
+        "import sys; sys.argv = ['run', '--help']; from nst_jax import run; run.main(); print({'jax', 'PIL'} & {*sys.modules});"
+        "from nst_jax import evaluate, invert, report, runs, studio, video; print({'jax'} & {*sys.modules})"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.endswith("set()\n")
+    assert done.stdout.endswith("set()\nset()\n")
 
 
 @pytest.mark.parametrize("name", ["JAX_PLATFORMS", "JAX_PLATFORM_NAME", "JAX_ENABLE_X64"])

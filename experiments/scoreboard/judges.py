@@ -19,9 +19,8 @@ from jaxtyping import Array, Float
 
 from nst_jax import networks
 from nst_jax.errors import InputError
-from nst_jax.evaluate import fitted
 from nst_jax.evaluate import scores as those_of_nst_jax
-from nst_jax.evaluate.heldout import wasserstein_distance
+from nst_jax.evaluate.heldout import fitted, wasserstein_distance
 from nst_jax.networks.architectures import ARCHITECTURES, Pool
 from nst_jax.networks.params.convert.pickles import read_pickle
 from nst_jax.objective.statistics import moments

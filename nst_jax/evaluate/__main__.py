@@ -11,6 +11,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from nst_jax.system.cli import Parser, run_cli, start
+
+if __name__ == "__main__":
+    start("-m", "nst_jax.evaluate")
+
 from nst_jax.errors import InputError, printable
 from nst_jax.evaluate import __doc__ as _SCORES
 from nst_jax.evaluate import scores
@@ -18,7 +23,6 @@ from nst_jax.images.files import Picture, read_image
 from nst_jax.images.named import find_image
 from nst_jax.runs.folder import RunFolder
 from nst_jax.system.atomic_write import atomic_write
-from nst_jax.system.cli import Parser, run_cli
 from nst_jax.system.compilation_cache import use_compilation_cache
 
 _ABOUT = f"""\

@@ -5,12 +5,16 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from nst_jax.system.cli import Parser, run_cli, start
+
+if __name__ == "__main__":
+    start("-m", "nst_jax.report")
+
 from nst_jax.errors import InputError, printable
 from nst_jax.report.run_page import write_pages
 from nst_jax.runs.folder import RunFolder
 from nst_jax.sweeps.figures.page import write_sweep_report
 from nst_jax.sweeps.folder import SweepFolder, is_sweep
-from nst_jax.system.cli import Parser, run_cli
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

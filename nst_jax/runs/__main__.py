@@ -10,12 +10,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from nst_jax.system.cli import Parser, run_cli, start
+
+if __name__ == "__main__":
+    start("-m", "nst_jax.runs")
+
 from nst_jax.errors import printable
 from nst_jax.runs.diff import flat
 from nst_jax.runs.folder import RunFolder
 from nst_jax.runs.progress import format_number
 from nst_jax.runs.query import compare, describe, find_runs, summarize
-from nst_jax.system.cli import Parser, run_cli
 from nst_jax.system.records import strict_json
 
 _USUAL = [Path("runs"), Path("sweeps")]
