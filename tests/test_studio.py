@@ -262,8 +262,7 @@ def test_a_film_is_painted_by_the_look_of_a_page(worker: Worker, studio: StudioF
 def test_the_regions_of_a_run_come_back_to_the_page(worker: Worker, studio: StudioFolder, photo: str, painting: str):
     pytest.importorskip("gradio", reason=WITHOUT)
     from nst_jax.studio.controls import as_regions, region_values
-    from nst_jax.studio.shared import Studio
-    from nst_jax.studio.shelf import Painting
+    from nst_jax.studio.shared import Painting, Studio
 
     shared = Studio(studio, worker, [Painting("another", Path(photo))])
     layer = scribble(48, 64, {0: (slice(0, 20), slice(0, 64)), 2: (slice(30, 48), slice(8, 50))})

@@ -1,9 +1,10 @@
-"""Warping error, style and drift of painted films whose flow is known.
+"""Warping error, style and drift of painted films.
 
     python experiments/019-video/measure.py FILMS OUT SYSTEM...
 
-FILMS is made by films.py. A system is a name of `SYSTEMS`, perhaps with further settings behind commas; each paints each film
-by the command line, and gives one line of JSON.
+FILMS is a folder made by films.py, whose flow is known, or one film; where no flow is known, that of DeepFlow, which no system
+paints by, judges on the pixels that it is wholly sure of. A system is a name of `SYSTEMS`, perhaps with further settings behind
+commas; each paints each film by the command line, and gives one line of JSON. Needs nst_jax[video,lpips].
 """
 
 import functools
@@ -12,7 +13,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import jax
@@ -20,10 +21,18 @@ import jax.numpy as jnp
 import numpy as np
 
 import nst_jax
-from nst_jax.images.files import read_image
-from nst_jax.objective.temporal import warp
+from nst_jax.evaluate.heldout import fitted, judge
+from nst_jax.images.files import read_image, resize
+from nst_jax.images.named import find_image
+from nst_jax.objective.temporal import reliability, warp
+from nst_jax.runner.kinds import config_in
 from nst_jax.runs.folder import RunFolder
+from nst_jax.types import Pixels
+from nst_jax.video.config import FlowConfig
+from nst_jax.video.flow import optical_flow
+from nst_jax.video.frames import open_clip, read_clip
 
+# The schedule and the loss of Ruder et al.'s single pass, at a tenth to a fifth of their steps.
 RUDER = [
     *("loss=gatys", "init=noise", "scales=1", "steps=300", "temporal.steps=150", "temporal.offsets=[1]"),
     *("loss.content_layers=[relu4_2]", "loss.tv_weight=0"),
@@ -43,25 +52,51 @@ def paint(film: Path, out: Path, settings: list[str]) -> float:
     return time.perf_counter() - began
 
 
+def with_first_frame(film: Path, out: Path, settings: list[str]) -> list[str]:
+    """The settings with the first frame as a keyframe: painted once, it is the same at every temporal weight."""
+    own = [setting for setting in settings if not setting.startswith(("temporal", "frames"))]
+    folder = out / "-".join(["first", film.stem, *(setting for setting in own if setting not in RUDER)])
+    if not folder.exists():
+        paint(film, folder, [*own, "frames=0:1"])
+    return [*settings, f"keyframes={folder / 'frames'}"]
+
+
 @functools.cache
-def judge(height: int, width: int) -> Callable[[jnp.ndarray], float]:
-    """The style term of the default loss for frames of a size, by which every system is judged."""
+def default_style_term(height: int, width: int) -> Callable[[jnp.ndarray], float]:
+    """The style term of the default loss for frames of a size."""
     gray = np.full((height, width, 3), 0.5, np.float32)  # whatever the content
     loss, _ = nst_jax.make_loss(gray, "starry", size=max(height, width))
     style = jax.jit(lambda loss, image: loss.terms(image)["style"])
     return lambda image: float(style(loss, image))
 
 
+def held_out_style(content: Pixels, frame: Pixels) -> float:
+    """The style distance on VGG-16, for which no system optimizes: style_w2_vgg16 of `nst_jax.evaluate`."""
+    return judge("vgg16", *fitted(content, find_image("starry").pixels, frame), frame).wasserstein
+
+
+def flows(film: Path, content: list[Pixels]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """For each frame but the first, the flow to the frame before, and where it can be judged."""
+    if (known := film.with_suffix(".npz")).exists():
+        truth = np.load(known)
+        yield from zip(truth["flow"], truth["seen"], strict=True)
+        return
+    deep = FlowConfig("deepflow")
+    for i, (before, frame) in enumerate(itertools.pairwise(content)):
+        flow, back = optical_flow(frame, before, (i + 1, i), deep), optical_flow(before, frame, (i, i + 1), deep)
+        yield flow, np.asarray(reliability(jnp.asarray(flow), jnp.asarray(back)))[0, ..., 0] > 0.99
+
+
 def scores(film: Path, out: Path) -> dict[str, float]:
-    """Of the painted frames: mean squared warping error over what is seen (x 1e4), style term, change of lightness."""
-    truth = np.load(film.with_suffix(".npz"))
+    """Of the painted frames: mean squared warping error over what is seen (x 1e4), style by two judges, change of lightness."""
     frames = [read_image(file).pixels for file in sorted((out / "frames").glob("*.png"))]
+    size = (frames[0].shape[1], frames[0].shape[2])
+    clip = open_clip(film, config_in(RunFolder(out)).frames)
+    content = [resize(pixels, size) for _, pixels in read_clip(clip)]
     errors = []
-    for i, (flow, seen) in enumerate(zip(truth["flow"], truth["seen"], strict=True), 1):
-        if i >= len(frames):
-            break
-        moved = np.asarray(warp(jnp.asarray(frames[i - 1]), jnp.asarray(flow)))
-        errors.append(float(((frames[i] - moved)[0][seen] ** 2).mean()))
+    for (before, frame), (flow, seen) in zip(itertools.pairwise(frames), flows(film, content), strict=False):
+        moved = np.asarray(warp(jnp.asarray(before), jnp.asarray(flow)))
+        errors.append(float(((frame - moved)[0][seen] ** 2).mean()))
     rows = RunFolder(out).read_metrics()
     last = {row.get("frame", 0): row for row in rows}
     begins = {row["frame"]: row["seconds"] for row in reversed(rows)}
@@ -69,20 +104,24 @@ def scores(film: Path, out: Path) -> dict[str, float]:
     changes = [np.abs(b - a).max() * 255 for a, b in itertools.pairwise(frames)]
     return {
         "warping": 1e4 * float(np.mean(errors)),
-        "style": float(np.mean([judge(*frame.shape[1:3])(jnp.asarray(frame)) for frame in frames[:8]])),
-        "lightness": float((frames[-1].mean() - frames[0].mean()) / frames[0].mean()),
+        "style": float(np.mean([default_style_term(*size)(jnp.asarray(frame)) for frame in frames[:8]])),
+        "style_w2_vgg16": float(np.mean([held_out_style(*pair) for pair in zip(content[:8], frames[:8], strict=True)])),
+        "lightness": float(max(abs(frame.mean() / frames[0].mean() - 1) for frame in frames)),
         "largest_difference": float(np.max(changes)),
         "seconds_a_frame": float(np.median(later)) if later else 0.0,
     }
 
 
 if __name__ == "__main__":
-    films, out, *names = sys.argv[1:]
+    given, out, *names = Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:]
+    several = given.is_dir() and not [*given.glob("*.png")]
+    films = sorted(path for path in given.iterdir() if path.is_dir()) if several else [given]
     for name in names:
         base, *extra = name.split(",")
-        for film in sorted(path for path in Path(films).iterdir() if path.is_dir()):
-            folder = Path(out) / f"{name.replace('/', '_')}-{film.name}"
-            seconds = paint(film, folder, [*SYSTEMS[base], *extra]) if not folder.exists() else 0.0
-            print(
-                json.dumps({"system": name, "film": film.name, "seconds": round(seconds, 1)} | scores(film, folder)), flush=True
-            )
+        for film in films:
+            folder = out / f"{name.replace('/', '_')}-{film.stem}"
+            settings, seconds = [*SYSTEMS[base], *extra], 0.0
+            if not folder.exists():
+                seconds = paint(film, folder, with_first_frame(film, out, settings) if base == "ruder" else settings)
+            facts = {"system": name, "film": film.stem, "seconds": round(seconds, 1)}
+            print(json.dumps(facts | scores(film, folder)), flush=True)

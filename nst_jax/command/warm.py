@@ -1,18 +1,17 @@
 """`nst-jax warm`: compile programs ahead, so that a first run starts as quickly as a second one."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from time import perf_counter
 
 import numpy as np
 
+from nst_jax import job
 from nst_jax.config.command_line import parse_command_line
 from nst_jax.config.compose import from_overrides
 from nst_jax.config.schema import Config
 from nst_jax.distributed import translate_device_errors
 from nst_jax.images.files import fit_long_side
 from nst_jax.runner.prepare import prepare
-from nst_jax.runner.warm import compile_ahead
 from nst_jax.system.cli import Parser, run_cli
 from nst_jax.system.compilation_cache import use_compilation_cache
 
@@ -41,6 +40,6 @@ def _warm(settings: Sequence[str]) -> int:
             shape = fit_long_side(height, width, size)
             content = inputs.content if own else np.zeros((1, *shape, 3), np.float32)
             began = perf_counter()
-            compile_ahead(replace(prepared, inputs=inputs._replace(content=content)))
+            job.compile_ahead(prepared.params, inputs._replace(content=content), prepared.spec)
             print(f"{shape[1]}x{shape[0]}: {perf_counter() - began:.1f} s", flush=True)
     return 0

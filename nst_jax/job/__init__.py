@@ -1,7 +1,7 @@
 """A job: pictures and a description in, one picture out, from coarse to fine."""
 
 from nst_jax.job.history import Callback, JobState, Result, StepInfo
-from nst_jax.job.loop import compile_key, job_steps, run_jobs, state_shapes, transfer
+from nst_jax.job.loop import compile_ahead, compile_key, job_steps, run_jobs, state_shapes, transfer
 from nst_jax.job.pyramid import Stage, check_pictures, check_size, make_stages
 from nst_jax.job.spec import INITS, Inputs, JobSpec, Scale
 
@@ -17,6 +17,7 @@ __all__ = [
     "StepInfo",
     "check_pictures",
     "check_size",
+    "compile_ahead",
     "compile_key",
     "job_steps",
     "make_stages",

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int
 
 from nst_jax.distributed import broadcast_int
-from nst_jax.job.compile import Compiled, CompileKey, Programs, compile_in_background
+from nst_jax.job.compile import Compiled, CompileKey, Programs, compile_in_background, compile_programs
 from nst_jax.job.history import Callback, History, JobState, Result, painted
 from nst_jax.job.memory_plan import check_memory, choose_plan
 from nst_jax.job.pyramid import Stage, check_pictures, initial_image, make_stages
@@ -92,6 +92,14 @@ def compile_key(params: Params, stage: Stage, spec: JobSpec, jobs: int = 0) -> C
     pictures = jax.tree.map(lambda array: jax.ShapeDtypeStruct(array.shape, jnp.float32), stage.pictures)
     arrays = (params, pictures, _weights(spec))
     return CompileKey(spec.objective, plan, spec.solver, stage.before, arrays, jobs, spec.repeatable)
+
+
+def compile_ahead(params: Params, inputs: Inputs, spec: JobSpec, wanted: Callable[[], bool] = lambda: True) -> None:
+    """Compiles the programs of a job, scale by scale, as long as they are `wanted`; kept on disk, later runs load them."""
+    for stage in make_stages(inputs, spec):
+        if not wanted():
+            return
+        compile_programs(compile_key(params, stage, spec))
 
 
 def state_shapes(stage: Stage, spec: JobSpec) -> State:

@@ -21,12 +21,11 @@ from typing import Literal
 from nst_jax.config.schema import Config
 from nst_jax.errors import InputError
 from nst_jax.images.files import write_image
-from nst_jax.job import Scale, StepInfo
+from nst_jax.job import Scale, StepInfo, compile_ahead
 from nst_jax.runner.kinds import config_in, prepare
 from nst_jax.runner.prepare import network_for, specify
 from nst_jax.runner.resume import resume
 from nst_jax.runner.run import new_run
-from nst_jax.runner.warm import compile_ahead
 from nst_jax.runs.folder import RunFolder
 from nst_jax.runs.progress import Clock
 from nst_jax.studio import look as looks
@@ -312,7 +311,8 @@ class Worker:
     def _compile(self, config: Config) -> None:
         """Compiles the programs of a run, scale by scale, until there is a job or another wish."""
         with suppress(InputError):
-            compile_ahead(prepare(config), lambda: not (self._next() or self._wish or self._closing))
+            prepared, idle = prepare(config), lambda: not (self._next() or self._wish or self._closing)
+            compile_ahead(prepared.params, prepared.inputs, prepared.spec, idle)
 
     def _read_queue(self) -> list[str]:
         try:

@@ -15,8 +15,7 @@ from nst_jax.studio.gallery import gallery_tab
 from nst_jax.studio.jobs import Worker
 from nst_jax.studio.look import PRESETS
 from nst_jax.studio.paint import paint_tab
-from nst_jax.studio.shared import Studio
-from nst_jax.studio.shelf import Painting
+from nst_jax.studio.shared import Painting, Studio
 from nst_jax.studio.texts import label, translations
 
 # A picture of each preset, made by `python -m tools.presets`.

@@ -95,7 +95,7 @@ def _server(folder: StudioFolder, styles: Path | None, listener: socket.socket) 
         raise InputError(f'studio must have Gradio, got none; pip install "nst-jax[studio]" ({error})') from error
 
     from nst_jax.studio.page import LOOK, page
-    from nst_jax.studio.shelf import shelf
+    from nst_jax.studio.shared import shelf
 
     load_plugins()
     paintings = shelf(styles)
