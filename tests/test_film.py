@@ -1,5 +1,7 @@
 """Films: which frames are painted, how they are read and written, and a film as a run like any other."""
 
+import contextlib
+import io
 import json
 import struct
 import sys
@@ -61,13 +63,29 @@ def write_frames(folder: Path, frames: list[np.ndarray]) -> Path:
     return folder
 
 
+def furnish(folder: Path) -> None:
+    """Puts a style and the frames of a film into a folder."""
+    write_image(folder / "style.png", np.random.default_rng(9).random((1, 40, 40, 3), np.float32))
+    write_frames(folder / "film", pan())
+
+
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with a style, a film and its frames."""
     monkeypatch.chdir(tmp_path)
-    write_image("style.png", np.random.default_rng(9).random((1, 40, 40, 3), np.float32))
-    write_frames(tmp_path / "film", pan())
+    furnish(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder where a film is painted, once for all tests that only look: run/ and out.mp4."""
+    furnish(folder := tmp_path_factory.mktemp("whole"))
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stderr(io.StringIO()) as said:
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", ["video", "content.path=film", *SMALL, "run.dir=run", "run.output=out.mp4"])
+        assert (video.main(), said.getvalue()) == (0, "")
+    return folder
 
 
 @pytest.fixture
@@ -213,21 +231,20 @@ def test_backward_passes_and_frames_before_a_keyframe_go_backward():
     assert order_of(5, [1, 3]) == [(0, 1), (2, -1), (4, -1)]
 
 
-def test_a_film_is_a_run_with_its_frames_its_film_and_its_report(here: Path, paint: Any):
-    assert paint("content.path=film", *SMALL, "run.dir=run", "run.output=out.mp4") == (0, "")
-    assert len(frames_of("run")) == 4
-    assert [frame.shape for frame in decode_film(here / "run/result.mp4")] == [(36, 48, 3)] * 4
-    assert (here / "out.mp4").read_bytes() == (here / "run/result.mp4").read_bytes()
-    rows = rows_of("run")
+def test_a_film_is_a_run_with_its_frames_its_film_and_its_report(whole: Path):
+    run = whole / "run"
+    assert len(frames_of(run)) == 4
+    assert [frame.shape for frame in decode_film(run / "result.mp4")] == [(36, 48, 3)] * 4
+    assert (whole / "out.mp4").read_bytes() == (run / "result.mp4").read_bytes()
+    rows = rows_of(run)
     assert [row["frame"] for row in rows] == [0] * 4 + [1] * 3 + [2] * 3 + [3] * 3
     assert [row["step"] for row in rows] == [*range(1, 14)]
     assert ["temporal" in row for row in rows] == [False] * 4 + [True] * 9
-    page = render(RunFolder(here / "run"))
-    assert page.count("<video") == 2
-    assert "temporal" in columns(rows_with_seconds("run"))
-    assert {"decoded", "passes", "checkpoints"} & {path.name for path in (here / "run").iterdir()} == set()
-    assert replay.replay(here / "run/result.png", content=None, style=None, init=None)[0]
-    assert isinstance(config_in(RunFolder(here / "run")), VideoConfig)
+    assert render(RunFolder(run)).count("<video") == 2
+    assert "temporal" in columns(rows_with_seconds(run))
+    assert {"decoded", "passes", "checkpoints"} & {path.name for path in run.iterdir()} == set()
+    assert replay.replay(run / "result.png", content=None, style=None, init=None)[0]
+    assert isinstance(config_in(RunFolder(run)), VideoConfig)
 
 
 def test_only_the_first_two_frames_compile(here: Path, paint: Any):
@@ -473,14 +490,15 @@ def test_one_frame_and_odd_sides_make_a_film(here: Path, paint: Any):
     assert next(decode_film(here / "run/result.mp4")).shape == (34, 48, 3)
 
 
-def test_a_film_that_is_stopped_keeps_its_frames_and_goes_on(here: Path, paint: Any, monkeypatch: pytest.MonkeyPatch):
-    assert paint("content.path=film", *SMALL, "run.dir=whole")[0] == 0
+def test_a_film_that_is_stopped_keeps_its_frames_and_goes_on(
+    here: Path, whole: Path, paint: Any, monkeypatch: pytest.MonkeyPatch
+):
     with monkeypatch.context() as patch:
         watched_by(patch, lambda info: info.step >= 9)
         assert paint("content.path=film", *SMALL, "run.dir=run")[0] == 130
     assert len(list(decode_film(here / "run/result.mp4"))) == len(frames_of("run")) < 4
     assert resume(here / "run", quiet=True)[1] is not None
-    assert frames_of("run") == frames_of("whole")
+    assert frames_of("run") == frames_of(whole / "run")
     assert len(list(decode_film(here / "run/result.mp4"))) == 4
 
 
