@@ -15,7 +15,7 @@ from hydra._internal.utils import create_config_search_path
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.utils import JobRuntime
+from hydra.core.utils import JobRuntime, setup_globals
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import OmegaConf
@@ -112,6 +112,7 @@ def _plain(value: Any) -> Any:
 
 def load(overrides: list[str], name: str = "config") -> Any:
     """A config of the package as Hydra composes it, with Hydra's own section; no global state of Hydra is touched."""
+    setup_globals()  # ${now:...} and the like
     JobRuntime.instance().set("name", "nst_jax")
     loader = ConfigLoaderImpl(create_config_search_path(str(data_folder("configs").resolve())))
     return loader.load_configuration(name, overrides, RunMode.RUN)
@@ -168,10 +169,26 @@ def from_command_line(name: str, schema: type[Any], member: Callable[[Any], None
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here instead of being printed by Hydra
     with _explained(schema, sys.argv[1:]):
+        if composed := _one_run(name):
+            return as_config(composed, schema)
         task()
     if len(alone) > 1:
         raise InputError("arguments must ask for one run, got -m; use a loop of commands")
     return as_config(alone[0], schema) if alone else None
+
+
+def _one_run(name: str) -> Any:
+    """What `sys.argv` composes to if that is one run; None if there are flags, or several values, which are for Hydra itself.
+
+    Hydra composes everything twice, the first time only to see whether it is a sweep.
+    """
+    if any(word.startswith("-") or _lists_values(word) for word in sys.argv[1:]):
+        return None
+    composed = load(sys.argv[1:], name)
+    if composed.hydra.mode == RunMode.MULTIRUN:
+        return None
+    HydraConfig.instance().set_config(composed)  # for ${hydra:...}
+    return composed
 
 
 def from_overrides(overrides: list[str], name: str = "config", schema: type[Any] = Config) -> Any:
