@@ -90,7 +90,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def paint(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
-    """`python -m nst_jax.video`: the exit code, and what it says on standard error."""
+    """`python -m nst_jax.video` without its pages, which take longer than the frames: the exit code, and standard error."""
+    for name in ("write_pages", "write_report"):
+        monkeypatch.setattr(runner, name, lambda folder: None)
 
     def call(*arguments: str) -> tuple[int, str]:
         monkeypatch.setattr(sys, "argv", ["video", *arguments])
@@ -240,6 +242,7 @@ def test_a_film_is_a_run_with_its_frames_its_film_and_its_report(whole: Path):
     assert [row["frame"] for row in rows] == [0] * 4 + [1] * 3 + [2] * 3 + [3] * 3
     assert [row["step"] for row in rows] == [*range(1, 14)]
     assert ["temporal" in row for row in rows] == [False] * 4 + [True] * 9
+    assert {"report.html", "losses.png"} <= {path.name for path in run.iterdir()}
     assert render(RunFolder(run)).count("<video") == 2
     assert "temporal" in columns(rows_with_seconds(run))
     assert {"decoded", "passes", "checkpoints"} & {path.name for path in run.iterdir()} == set()
