@@ -422,6 +422,7 @@ def test_a_resumed_film_notices_other_keyframes_and_flow(here: Path, paint: Any,
     with monkeypatch.context() as patch:
         watched_by(patch, lambda info: True)
         assert paint("content.path=film", *settings, "run.dir=run")[0] == 130
+    monkeypatch.chdir(here.parent)  # relative paths are of the working folder where the run began
     for file in (key := here / "keys/000000.png"), here / "flow/backward_3_2.flo":
         before = file.read_bytes()
         file.write_bytes(before + b"more")

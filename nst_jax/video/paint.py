@@ -19,7 +19,7 @@ from nst_jax.objective.loss import LossWeights, ObjectiveSpec
 from nst_jax.objective.temporal import Reference, combine, reliability, stillness, warp
 from nst_jax.runner.prepare import Prepared, preview
 from nst_jax.types import Pixels
-from nst_jax.video.config import VideoConfig
+from nst_jax.video.config import FlowConfig, VideoConfig
 from nst_jax.video.flow import optical_flow
 from nst_jax.video.frames import Clip, FrameFolder, decode_clip, order_of
 
@@ -31,10 +31,12 @@ class PreparedFilm(Prepared):
     Attributes:
         clips: the films by role: "content", and "mask", "mask2", ... of masks that move.
         keyframes: the finished frames.
+        flow: optical flow. All paths are whole: a film is read again later, and perhaps from another working folder.
     """
 
     clips: dict[str, Clip] = field(default_factory=dict)
     keyframes: dict[int, Path] = field(default_factory=dict)
+    flow: FlowConfig = field(default_factory=FlowConfig)
 
     @property
     def later(self) -> job.JobSpec:
@@ -248,7 +250,7 @@ class Painter:
 
     def _seen_before(self, visit: Visit) -> Iterator[tuple[Reference, Pixels, Any]]:
         """The painted frames as this one sees them, the nearest first, with where they are still; none at a cut."""
-        content, painted, ways = self._decoded["content"], self.painted(visit.number), self._config.flow
+        content, painted, ways = self._decoded["content"], self.painted(visit.number), self._prepared.flow
         frame = content.read(visit.frame)
         for number in visit.near:
             other = content.read(number)

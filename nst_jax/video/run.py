@@ -1,9 +1,11 @@
 """Films as a kind of run: preparing one, and making the film of its painted frames."""
 
 import logging
+import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from nst_jax import job
@@ -45,11 +47,12 @@ def prepare(config: VideoConfig) -> PreparedFilm:
     _check(config)
     spec = specify(config)
     set_verbosity(config)
-    check_flow(config.flow)
+    flow = replace(config.flow, path=config.flow.path and os.path.abspath(config.flow.path))
+    check_flow(flow)
     most = PREVIEW_FRAMES if config.preview else None
     sources = picture_sources(config, spec)
     clips = {
-        role: open_clip(Path(str(source.path)), config.frames, config.fps, most)
+        role: open_clip(Path(str(source.path)).absolute(), config.frames, config.fps, most)
         for role, source in sources.items()
         if role == "content" or (role.startswith("mask") and is_film(source.path))
     }
@@ -65,7 +68,7 @@ def prepare(config: VideoConfig) -> PreparedFilm:
                 f"{role} must have as many frames as the content, {len(content.numbers)}, got {len(clip.numbers)} in"
                 f" {clip.film.path}"
             )
-    keyframes = keyframes_in(Path(config.keyframes), len(content.numbers)) if config.keyframes else {}
+    keyframes = keyframes_in(Path(config.keyframes).absolute(), len(content.numbers)) if config.keyframes else {}
     if len(keyframes) == len(content.numbers):
         raise InputError(f"keyframes must leave frames to paint, got all {len(keyframes)} of them in {config.keyframes}")
     for frame in sorted(config.blend_at or ()):
@@ -80,7 +83,10 @@ def prepare(config: VideoConfig) -> PreparedFilm:
     further = _further(config, spec, len(content.numbers), len(keyframes))
     seconds = time.perf_counter() - began
     return PreparedFilm(
-        VIDEO, config, spec, pictures, inputs, network.params, begun, seconds, 1, further, clips=clips, keyframes=keyframes
+        *(VIDEO, config, spec, pictures, inputs, network.params, begun, seconds, 1, further),
+        clips=clips,
+        keyframes=keyframes,
+        flow=flow,
     )
 
 
