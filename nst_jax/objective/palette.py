@@ -34,8 +34,8 @@ class Palette(NamedTuple):
 
 
 def make_palette(
-    pictures: Sequence[Image],
-    masks: "Sequence[Float[Array, '1 h w 1'] | None]",
+    pictures: "Sequence[Float[Array, '1 _h _w 3']]",
+    masks: "Sequence[Float[Array, '1 _h _w 1'] | None]",
     shares: Sequence[Sequence[Any]],
     regions: Float[Array, "r h w 1"] | None,
     size: int,
