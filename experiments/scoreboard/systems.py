@@ -16,7 +16,7 @@ import numpy as np
 
 ROOT = Path(__file__).parents[2]
 # What decides how our pictures look; not the reports, the studio or the command line.
-OURS = ("images", "job", "networks", "objective", "optimize", "partition")
+OURS = ("config", "images", "job", "networks", "objective", "optimize", "partition")
 
 
 class System(NamedTuple):
