@@ -62,7 +62,7 @@ def test_where_the_colors_are_does_not_count():
 def test_each_region_has_the_colors_of_its_style():
     left = np.zeros((1, 32, 32, 1), np.float32)
     left[:, :, :16] = 1
-    red, blue = (np.broadcast_to(np.float32(color), (1, 32, 32, 3)) for color in ((1, 0, 0), (0, 0, 1)))
+    red, blue = (np.broadcast_to(np.array(color, np.float32), (1, 32, 32, 3)) for color in ((1, 0, 0), (0, 0, 1)))
     image = left * red + (1 - left) * blue
     regions = jnp.asarray(np.concatenate([left, 1 - left]))
     options: Any = {"styles": [red, blue[:, :20]], "regions": regions, "masks": [None, None], "weights": (1.0, 1.0)}
