@@ -1,6 +1,4 @@
-"""Consistency over time: warping, the reliability of flow, several references as one, and the temporal term of the loss."""
-
-from typing import Any
+"""Consistency over time: warping, the reliability of flow, several references as one; see test_terms.py for the loss."""
 
 import jax
 import jax.numpy as jnp
@@ -9,15 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nst_jax import networks
-from nst_jax.networks.convnet import NetworkSpec
-from nst_jax.objective.loss import LossWeights, ObjectiveSpec, Styles, loss, make_targets
 from nst_jax.objective.temporal import Reference, combine, reliability, stillness, temporal_term, warp
-from nst_jax.partition import WHOLE, ExecutionPlan
-
-LAYERS = ("relu1_1", "relu2_1")
-SPEC = ObjectiveSpec(NetworkSpec(), ("relu2_1",), LAYERS, temporal=True)
-WEIGHTS = LossWeights({"relu2_1": 1.0}, dict.fromkeys(LAYERS, 0.5), 0.1, temporal=7.0)  # pyright: ignore
 
 
 def constant(height: int, width: int, dx: float, dy: float) -> np.ndarray:
@@ -97,44 +87,3 @@ def test_a_nearer_frame_goes_before_a_farther_one():
     np.testing.assert_allclose(found.pixels[:, :, :8], near[:, :, :8], atol=1e-6)
     np.testing.assert_allclose(found.pixels[:, :, 8:], far[:, :, 8:], atol=1e-6)
     np.testing.assert_allclose(found.weight, 1)
-
-
-@pytest.fixture(scope="module")
-def params():
-    return networks.load("vgg19", convolution="xla", taps=LAYERS).params
-
-
-def with_reference(params, spec: ObjectiveSpec, dtype: Any = np.float32, plan: ExecutionPlan = WHOLE):
-    cast = lambda tree: jax.tree.map(lambda x: jnp.asarray(x, dtype), tree)  # noqa: E731
-    content, style, image = (cast(picture(seed, 32, 40)) for seed in (3, 4, 5))
-    reference = Reference(cast(picture(6, 32, 40)), cast(picture(7, 32, 40, 1)))
-    options: Any = {"spec": spec, "plan": plan}
-    targets = make_targets(cast(params), content, Styles((style,)), *([reference] if spec.temporal else []), **options)
-    return lambda x: loss(cast(params), x, targets, cast(WEIGHTS), **options), image, reference
-
-
-def test_the_term_is_added_to_the_loss_and_is_what_the_formula_says(params):
-    of, image, reference = with_reference(params, SPEC)
-    without, _, _ = with_reference(params, ObjectiveSpec(NetworkSpec(), ("relu2_1",), LAYERS))
-    total, terms = of(image)
-    error = np.asarray(image, np.float64) - np.asarray(reference.pixels)
-    assert float(terms["temporal"]) == pytest.approx(7 * float((np.asarray(reference.weight) * error**2).mean()), rel=1e-5)
-    assert float(total) == pytest.approx(float(without(image)[0] + terms["temporal"]), rel=1e-6)
-
-
-def test_the_gradient_in_double_precision_is_that_of_differences(params):
-    with jax.enable_x64(True):
-        of, image, _ = with_reference(params, SPEC, np.float64)
-        direction = jnp.asarray(np.random.default_rng(1).normal(size=image.shape))
-        term = lambda x: of(x)[1]["temporal"]  # noqa: E731
-        slope = float(jnp.vdot(jax.grad(term)(image), direction))
-        step = 1e-6
-        assert slope == pytest.approx(
-            float((term(image + step * direction) - term(image - step * direction)) / (2 * step)), rel=1e-6
-        )
-
-
-def test_tiles_give_the_same_loss(params):
-    whole, image, _ = with_reference(params, SPEC)
-    tiled, _, _ = with_reference(params, SPEC, plan=ExecutionPlan(tile=64))
-    np.testing.assert_allclose(tiled(image)[0], whole(image)[0], rtol=1e-5)

@@ -126,10 +126,11 @@ def _devices(value: int | str, style_distance: str) -> int | str:
 
 def _loss_weights(loss: LossConfig, strength: float, regions: list[float], architecture: str) -> LossWeights:
     content = _layer_weights("content", loss.content_layers, loss.content_layer_weights, loss.content_weight, architecture)
-    beta = loss.style_weight * 10 ** (2 * strength - 1)
+    factor = 10 ** (2 * strength - 1)
+    beta = loss.style_weight * factor
     style = _layer_weights("style", loss.style_layers, loss.style_layer_weights, beta, architecture)
     tv: Any = loss.tv_weight
-    color: Any = loss.color_weight * 10 ** (2 * strength - 1)
+    color: Any = loss.color_weight * factor
     return LossWeights(content, style, tv, tuple(regions), color=color)
 
 

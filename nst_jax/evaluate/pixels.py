@@ -2,8 +2,9 @@
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Real
+from scipy.ndimage import gaussian_filter
 
-from nst_jax.images.color import to_oklab
+from nst_jax.images.color import half_sphere, to_oklab
 from nst_jax.types import Pixels
 
 # The period of the grid of three poolings, in pixels.
@@ -110,16 +111,10 @@ def color_distance(image: Float[np.ndarray, "1 h w 3"], other: Float[np.ndarray,
         Rabin, Peyré, Delon and Bernot, Wasserstein Barycenter and its Application to Texture Mixing, SSVM 2011.
     """
     levels = (np.arange(LEVELS) + 0.5) / LEVELS
-    ours, theirs = (np.quantile(oklab(pixels.reshape(-1, 3)) @ _directions().T, levels, axis=0) for pixels in (image, other))
+    ours, theirs = (
+        np.quantile(oklab(pixels.reshape(-1, 3)) @ half_sphere(DIRECTIONS).T, levels, axis=0) for pixels in (image, other)
+    )
     return float(np.sqrt(3 * np.mean((ours - theirs) ** 2)))
-
-
-def _directions() -> Float[np.ndarray, "d 3"]:
-    """Unit vectors, evenly distributed over the half sphere by the golden angle."""
-    i = np.arange(DIRECTIONS)
-    z = (i + 0.5) / DIRECTIONS
-    angle, radius = i * np.pi * (3 - 5**0.5), np.sqrt(1 - z**2)
-    return np.stack([radius * np.cos(angle), radius * np.sin(angle), z], axis=-1)
 
 
 # Of the positions of a picture, the share that counts as flat; the difference that is not seen, in OKLab · 100.
@@ -159,14 +154,7 @@ def _is_flat(lab: Float[np.ndarray, "h w 3"]) -> Bool[np.ndarray, "h w"]:
 
 def _blurred(x: Float[np.ndarray, "h w c"], sigma: float) -> Float[np.ndarray, "h w c"]:
     """Convolves with a Gaussian; pixels at the border are repeated around it."""
-    reach = int(np.ceil(4 * sigma))
-    for axis in (0, 1):
-        length = x.shape[axis]
-        around = np.pad(x, [(reach, reach) if i == axis else (0, 0) for i in range(3)], mode="edge")
-        response = np.exp(-2 * (np.pi * sigma * np.fft.rfftfreq(length + 2 * reach)) ** 2)
-        spectrum = np.fft.rfft(around, axis=axis) * np.expand_dims(response, (1 - axis, 2))
-        x = np.fft.irfft(spectrum, length + 2 * reach, axis=axis).take(range(reach, reach + length), axis)
-    return x
+    return gaussian_filter(x, (sigma, sigma, 0), mode="nearest")
 
 
 # Pixels from an edge to bands along it: beside it, farther away on the plain side, and on the other side; half a band's length.

@@ -189,18 +189,17 @@ def make_targets(
     distance = spec.parts[0]
     masks = styles.masks or (None,) * len(styles.pictures)
     described = [_describe(params, *pair, spec=spec, plan=plan) for pair in zip(styles.pictures, masks, strict=True)]
-    equal = ((1 / len(described),) * len(described),)
     targets, guides_of = {}, _guides(styles.regions, spec)
+    equal = ((1 / len(described),) * len(described),) * len(guides_of[spec.style_layers[0]])
+    shares = styles.shares or dict.fromkeys(spec.style_layers, equal)
     for name in spec.style_layers:
-        shares = styles.shares[name] if styles.shares else equal * len(guides_of[name])
         targets[name] = tuple(
-            distance.barycenter([found[name] for found in described], region, spec.epsilon) for region in shares
+            distance.barycenter([found[name] for found in described], region, spec.epsilon) for region in shares[name]
         )
     palette = None
-    if spec.color:
-        name = spec.style_layers[0]
-        shares = styles.shares[name] if styles.shares else equal * len(guides_of[name])
-        palette = make_palette(styles.pictures, masks, shares, styles.regions, max(content.shape[1:3]))
+    if spec.color:  # which styles have which share in it is as at the first layer
+        first = shares[spec.style_layers[0]]
+        palette = make_palette(styles.pictures, masks, first, styles.regions, content.shape[1:3])
     return Targets(content_maps, targets, guides_of, reference, palette)
 
 

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from nst_jax.images.color import half_sphere
 from nst_jax.networks.ops.pooling import average_pool
 from nst_jax.objective.sliced import Projections, blend_projections, projections, sliced_distance
 from nst_jax.types import Image, Scalar
@@ -38,7 +39,7 @@ def make_palette(
     masks: "Sequence[Float[Array, '1 _h _w 1'] | None]",
     shares: Sequence[Sequence[Any]],
     regions: Float[Array, "r h w 1"] | None,
-    size: int,
+    height_width: tuple[int, int],
 ) -> Palette:
     """The palette of styles.
 
@@ -47,9 +48,9 @@ def make_palette(
         masks: of each style, which part of it counts; None: all of it.
         shares: for each region, the share of each style.
         regions: of the image, each in [0, 1]; None: one that covers everything.
-        size: longer side of the image in pixels.
+        height_width: of the image, in pixels.
     """
-    cell, directions = _cell(size), jnp.asarray(_directions(), pictures[0].dtype)
+    cell, directions = _cell(*height_width), jnp.asarray(_directions(), pictures[0].dtype)
 
     def describe(style: Image, mask: "Float[Array, '1 h w 1'] | None") -> Projections:
         side = min(cell, *style.shape[1:3])
@@ -68,7 +69,7 @@ def color_term(image: Image, palette: Palette, weights: Sequence[Scalar | float]
 
     Example:
         >>> image = jnp.arange(48.0).reshape(1, 4, 4, 3) / 48
-        >>> palette = make_palette([image], [None], [[1.0]], None, 4)
+        >>> palette = make_palette([image], [None], [[1.0]], None, (4, 4))
         >>> round(float(color_term(image, palette, (1.0,))), 6), round(float(color_term(image + 0.3, palette, (1.0,))), 2)
         (0.0, 0.09)
 
@@ -77,7 +78,7 @@ def color_term(image: Image, palette: Palette, weights: Sequence[Scalar | float]
         Risser, Wilmot and Barnes, Stable and Controllable Neural Texture Synthesis and Style Transfer Using Histogram Losses,
         2017, arXiv:1701.08893 (there on feature maps, channel by channel).
     """
-    cell = _cell(max(image.shape[1:3]))
+    cell = _cell(*image.shape[1:3])
     cells = average_pool(image, cell, cell)
     found = [projections(cells, guide, to.directions) for guide, to in zip(palette.guides, palette.colors, strict=True)]
     parts = zip(weights, found, palette.colors, strict=True)
@@ -85,15 +86,12 @@ def color_term(image: Image, palette: Palette, weights: Sequence[Scalar | float]
     return jnp.asarray(total) / sum(region.positions for region in found)
 
 
-def _cell(size: int) -> int:
-    """The side of a cell in pixels, for an image with this longer side."""
-    return max(2, size // CELLS)
+def _cell(height: int, width: int) -> int:
+    """The side of a cell of an image in pixels."""
+    return min(max(2, max(height, width) // CELLS), height, width)
 
 
 def _directions() -> Float[np.ndarray, "3 d"]:
-    """Unit vectors as columns, evenly distributed over the half sphere around gray by the golden angle."""
-    i = np.arange(DIRECTIONS)
-    z = (i + 0.5) / DIRECTIONS
-    angle, radius = i * np.pi * (3 - 5**0.5), np.sqrt(1 - z**2)
+    """Unit vectors as columns, evenly distributed over the half sphere around gray."""
     axes = np.array([[1, -1, 0], [1, 1, -2], [1, 1, 1]]) / np.sqrt([[2], [6], [3]])
-    return (axes.T @ np.stack([radius * np.cos(angle), radius * np.sin(angle), z])).astype(np.float32)
+    return axes.T @ half_sphere(DIRECTIONS).T

@@ -17,7 +17,7 @@ PARTS = 256
 
 
 class Projections(NamedTuple):
-    """The distribution of features along orthogonal directions, as many as there are channels.
+    """The distribution of features along directions.
 
     Attributes:
         positions: how many features there are, or as many as a guide counts.
