@@ -4,7 +4,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Real
 from scipy.ndimage import gaussian_filter
 
-from nst_jax.images.color import half_sphere, to_oklab
+from nst_jax.images.color import to_oklab
+from nst_jax.objective.palette import half_sphere
 from nst_jax.types import Pixels
 
 # The period of the grid of three poolings, in pixels.

@@ -58,19 +58,6 @@ def from_oklab(lab: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 3"]:
     return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055).astype(np.float32)
 
 
-def half_sphere(count: int) -> Float[np.ndarray, "d 3"]:
-    """Unit vectors of color space, evenly distributed over the half sphere of positive third coordinate by the golden angle.
-
-    Example:
-        >>> half_sphere(1).round(3).tolist()
-        [[0.866, 0.0, 0.5]]
-    """
-    i = np.arange(count)
-    z = (i + 0.5) / count
-    angle, radius = i * np.pi * (3 - 5**0.5), np.sqrt(1 - z**2)
-    return np.stack([radius * np.cos(angle), radius * np.sin(angle), z], axis=-1)
-
-
 def luminance(pixels: Pixels) -> Pixels:
     """Converts a picture to gray of the same lightness."""
     return _by_strips(lambda strip: _gray(_lightness(strip)), pixels)

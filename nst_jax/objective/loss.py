@@ -199,7 +199,7 @@ def make_targets(
     palette = None
     if spec.color:  # which styles have which share in it is as at the first layer
         first = shares[spec.style_layers[0]]
-        palette = make_palette(styles.pictures, masks, first, styles.regions, content.shape[1:3])
+        palette = make_palette(styles.pictures, masks, first, styles.regions, (content.shape[1], content.shape[2]))
     return Targets(content_maps, targets, guides_of, reference, palette)
 
 

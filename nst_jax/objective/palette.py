@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from nst_jax.images.color import half_sphere
 from nst_jax.networks.ops.pooling import average_pool
 from nst_jax.objective.sliced import Projections, blend_projections, projections, sliced_distance
 from nst_jax.types import Image, Scalar
@@ -95,3 +94,16 @@ def _directions() -> Float[np.ndarray, "3 d"]:
     """Unit vectors as columns, evenly distributed over the half sphere around gray."""
     axes = np.array([[1, -1, 0], [1, 1, -2], [1, 1, 1]]) / np.sqrt([[2], [6], [3]])
     return axes.T @ half_sphere(DIRECTIONS).T
+
+
+def half_sphere(count: int) -> Float[np.ndarray, "d 3"]:
+    """Unit vectors of color space, evenly distributed over the half sphere of positive third coordinate by the golden angle.
+
+    Example:
+        >>> half_sphere(1).round(3).tolist()
+        [[0.866, 0.0, 0.5]]
+    """
+    i = np.arange(count)
+    z = (i + 0.5) / count
+    angle, radius = i * np.pi * (3 - 5**0.5), np.sqrt(1 - z**2)
+    return np.stack([radius * np.cos(angle), radius * np.sin(angle), z], axis=-1)
