@@ -35,7 +35,7 @@ button[role=tab].selected { color: var(--primary-600) !important; }
 .status { display: grid; gap: .4rem; padding: .25rem .1rem; font-variant-numeric: tabular-nums; }
 .status .bar { height: .5rem; border-radius: .25rem; overflow: hidden; background: var(--neutral-200); }
 .dark .status .bar { background: var(--neutral-700); }
-.status .bar i { display: block; height: 100%; background: var(--color-accent); transition: width .8s linear; }
+.status .bar i { display: block; height: 100%; background: var(--color-accent); }
 .status.bad { color: var(--error-text-color, #b3261e); }
 #more .fields { max-height: 26rem; overflow-y: auto; }
 #preset .wrap { display: grid; grid-template-columns: repeat(auto-fit, minmax(5.2rem, 1fr)); }

@@ -90,8 +90,8 @@ def serve(path: Path, styles: Path | None, port: int | None, browser: bool) -> N
 def _server(folder: StudioFolder, styles: Path | None, listener: socket.socket) -> tuple[Any, Worker]:
     os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": str(folder.temporary), "HF_HUB_OFFLINE": "1"}
     try:
-        # Gradio renews the type stub of each component on the disk when it is imported, which takes as long as all else of it; a
-        # component whose source file is not found has none
+        # Gradio renews the type stub of each component on the disk when it is imported, which takes as long as all else in it;
+        # a component whose source file is not found has none
         with mock.patch.object(inspect, "getfile", side_effect=FileNotFoundError):
             import gradio as gr
         import uvicorn

@@ -14,6 +14,8 @@ from nst_jax.studio.jobs import Job
 from nst_jax.studio.shared import Studio
 from nst_jax.studio.texts import duration, label, say
 
+# Seconds between two looks at a run, before its first picture and after: each keeps a browser busy for a tenth of a second.
+_EAGER, _CALM = 1.0, 2.0
 TIFF = "result.tiff"  # of a run folder: the picture with 16 bits
 
 
@@ -25,11 +27,13 @@ class Session:
         run: the name of the run in view; "" before the first.
         picture: the file in view, so that it is sent once.
         done: whether it is shown beside the photograph.
+        state: of the run, for which the buttons are right.
     """
 
     run: str = ""
     picture: str = ""
     done: bool = False
+    state: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ class View:
 
 def draw_view() -> View:
     """Draws the components."""
-    session, timer = gr.State(Session()), gr.Timer(1.0, active=False)
+    session, timer = gr.State(Session()), gr.Timer(_EAGER, active=False)
     memory = gr.BrowserState("", storage_key="nst_jax_studio", secret="nst_jax_studio")
     picture = gr.Image(
         label=label("result"), interactive=False, type="filepath", height=520, elem_id="picture", buttons=["fullscreen"],
@@ -81,7 +85,7 @@ def draw_view() -> View:
 
 
 def shown(studio: Studio, session: Session, request: gr.Request | None) -> list[Any]:
-    """What the components of a `View` show of the run in view."""
+    """What the components of a `View` show of the run in view; what they show already is left out, for the browser's sake."""
     try:
         job = studio.worker.find(session.run)
     except InputError:  # none yet, or removed since
@@ -91,19 +95,27 @@ def shown(studio: Studio, session: Session, request: gr.Request | None) -> list[
     photo = photo_of(job.run.path)
     done = job.state == "finished" and photo is not None
     result = job.run.result if not job.is_open and job.run.result.exists() else None
-    now = Session(job.name, str(studio.folder.as_shown(result) if result else job.picture or ""), done)
-    new = now != session
+    state = "stopping" if job.is_open and job.stop else job.state
+    now = Session(job.name, str(studio.folder.as_shown(result) if result else job.picture or ""), done, state)
+    status, same = status_line(studio, job, request), gr.skip()
+    if now == session:
+        return [same, same, same, status, *[same] * 7]
+    pictures = [
+        gr.update(value=None if done else now.picture or None, visible=not done),
+        gr.update(value=(str(photo), now.picture) if done else None, visible=done),
+    ]
+    if (now.run, now.state) == (session.run, session.state):
+        return [now, *pictures, status, *[same] * 5, gr.update(value=_CALM), same]
     return [
         now,
-        gr.update(value=None if done else now.picture or None, visible=not done) if new else gr.skip(),
-        gr.update(value=(str(photo), now.picture) if done else None, visible=done) if new else gr.skip(),
-        status_line(studio, job, request),
-        gr.update(interactive=job.is_open and not job.stop),
-        gr.update(interactive=job.state in ("interrupted", "failed")),
+        *pictures,
+        status,
+        gr.update(interactive=state in ("waiting", "running")),
+        gr.update(interactive=state in ("interrupted", "failed")),
         as_download(result),
         as_download(result and result.with_name(TIFF)),
-        gr.update(value=command_line(job.run.path), visible=True) if new else gr.skip(),
-        gr.update(active=job.is_open),
+        gr.update(value=command_line(job.run.path), visible=True),
+        gr.update(value=_EAGER, active=job.is_open),
         job.name,
     ]
 
