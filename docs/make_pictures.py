@@ -24,6 +24,7 @@ CONTROLS = {
     "style_scale_small": {"style.scale": 0.5},
     "style_scale_large": {"style.scale": 2},
     "color_luminance": {"color": "luminance"},
+    "color_locked": {"color": "locked"},
     "color_match": {"color": "match"},
     "tv_weight": {"loss.tv_weight": 20},
     "layers": {"loss.style_layers": ["relu1_1", "relu2_1"]},

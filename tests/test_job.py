@@ -247,12 +247,15 @@ def test_a_picture_too_narrow_for_a_scale_is_refused(vgg, content: tuple[int, in
         job.transfer(vgg.params, job.Inputs(waves(*content, 5.0), (waves(*style, 5.0),)), spec)
 
 
-def test_the_contents_colors_are_kept_at_every_scale(vgg):
+@pytest.mark.parametrize("color", ["luminance", "locked"])
+def test_colors_are_laid_out_as_in_the_content_at_every_scale(vgg, color: str):
     seen: list[np.ndarray] = []
-    spec = spec_of(scales=[16, 32], steps=[3, 3], color="luminance")
+    spec = spec_of(scales=[16, 32], steps=[3, 3], color=color)
     outcome = run(vgg, spec, observe=lambda report: bool(seen.append(report.pixels())))
-    for painted in (seen[0], outcome.pixels):
+    for painted, stage in zip((seen[0], outcome.pixels), job.make_stages(job.Inputs(CONTENT, (STYLE,)), spec), strict=True):
         original = resize(CONTENT, painted.shape[1:3])
+        if color == "locked":
+            original = match_covariance(original, stage.styles.pictures[0], transport)
         shown = ((painted > 0) & (painted < 1)).all(-1)  # the others are colors that no screen shows
         np.testing.assert_allclose(to_oklab(painted)[shown][:, 1:], to_oklab(original)[shown][:, 1:], atol=1e-3)
 

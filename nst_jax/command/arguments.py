@@ -87,7 +87,8 @@ def parser() -> argparse.ArgumentParser:
     add(
         "--colors",
         metavar="WHOSE",
-        help="style (default), luminance to keep the photo's, match for the style's moved to the photo's",
+        help="style (default), luminance to keep the photo's, locked for the style's laid out as in the photo, "
+        "match for the style's moved to the photo's",
     )
     add("--style-scale", metavar="X", help="the painting's size over the photo's (default: 1): larger for coarser strokes")
     add("--preview", action="store_true", help="write a picture of one pass first, within seconds")

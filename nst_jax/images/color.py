@@ -1,4 +1,4 @@
-"""Color control: a result in the style's colors, in the content's, or in the style's matched to the content's.
+"""Color control: a result in the style's colors, in the content's, in the style's where the content has its own, or matched.
 
 Gatys et al. describe two ways to preserve the content's colors: match the style's colors to the content's before the transfer,
 or transfer luminance only and take the colors from the content. Luminance here is the lightness of Oklab (Ottosson 2020), which
@@ -157,8 +157,9 @@ def _match_ranks(values: Float[np.ndarray, " m"], goal: Float[np.ndarray, " k"])
 
 
 MAPS = {"match": transport, "match_cholesky": cholesky, "match_pca": pca}
-# Names in the config: "style" leaves the style's colors, "luminance" keeps the content's, the others recolor the style.
-COLORS = ("style", "luminance", *MAPS, "match_histogram")
+# Names in the config: "style" leaves the style's colors; "luminance" keeps the content's; "locked" has the style's, laid out as
+# the content has its own; the others recolor the style.
+COLORS = ("style", "luminance", "locked", *MAPS, "match_histogram")
 
 
 def recolor(content: Pixels, style: Pixels, color: str) -> tuple[Pixels, Pixels]:

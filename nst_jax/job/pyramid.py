@@ -70,13 +70,17 @@ class Stage(NamedTuple):
 
 def make_stages(inputs: Inputs, spec: JobSpec) -> list[Stage]:
     """The stages of a job, coarse to fine, with the pictures at their sizes."""
-    colors = inputs.content if spec.color == "luminance" else None
     recolored = [recolor(inputs.content, style, spec.color) for style in inputs.styles]
     content = recolored[0][0] if recolored else inputs.content
     seen = inputs._replace(content=content, styles=tuple(style for _, style in recolored))
     stages: list[Stage] = []
     for number in range(len(spec.scales)):
-        stages.append(_stage(number, seen, colors, spec, stages[-1].content if stages else None))
+        stage = _stage(number, seen, spec, stages[-1].content if stages else None)
+        if spec.color == "luminance":
+            stage = stage._replace(colors=resize(inputs.content, stage.height_width))
+        elif spec.color == "locked":
+            stage = stage._replace(colors=_recolored(stage, spec))
+        stages.append(stage)
     return stages
 
 
@@ -159,17 +163,16 @@ def _within(style: Pixels, mask: Mask | None) -> Pixels:
     return style if mask is None else style[mask[..., 0] >= mask.max() / 2][None, :, None]
 
 
-def _stage(index: int, inputs: Inputs, colors: Pixels | None, spec: JobSpec, coarser: Pixels | None) -> Stage:
+def _stage(index: int, inputs: Inputs, spec: JobSpec, coarser: Pixels | None) -> Stage:
     scale = spec.scales[index]
     height_width = _content_size(inputs.content, scale)
     content = resize(inputs.content, height_width)
-    colors = None if colors is None else resize(colors, height_width)
     before = None if coarser is None else (coarser.shape[1], coarser.shape[2])
     if not (isinstance(spec.loss_weights, LossWeights) and any(spec.loss_weights.content.values())):
         coarser = None
     last = index == len(spec.scales) - 1
     styles = _styles_at(inputs, scale, spec)
-    return Stage(index, scale, content, styles, colors, before, coarser, last, inputs.reference)
+    return Stage(index, scale, content, styles, None, before, coarser, last, inputs.reference)
 
 
 def _styles_at(inputs: Inputs, scale: Scale, spec: JobSpec) -> Styles:

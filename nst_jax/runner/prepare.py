@@ -19,7 +19,7 @@ from nst_jax.config.compose import import_modules, settings_of
 from nst_jax.config.schema import Config, PictureConfig
 from nst_jax.config.to_spec import to_spec
 from nst_jax.errors import InputError
-from nst_jax.images.color import recolor, with_colors
+from nst_jax.images.color import match_covariance, recolor, transport, with_colors
 from nst_jax.images.files import Picture, fit_long_side, read_image, resize
 from nst_jax.images.masks import Mask, as_mask
 from nst_jax.images.named import find_image
@@ -326,4 +326,6 @@ def preview(content: Pixels, style: Pixels, *, size: int, color: str = "style") 
         decoder = {name: transformed(leaves) for name, leaves in decoder.items()}
     seen = [jnp.asarray(fitted(picture)) for picture in recolor(content, style, color)]
     painted = np.asarray(paint(network.params, decoder, *seen, convolution=method))
+    if color == "locked":
+        return with_colors(painted, match_covariance(fitted(content), style, transport))
     return with_colors(painted, fitted(content)) if color == "luminance" else painted

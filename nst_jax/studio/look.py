@@ -23,7 +23,7 @@ from nst_jax.system.download import file_digest
 from nst_jax.video.config import VideoConfig
 
 PRESETS = ("quality", "fast", "photo", "texture", "gatys2016")
-COLORS = ("style", "luminance", "match")
+COLORS = ("style", "luminance", "locked", "match")
 STROKES = (0.5, 0.75, 1.0, 1.5)
 SIZES = (256, 384, 1024, 2048)
 # The settings that a page may not give: those that name files or code of this machine, and those with a control of their own.
