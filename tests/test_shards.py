@@ -25,7 +25,7 @@ def cases() -> dict[str, dict[str, Any]]:
     "case",
     [
         *("deep, and more devices than rows", "even", "replicate", "reflect", "by XLA", "masks, two styles", "computed anew"),
-        "masks, two styles, neighbors",
+        *("masks, two styles, neighbors", "a hypercolumn, more rows than positions"),
         *("alexnet", "tiles"),
     ],
 )

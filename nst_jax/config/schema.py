@@ -88,6 +88,7 @@ class StyleConfig:
         blend: the share of each style, 1 in total, or one such list per region; null: equal shares or, with as many regions as
             styles, one style per region.
         layers: for each style the layers it applies to, such as fine ones for one style and coarse ones for another; null: all.
+        turned: whether its quarter turns count as it does, so that strokes may run any way.
     """
 
     name: Annotated[
@@ -105,6 +106,7 @@ class StyleConfig:
     layers: Annotated[
         list[list[StrictStr]] | None, rule("null, or a list of layers per style, such as [[relu4_1],[relu1_1,relu2_1]]")
     ] = None
+    turned: StrictBool = False
 
     @property
     def pictures(self) -> list[PictureConfig]:

@@ -11,10 +11,11 @@ from nst_jax.images.color import COLORS
 from nst_jax.images.files import MIN_SIDE
 from nst_jax.job import INITS, JobSpec, Scale
 from nst_jax.networks import choose_convolution
-from nst_jax.networks.convnet import REMAT, NetworkSpec, check_taps, num_channels, smallest_image
+from nst_jax.networks.convnet import REMAT, NetworkSpec, check_taps, smallest_image
 from nst_jax.networks.layers import PRECISIONS
 from nst_jax.networks.ops import PADDINGS
 from nst_jax.objective.conventions import CONVENTIONS
+from nst_jax.objective.hypercolumns import check_layer, joined_channels
 from nst_jax.objective.loss import LossWeights, ObjectiveSpec
 from nst_jax.objective.priors import TOTAL_VARIATIONS
 from nst_jax.objective.style import STYLE_DISTANCES
@@ -63,7 +64,9 @@ def to_spec(config: Config, *, architecture: str, num_styles: int | None = None,
 
 def _objective(config: Config, architecture: str) -> ObjectiveSpec:
     network, loss = config.network, config.loss
-    check_taps(architecture, [*loss.content_layers, *loss.style_layers])
+    check_taps(architecture, loss.content_layers)
+    for layer in loss.style_layers:
+        check_layer(architecture, layer)
     for name in ("content_layers", "style_layers"):
         layers = getattr(loss, name)
         if len(set(layers)) < len(layers):
@@ -89,6 +92,7 @@ def _objective(config: Config, architecture: str) -> ObjectiveSpec:
         tv=check_one_of("loss.tv", loss.tv, tuple(TOTAL_VARIATIONS)),
         epsilon=loss.epsilon,
         color=loss.color_weight > 0 and bool(loss.style_layers),
+        turned=config.style.turned,
     )
 
 
@@ -135,7 +139,7 @@ def _loss_weights(loss: LossConfig, strength: float, regions: list[float], archi
 
 
 def _layer_weights(term: str, layers: list[str], given: Any, total: float, architecture: str) -> dict[str, Any]:
-    channels = {layer: num_channels(architecture, layer) for layer in layers}
+    channels = {layer: joined_channels(architecture, layer) for layer in layers}
     return {name: total * w for name, w in layer_shares(f"loss.{term}_layer_weights", given, channels).items()}
 
 

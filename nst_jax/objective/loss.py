@@ -4,12 +4,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from nst_jax.errors import InputError, check_one_of
-from nst_jax.networks.convnet import NetworkSpec, num_channels, smallest_image
+from nst_jax.networks.convnet import NetworkSpec, smallest_image
 from nst_jax.objective.conventions import CONVENTIONS, Convention
+from nst_jax.objective.hypercolumns import deepest, joined, joined_channels, taps_of
 from nst_jax.objective.palette import Palette, color_term, make_palette
 from nst_jax.objective.priors import TOTAL_VARIATIONS
 from nst_jax.objective.statistics import Statistics, content_distance, squared_error, wide
@@ -68,13 +70,14 @@ class ObjectiveSpec:
     Attributes:
         network: whose feature maps are compared.
         content_layers: where the image is to agree with the content picture.
-        style_layers: where the image's statistics are to agree with the style's.
+        style_layers: where the image's statistics are to agree with the style's; several joined by + are a hypercolumn.
         style_distance: a key of `style.STYLE_DISTANCES`.
         convention: a key of `conventions.CONVENTIONS`: whose normalization the weights are meant for.
         tv: the form of the total variation, a key of `priors.TOTAL_VARIATIONS`.
         epsilon: ε of the Wasserstein distance, above 0, see `wasserstein.EPSILON`.
         temporal: whether the image is also to agree with the frames before it, see `temporal.temporal_term`.
         color: whether its colors are also to agree with the styles', see `palette.color_term`; only with style layers.
+        turned: whether the styles' quarter turns count as they do.
     """
 
     network: NetworkSpec
@@ -86,6 +89,7 @@ class ObjectiveSpec:
     epsilon: float = EPSILON
     temporal: bool = False
     color: bool = False
+    turned: bool = False
     parts: tuple[StyleDistance, Convention, Callable[[Image], Scalar]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -103,7 +107,12 @@ class ObjectiveSpec:
     @property
     def taps(self) -> tuple[str, ...]:
         """Every layer the loss looks at, once."""
-        return tuple(dict.fromkeys(self.content_layers + self.style_layers))
+        return tuple(dict.fromkeys(self.content_layers + self.style_taps))
+
+    @property
+    def style_taps(self) -> tuple[str, ...]:
+        """Every layer that the style term looks at, once."""
+        return tuple(dict.fromkeys(tap for layer in self.style_layers for tap in taps_of(layer)))
 
     @property
     def smallest(self) -> int:
@@ -182,14 +191,14 @@ def make_targets(
     """
     _check_picture("content", content, spec.smallest)
     for style in styles.pictures:
-        _check_picture("style", style, smallest_image(spec.network.architecture, spec.style_layers or spec.taps))
+        _check_picture("style", style, smallest_image(spec.network.architecture, spec.style_taps or spec.taps))
     content_maps = feature_maps(params, content, taps=spec.content_layers, spec=spec.network, plan=plan)
     if not spec.style_layers:
         return Targets(content_maps, {}, {}, reference)
     distance = spec.parts[0]
     masks = styles.masks or (None,) * len(styles.pictures)
     described = [_describe(params, *pair, spec=spec, plan=plan) for pair in zip(styles.pictures, masks, strict=True)]
-    targets, guides_of = {}, _guides(styles.regions, spec)
+    targets, guides_of = {}, _guides(styles.regions, content, spec)
     equal = ((1 / len(described),) * len(described),) * len(guides_of[spec.style_layers[0]])
     shares = styles.shares or dict.fromkeys(spec.style_layers, equal)
     for name in spec.style_layers:
@@ -206,26 +215,78 @@ def make_targets(
 def _describe(
     params: Params, style: Image, mask: Float[Array, "1 h w 1"] | None, *, spec: ObjectiveSpec, plan: ExecutionPlan
 ) -> dict[str, Any]:
-    """The statistics of one style picture, or of the part of it within a mask, by layer."""
-    describe = spec.parts[0].target_stats
+    """The statistics of one style picture, or of the part of it within a mask, by layer; its quarter turns count alike."""
+    turned = [(style, mask)]
+    if spec.turned:
+        turned = [(_turn(style, k), None if mask is None else _turn(mask, k)) for k in range(4)]
+    if spec.parts[0].additive_styles:
+        found = [_sums_of_style(params, *pair, spec=spec, plan=plan) for pair in turned]
+        return jax.tree.map(lambda *parts: sum(parts[1:], parts[0]), *found)
+    columns = [_columns_of_style(params, *pair, spec=spec, plan=plan) for pair in turned]
+    found = jax.tree.map(lambda *parts: jnp.concatenate(parts, axis=1), *columns)
+    return {name: spec.parts[0].target_stats(*found[name]) for name in spec.style_layers}
+
+
+def _turn(picture: Float[Array, "1 h w c"], quarters: int) -> Float[Array, "1 _h _w c"]:
+    return jnp.rot90(picture, quarters, (1, 2))
+
+
+def _sums_of_style(
+    params: Params, style: Image, mask: Float[Array, "1 h w 1"] | None, *, spec: ObjectiveSpec, plan: ExecutionPlan
+) -> dict[str, Any]:
+    """Statistics that add up over positions."""
 
     def sums(maps: Features, guides_of: Any, _: None) -> dict[str, Any]:
-        return {name: describe(maps[name], *guides_of[name]) for name in spec.style_layers}
+        return {
+            name: spec.parts[0].target_stats(_map_of(maps, name, spec), *guides_of[deepest(name)][name])
+            for name in spec.style_layers
+        }
 
-    guides_of, taps = _guides(mask, spec), spec.style_layers
-    if spec.parts[0].additive_styles:
-        return sum_over_positions(sums, params, style, guides_of, None, taps=taps, spec=spec.network, plan=plan)
-    heights = lengths(spec.network.architecture, taps, style.shape[1])
-    maps = feature_maps(params, style, taps=taps, spec=spec.network, plan=plan)
-    return sums({name: found[:, : heights[name]] for name, found in maps.items()}, guides_of, None)
+    beside = _by_tap(_guides(mask, style, spec))
+    return sum_over_positions(sums, params, style, beside, None, taps=spec.style_taps, spec=spec.network, plan=plan)
 
 
-def _guides(regions: Float[Array, "r h w 1"] | None, spec: ObjectiveSpec) -> dict[str, tuple[Any, ...]]:
-    """By style layer, the guide of each region."""
+def _columns_of_style(
+    params: Params, style: Image, mask: Float[Array, "1 h w 1"] | None, *, spec: ObjectiveSpec, plan: ExecutionPlan
+) -> "dict[str, tuple[Float[Array, '1 m 1 c'], Float[Array, '1 m 1'] | None]]":
+    """All positions of each map, one after another, and how they count if not alike."""
+    heights = lengths(spec.network.architecture, spec.style_taps, style.shape[1])
+    maps = feature_maps(params, style, taps=spec.style_taps, spec=spec.network, plan=plan)
+    maps = {name: found[:, : heights[name]] for name, found in maps.items()}
+    columns, guides_of = {}, _guides(mask, style, spec)
+    for name in spec.style_layers:
+        found, guide = _map_of(maps, name, spec), guides_of[name][0]
+        columns[name] = found.reshape(1, -1, 1, found.shape[-1]), None if guide is None else guide.reshape(1, -1, 1)
+    return columns
+
+
+def _map_of(maps: Features, layer: str, spec: ObjectiveSpec) -> Float[Array, "n h w c"]:
+    return joined(maps, layer, spec.network.architecture)
+
+
+def _guides(regions: Float[Array, "r h w 1"] | None, picture: Image, spec: ObjectiveSpec) -> dict[str, tuple[Any, ...]]:
+    """By style layer, the guide of each region.
+
+    Of a hypercolumn it is never None: what several devices fill its maps up with must not count, and differs from map to map.
+    """
+    taps = {layer: deepest(layer) for layer in spec.style_layers}
     if regions is None:
-        return {name: (None,) for name in spec.style_layers}
-    found = guides(regions, spec.style_layers, spec.network.architecture)
-    return {name: tuple(maps[i : i + 1, :, :, 0] for i in range(len(regions))) for name, maps in found.items()}
+        plain = {layer for layer in taps if len(taps_of(layer)) == 1}
+        sides = [lengths(spec.network.architecture, spec.style_taps, side) for side in picture.shape[1:3]]
+        return {
+            layer: (None if layer in plain else jnp.ones((1, *(side[tap] for side in sides)), picture.dtype),)
+            for layer, tap in taps.items()
+        }
+    found = guides(regions, tuple(taps.values()), spec.network.architecture)
+    return {layer: tuple(found[tap][i : i + 1, :, :, 0] for i in range(len(regions))) for layer, tap in taps.items()}
+
+
+def _by_tap(guides_of: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """By the layer over whose map they lie, and there by style layer."""
+    found: dict[str, dict[str, Any]] = {}
+    for layer, given in guides_of.items():
+        found.setdefault(deepest(layer), {})[layer] = given
+    return found
 
 
 def measure(params: Params, image: Image, targets: Targets, *, spec: ObjectiveSpec, plan: ExecutionPlan = WHOLE) -> Statistics:
@@ -234,12 +295,14 @@ def measure(params: Params, image: Image, targets: Targets, *, spec: ObjectiveSp
 
     def of(maps: Features, beside: Any, style_targets: Any) -> Statistics:
         style = {
-            name: tuple(stats(maps[name], *region) for region in zip(beside[name][1], style_targets[name], strict=True))
-            for name in spec.style_layers
+            name: tuple(stats(_map_of(maps, name, spec), *region) for region in zip(guide, style_targets[name], strict=True))
+            for tap in spec.style_taps
+            for name, guide in beside[tap][1].items()
         }
         return Statistics(style, {name: squared_error(maps[name], beside[name][0]) for name in spec.content_layers})
 
-    beside = {name: (targets.content.get(name), targets.guides.get(name)) for name in spec.taps}
+    guides_of = _by_tap(targets.guides)
+    beside = {name: (targets.content.get(name), guides_of.get(name, {})) for name in spec.taps}
     return sum_over_positions(of, params, image, beside, targets.style, taps=spec.taps, spec=spec.network, plan=plan)
 
 
@@ -255,7 +318,7 @@ def score(statistics: Statistics, targets: Targets, weights: LossWeights, *, spe
     for name, error in statistics.content.items():
         content += weights.content[name] * convention.content_factor(error) * content_distance(error)
     for name, regions in statistics.style.items():
-        channels = num_channels(spec.network.architecture, name)
+        channels = joined_channels(spec.network.architecture, name)
         factor = convention.style_factor(spec.style_distance, channels=channels, num_layers=len(statistics.style))
         positions = sum(found.positions for found in regions)
         for weight, found, target in zip(weights.regions, regions, targets.style[name], strict=True):
@@ -323,7 +386,7 @@ def _check_targets(image: Array, targets: Targets, spec: ObjectiveSpec, plan: Ex
     for name, array in given:
         if array is None:
             continue
-        height, width = (side[name] for side in expected)
+        height, width = (side[deepest(name)] for side in expected)
         if array.shape[2] != width or (array.shape[1] < height if plan.devices > 1 else array.shape[1] != height):
             raise InputError(
                 f"targets of {name} must have {width}x{height} positions as the image has,"

@@ -179,7 +179,7 @@ STYLE_DISTANCES = {
     "covariance": StyleDistance(moments, blend_moments, _moments, covariance_distance),
     "mean_std": StyleDistance(moments, blend_moments, _moments, mean_std_distance),
     "wasserstein": StyleDistance(moments, blend_gaussians, _moments, wasserstein_distance),
-    "sliced_wasserstein": StyleDistance(describe_projections, blend_projections, _projections, sliced_distance, additive=False),
+    "sliced_wasserstein": StyleDistance(describe_projections, blend_projections, _projections, sliced_distance, False, False),
     "neighbors": StyleDistance(describe_bag, blend_bags, mismatch, neighbor_distance, additive_styles=False),
 }
 
