@@ -255,7 +255,7 @@ def test_colors_are_laid_out_as_in_the_content_at_every_scale(vgg, color: str):
     for painted, stage in zip((seen[0], outcome.pixels), job.make_stages(job.Inputs(CONTENT, (STYLE,)), spec), strict=True):
         original = resize(CONTENT, painted.shape[1:3])
         if color == "locked":
-            original = match_covariance(original, stage.styles.pictures[0], transport)
+            original = match_covariance(original, np.asarray(stage.styles.pictures[0]), transport)
         shown = ((painted > 0) & (painted < 1)).all(-1)  # the others are colors that no screen shows
         np.testing.assert_allclose(to_oklab(painted)[shown][:, 1:], to_oklab(original)[shown][:, 1:], atol=1e-3)
 
