@@ -75,6 +75,9 @@ def joined(maps: Features, layer: str, architecture: str) -> Float[Array, "n h w
     share, parts = joined_channels(architecture, layer) / len(taps), []
     for tap in taps:
         side = stride // receptive_field(architecture, tap).stride
-        squares = maps[tap][:, : height * side, : width * side].reshape(-1, height, side, width, side, maps[tap].shape[-1])
+        part = maps[tap][:, : height * side, : width * side]
+        # fewer rows are of the zeros that devices fill up with, which no guide counts
+        part = jnp.pad(part, [(0, 0), (0, height * side - part.shape[1]), (0, 0), (0, 0)])
+        squares = part.reshape(-1, height, side, width, side, part.shape[-1])
         parts.append(squares.mean((2, 4)) * math.sqrt(share / squares.shape[-1]))
     return jnp.concatenate(parts, axis=-1)
