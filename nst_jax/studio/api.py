@@ -3,13 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-import gradio as gr
-
 from nst_jax.errors import InputError
 from nst_jax.studio import look as looks
 from nst_jax.studio.controls import Controls
 from nst_jax.studio.look import Look
-from nst_jax.studio.shared import Studio, said
+from nst_jax.studio.shared import Studio, gr, said
 
 
 def endpoints(studio: Studio, controls: Controls) -> None:

@@ -4,13 +4,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import gradio as gr
-
 from nst_jax.errors import InputError
 from nst_jax.images.files import READABLE
 from nst_jax.studio.controls import Controls, chosen_look
 from nst_jax.studio.look import Look
-from nst_jax.studio.shared import PRIVATE, QUIET, Studio, said
+from nst_jax.studio.shared import PRIVATE, QUIET, Studio, gr, said
 from nst_jax.studio.texts import label, say
 
 

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import gradio as gr
-
 from nst_jax.errors import InputError
 from nst_jax.images.files import fit_long_side, read_image, resize
 from nst_jax.images.masks import Mask, as_mask
@@ -15,7 +13,7 @@ from nst_jax.studio import look as looks
 from nst_jax.studio.folder import StudioFolder
 from nst_jax.studio.look import Look, Region
 from nst_jax.studio.regions import BRUSHES, as_picture, grown, painted_layer, painted_masks
-from nst_jax.studio.shared import QUIET, Studio, said
+from nst_jax.studio.shared import QUIET, Studio, gr, said
 from nst_jax.studio.texts import label, say
 
 _CANVAS = 640  # pixels of the longer side, to paint regions on

@@ -5,12 +5,10 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
-import gradio as gr
-
 from nst_jax.errors import InputError
 from nst_jax.images.video import FILMS, decode_film
 from nst_jax.studio.controls import Controls, chosen_look
-from nst_jax.studio.shared import PRIVATE, QUIET, Studio, said
+from nst_jax.studio.shared import PRIVATE, QUIET, Studio, gr, said
 from nst_jax.studio.texts import label, say
 from nst_jax.studio.view import status_line
 

@@ -6,15 +6,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import gradio as gr
-
 from nst_jax.errors import InputError
 from nst_jax.images.named import NAMED, local_file
 from nst_jax.images.video import FILMS
 from nst_jax.studio import look as looks
 from nst_jax.studio.controls import Controls, region_values
 from nst_jax.studio.history import Entry, command_line, entries, photo_of
-from nst_jax.studio.shared import QUIET, Studio, said
+from nst_jax.studio.shared import QUIET, Studio, gr, said
 from nst_jax.studio.texts import label, say
 from nst_jax.studio.view import TIFF, Session, View, as_download, shown
 

@@ -4,7 +4,6 @@ import base64
 from pathlib import Path
 from typing import NamedTuple
 
-import gradio as gr
 from gradio.themes.base import Base
 
 from nst_jax.studio.api import endpoints
@@ -15,7 +14,7 @@ from nst_jax.studio.gallery import gallery_tab
 from nst_jax.studio.jobs import Worker
 from nst_jax.studio.look import PRESETS
 from nst_jax.studio.paint import paint_tab
-from nst_jax.studio.shared import Painting, Studio
+from nst_jax.studio.shared import Painting, Studio, gr
 from nst_jax.studio.texts import label, translations
 
 # A picture of each preset, made by `python -m tools.presets`.

@@ -5,11 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import gradio as gr
-
 from nst_jax.errors import InputError
 from nst_jax.studio.controls import Controls, chosen_look, draw_controls
-from nst_jax.studio.shared import QUIET, Studio, said
+from nst_jax.studio.shared import QUIET, Studio, gr, said
 from nst_jax.studio.texts import say
 from nst_jax.studio.view import Session, View, draw_view, shown
 

@@ -1,7 +1,6 @@
 """The server of the studio: bound to this machine, and deaf to pages of other sites."""
 
 import contextlib
-import inspect
 import os
 import socket
 import sys
@@ -10,7 +9,6 @@ import webbrowser
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 from nst_jax.errors import InputError
 from nst_jax.images.signatures import load_plugins
@@ -90,17 +88,14 @@ def serve(path: Path, styles: Path | None, port: int | None, browser: bool) -> N
 def _server(folder: StudioFolder, styles: Path | None, listener: socket.socket) -> tuple[Any, Worker]:
     os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": str(folder.temporary), "HF_HUB_OFFLINE": "1"}
     try:
-        # Gradio renews the type stub of each component on the disk when it is imported, which takes as long as all else in it;
-        # a component whose source file is not found has none
-        with mock.patch.object(inspect, "getfile", side_effect=FileNotFoundError):
-            import gradio as gr
         import uvicorn
         from fastapi import FastAPI
+
+        from nst_jax.studio.shared import gr, shelf
     except ImportError as error:
         raise InputError(f'studio must have Gradio, got none; pip install "nst-jax[studio]" ({error})') from error
 
     from nst_jax.studio.page import LOOK, page
-    from nst_jax.studio.shared import shelf
 
     load_plugins()
     paintings = shelf(styles)

@@ -1,12 +1,12 @@
 """What the pages of a studio share: the folder, the queue, the shelf of paintings to choose from; how bad input is said."""
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from typing import Any, NamedTuple
-
-import gradio as gr
+from unittest import mock
 
 from nst_jax.config.validate import choices
 from nst_jax.errors import InputError
@@ -14,6 +14,11 @@ from nst_jax.images.files import READABLE
 from nst_jax.images.named import NAMED, local_file
 from nst_jax.studio.folder import StudioFolder
 from nst_jax.studio.jobs import Worker
+
+# All pages have Gradio from here. It renews the type stub of each component on the disk when it is imported, which takes as
+# long as all else of it; a component whose source file is not found has none.
+with mock.patch.object(inspect, "getfile", side_effect=FileNotFoundError):
+    import gradio as gr
 
 # Of an event of the page, whose name is no endpoint's; and of one that shows its outcome by itself.
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "api_name": "page"}

@@ -6,9 +6,8 @@ asks for.
 
 from typing import Any
 
-import gradio as gr
-
 from nst_jax.studio import look as looks
+from nst_jax.studio.shared import gr
 
 # Name -> English, Spanish.
 TEXTS = {

@@ -5,13 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import gradio as gr
-
 from nst_jax.errors import InputError
 from nst_jax.runs.progress import format_number
 from nst_jax.studio.history import command_line, photo_of
 from nst_jax.studio.jobs import Job
-from nst_jax.studio.shared import Studio
+from nst_jax.studio.shared import Studio, gr
 from nst_jax.studio.texts import duration, label, say
 
 # Seconds between two looks at a run, before its first picture and after: each keeps a browser busy for a tenth of a second.
