@@ -42,11 +42,11 @@ def chromium() -> Iterator[Any]:
             browser.quit()
 
 
-def wait_for(what: Callable[[], Any], seconds: float = 20.0) -> Any:
+def wait_for(what: Callable[[], Any], seconds: float = 60.0) -> Any:
     """The first true value that `what` gives; the last one when the time is up."""
     end = time.monotonic() + seconds
     while not (value := what()) and time.monotonic() < end:
-        time.sleep(0.05)
+        time.sleep(0.1)
     return value
 
 

@@ -20,7 +20,7 @@ from nst_jax.studio.jobs import Worker
 from nst_jax.studio.look import Look, Region
 from tests.browser import chromium, look, wait_for
 from tests.test_report import pixels
-from tests.test_studio import ONE_SCALE, WAIT, WITHOUT, ended, submit
+from tests.test_studio import ONE_SCALE, WAIT, WITHOUT, submit
 
 # Of every run here, at 256x192: all have the same programs. Adam goes on to the last step.
 SMALL = ONE_SCALE | {"optimizer.name": "adam"}
@@ -30,21 +30,21 @@ PHOTO, DONE = "#photo img[src*='/pictures/']", "#compare img"
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory, running: Any) -> Iterator[tuple[str, Path]]:
-    """The studio in a process of its own, with a finished run, `harbor`: its address and its folder."""
+    """The studio in a process of its own: its address, and its folder, which has a run, `harbor`, that was never painted."""
     pytest.importorskip("gradio", reason=WITHOUT)
     folder = tmp_path_factory.mktemp("studio")
     write_image(folder / "photo.png", pixels(96, 128))
     write_image(folder / "painting.png", pixels(80, 80)[:, ::-1])
     with open_studio(folder / "studio") as studio:
-        worker = Worker(studio)
-        worker.start()
         photo, painting = (studio.keep(folder / f"{name}.png") for name in ("photo", "painting"))
         left = np.zeros((1, 96, 128, 3), np.float32)
         left[:, :, :64] = 1
         regions = (Region(str(studio.keep_pixels(left, "region-1.png"))), Region("rest", painted=False))
         look_of_it = Look(str(painting), size=256, more=SMALL, regions=regions)
-        assert ended(submit(worker, str(photo), look_of_it, "harbor")) == "finished"
-        worker.close()
+        run = submit(Worker(studio), str(photo), look_of_it, "harbor").run
+        run.write_result(pixels(192, 256), {})
+        write_image(run.path / "result.tiff", pixels(192, 256))
+        run.write_manifest(run.read_manifest() | {"status": "finished"})
     small = (  # the runs of other programs, too
         "import functools, nst_jax.studio.api as api, nst_jax.studio.__main__ as studio;"
         f"api.Look = functools.partial(api.Look, more={SMALL});"
@@ -55,7 +55,7 @@ def program(tmp_path_factory: pytest.TempPathFactory, running: Any) -> Iterator[
         assert process.stdout
         yield process.stdout.readline().split()[0], folder
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 0
+        assert process.wait(WAIT) == 0
     assert not (folder / "studio" / "temporary").exists()
 
 
@@ -79,6 +79,11 @@ def opened(browser: Any, address: str) -> Any:
     return browser
 
 
+def click(page: Any, element: Any) -> None:
+    """By script: a click at a place misses a button that moves while the page is laid out."""
+    page.execute_script("arguments[0].click()", element)
+
+
 def enabled(page: Any, name: str) -> Any:
     assert wait_for(lambda: page.find_element("id", name).is_enabled(), WAIT), name
     return page.find_element("id", name)
@@ -94,8 +99,8 @@ def fill(page: Any, settings: dict[str, str]) -> None:
     """Writes settings under "More"."""
     more = page.find_element("id", "more")
     if not more.find_elements("tag name", "textarea"):
-        more.find_element("tag name", "button").click()
-        assert wait_for(lambda: more.find_elements("tag name", "textarea"))
+        click(page, more.find_element("tag name", "button"))
+        assert wait_for(lambda: more.find_elements("tag name", "textarea"), WAIT)
     for key, value in settings.items():
         field = more.find_element("xpath", f".//label[.//*[normalize-space(text())='{key}']]//textarea")
         page.execute_script("arguments[0].scrollIntoView({block: 'center'})", field)
@@ -104,8 +109,7 @@ def fill(page: Any, settings: dict[str, str]) -> None:
 
 
 def choose(page: Any, control: str, value: str) -> None:
-    radio = page.find_element("css selector", f"#{control} input[value='{value}']")
-    page.execute_script("arguments[0].click()", radio)
+    click(page, page.find_element("css selector", f"#{control} input[value='{value}']"))
 
 
 def test_a_picture_is_made_and_another_is_stopped_and_continued(page: Any, program: tuple[str, Path]):
@@ -114,22 +118,22 @@ def test_a_picture_is_made_and_another_is_stopped_and_continued(page: Any, progr
     choose(page, "size", "256")
     fill(page, SMALL)  # first: programs are compiled as soon as both pictures are there
     drop_both(page, folder)
-    page.find_element("id", "start").click()
+    click(page, page.find_element("id", "start"))
     assert wait_for(lambda: page.find_elements("css selector", DONE), WAIT), page.find_element("id", "status").text
     assert page.find_element("css selector", "#command textarea").get_attribute("value").startswith("nst-jax /")
     (run,) = {*(folder / "studio" / "runs").iterdir()} - before
     assert RunFolder(run).status() == "finished"
 
     fill(page, {"steps": "100000"})
-    page.find_element("id", "start").click()
+    click(page, page.find_element("id", "start"))
     assert wait_for(lambda: page.find_elements("css selector", "#picture img[src*='/live/']"), WAIT)
-    enabled(page, "stop").click()
+    click(page, enabled(page, "stop"))
     enabled(page, "go_on")
     assert re.search(r"\d", page.find_element("id", "status").text)  # the steps
     assert [entry["message"] for entry in page.get_log("browser") if entry["level"] == "SEVERE"] == []
     opened(page, address)  # the page remembers its run
-    enabled(page, "go_on").click()
-    enabled(page, "stop").click()
+    click(page, enabled(page, "go_on"))
+    click(page, enabled(page, "stop"))
     enabled(page, "go_on")
 
     client = pytest.importorskip("gradio_client")
@@ -159,19 +163,19 @@ def test_comfyui_paints_by_the_studio(program: tuple[str, Path], monkeypatch: py
 
 
 def test_the_history_compares_and_gives_the_settings_back(page: Any):
-    page.find_element("xpath", "//button[@role='tab'][contains(., 'History')]").click()
+    click(page, page.find_element("xpath", "//button[@role='tab'][contains(., 'History')]"))
     assert wait_for(lambda: page.find_elements("css selector", "#gallery button img"), WAIT)
     search = page.find_element("css selector", "#search textarea, #search input")
     search.send_keys("harbor\n")
     assert wait_for(lambda: len(page.find_elements("css selector", "#gallery button img")) == 1, WAIT)
-    page.find_element("css selector", "#gallery button img").click()
+    click(page, page.find_element("css selector", "#gallery button img"))
     assert wait_for(lambda: len(page.find_elements("css selector", "#history_compare img")) == 2, WAIT)
     enabled(page, "history_download")
     assert page.find_element("id", "history_tiff").is_enabled()
-    page.find_element("id", "use_settings").click()
+    click(page, page.find_element("id", "use_settings"))
     assert wait_for(lambda: page.find_elements("css selector", PHOTO), WAIT)
     assert page.find_element("css selector", "#size input[value='256']").is_selected()
-    page.find_element("css selector", "#regions button").click()
+    click(page, page.find_element("css selector", "#regions button"))
     assert wait_for(lambda: page.find_elements("css selector", "#regions_use input"), WAIT)
     assert page.find_element("css selector", "#regions_use input").is_selected()
     assert wait_for(lambda: page.find_elements("css selector", "#editor canvas"), WAIT)
@@ -181,9 +185,9 @@ def test_what_is_missing_is_said_in_the_language_of_the_browser(page: Any, progr
     agent = {"userAgent": page.execute_script("return navigator.userAgent"), "acceptLanguage": "es"}
     page.execute_cdp_cmd("Emulation.setUserAgentOverride", agent)
     opened(page, program[0])
-    assert wait_for(lambda: page.find_element("id", "start").text == "Pintar")
-    page.find_element("id", "start").click()
-    assert wait_for(lambda: "Elige primero una fotografía" in page.find_element("tag name", "body").text)
+    assert wait_for(lambda: page.find_element("id", "start").text == "Pintar", WAIT)
+    click(page, page.find_element("id", "start"))
+    assert wait_for(lambda: "Elige primero una fotografía" in page.find_element("tag name", "body").text, WAIT)
     page.execute_cdp_cmd("Emulation.setUserAgentOverride", {**agent, "acceptLanguage": "en"})
 
 
@@ -206,7 +210,7 @@ def test_it_serves_nothing_else(program: tuple[str, Path], tmp_path: Path):
 
     def status(path: str, **headers: str) -> int:
         try:
-            return urllib.request.urlopen(urllib.request.Request(address + path, headers=headers), timeout=20).status
+            return urllib.request.urlopen(urllib.request.Request(address + path, headers=headers), timeout=WAIT).status
         except urllib.error.HTTPError as refused:
             return refused.code
 
@@ -219,8 +223,8 @@ def test_it_serves_nothing_else(program: tuple[str, Path], tmp_path: Path):
         file = {"path": path, "meta": {"_type": "gradio.FileData"}}
         body = json.dumps({"data": [file, file, 50, 1.0, 256, "style", "quality", 0]}).encode()
         call = urllib.request.Request(f"{address}gradio_api/call/start", body, {"Content-Type": "application/json"})
-        event = json.loads(urllib.request.urlopen(call, timeout=20).read())["event_id"]
-        return urllib.request.urlopen(f"{address}gradio_api/call/start/{event}", timeout=60).read()
+        event = json.loads(urllib.request.urlopen(call, timeout=WAIT).read())["event_id"]
+        return urllib.request.urlopen(f"{address}gradio_api/call/start/{event}", timeout=WAIT).read()
 
     for file in (folder / "secret.png", f"{run}/../../../secret.png", "/etc/passwd"):
         assert b"event: error" in asked_for(str(file))
