@@ -23,10 +23,10 @@ TINY = [
 
 
 def write_pictures(folder: Path) -> None:
-    """Writes content.png, style.png and other.png."""
+    """Writes content.png, style.png and other.png, of the sizes of test_run.py, whose programs serve here too."""
     generator = np.random.default_rng(0)
-    for name in ("content", "style", "other"):
-        write_image(folder / f"{name}.png", generator.random((1, 24, 24, 3), np.float32))
+    for name, width in (("content", 32), ("style", 24), ("other", 32)):
+        write_image(folder / f"{name}.png", generator.random((1, 24, width, 3), np.float32))
 
 
 def call(*arguments: str) -> tuple[int, str, str]:
