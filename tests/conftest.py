@@ -21,6 +21,7 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # XLA comments on each program that it loads
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as in the command lines: its threads wait for each other in busy loops
 
 # Programs are compiled without LLVM's optimizations and without the fusion emitters, in a third of the time; products and
 # convolutions are library calls either way. Later releases of XLA do not know the second flag, and end at one unknown.

@@ -28,9 +28,9 @@ from nst_jax.runner.from_python import Options
 from nst_jax.runs.progress import progress
 
 SHALLOW: Any = {"content_layers": ["relu1_1"], "style_layers": ["relu1_1"]}
-PICTURE = np.random.default_rng(0).random((16, 24, 3), np.float32)
-BYTES = np.random.default_rng(2).integers(0, 256, (16, 24, 3), np.uint8)
-STYLE = np.random.default_rng(1).random((20, 20, 3), np.float32)
+PICTURE = np.random.default_rng(0).random((18, 24, 3), np.float32)
+BYTES = np.random.default_rng(2).integers(0, 256, (18, 24, 3), np.uint8)
+STYLE = np.random.default_rng(1).random((24, 24, 3), np.float32)
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +50,7 @@ def from_bytes() -> np.ndarray:
 def test_a_result_has_its_metrics_settings_and_seconds():
     content, style = PICTURE.copy(), STYLE.copy()
     result = transfer(content, style)
-    assert (result.pixels.shape, result.pixels.dtype) == ((16, 24, 3), np.float32)
+    assert (result.pixels.shape, result.pixels.dtype) == ((18, 24, 3), np.float32)
     assert 0 <= result.pixels.min() <= result.pixels.max() <= 1
     assert [row["step"] for row in result.metrics] == [1, 2, 3]
     assert result.seconds.keys() == {"compile", "steps", "total"}
@@ -66,7 +66,7 @@ def test_a_result_shows_and_saves_itself(tmp_path: Path):
     result.save(tmp_path / "a.png")
     for shown in (Image.open(tmp_path / "a.png"), Image.open(io.BytesIO(result._repr_png_())), result.image):
         np.testing.assert_array_equal(np.asarray(shown), np.round(result.pixels * 255))
-    assert repr(result).startswith("StyledImage(24x16, loss ")
+    assert repr(result).startswith("StyledImage(24x18, loss ")
 
 
 def as_file(pixels: np.ndarray, folder: Path) -> Path:
@@ -81,7 +81,7 @@ def as_file(pixels: np.ndarray, folder: Path) -> Path:
         lambda pixels, _: pixels.astype(np.uint16) * 257,
         lambda pixels, _: jnp.asarray(pixels),
         lambda pixels, _: Image.fromarray(pixels),
-        lambda pixels, _: Image.fromarray(np.dstack([pixels, np.full((16, 24, 1), 255, np.uint8)])),
+        lambda pixels, _: Image.fromarray(np.dstack([pixels, np.full((18, 24, 1), 255, np.uint8)])),
         as_file,
         lambda pixels, folder: str(as_file(pixels, folder)),
     ],
@@ -92,7 +92,7 @@ def test_every_form_of_a_picture_means_the_same(form: Any, from_bytes: np.ndarra
 
 
 def test_styles_masks_and_start_take_every_form_too(tmp_path: Path):
-    left = np.zeros((16, 24), np.uint8)
+    left = np.zeros((18, 24), np.uint8)
     left[:, :12] = 1
     given = {"style": [jnp.asarray(STYLE), Image.fromarray(BYTES)], "init": as_file(BYTES, tmp_path)}
     masks = [left, left * 255, left == 1, jnp.asarray(left, jnp.float32), Image.fromarray(left * 255)]
@@ -103,7 +103,7 @@ def test_styles_masks_and_start_take_every_form_too(tmp_path: Path):
 
 def test_the_start_is_the_default_of_the_command_line_or_named_or_given():
     assert yaml.safe_load(transfer(steps=1).config)["init"] == Config().init
-    start = np.full((16, 24, 3), 0.25, np.float32)
+    start = np.full((18, 24, 3), 0.25, np.float32)
     result = transfer(init=start, steps=1)
     np.testing.assert_allclose(result.pixels, start, atol=1e-6)  # the first step of L-BFGS evaluates the start
     assert yaml.safe_load(result.config)["init"] == "file"
@@ -179,7 +179,7 @@ def test_what_is_no_picture_is_refused(given: Any, message: str):
         transfer(style=given)
 
 
-MASK = np.ones((16, 24), np.float32)
+MASK = np.ones((18, 24), np.float32)
 
 
 @pytest.mark.parametrize(
@@ -247,7 +247,7 @@ def test_flags_for_debugging_change_nothing(flag: str):
 
 def test_under_a_transfer_guard_it_runs_and_without_jit_it_says_why_not():
     with jax.transfer_guard("disallow"):
-        assert transfer().pixels.shape == (16, 24, 3)
+        assert transfer().pixels.shape == (18, 24, 3)
     with jax.disable_jit(), pytest.raises(InputError, match="JAX_DISABLE_JIT must be off"):
         transfer()
 
@@ -257,7 +257,7 @@ def test_the_loss_is_the_one_that_transfer_minimizes():
     first = transfer(steps=1).metrics[0]
     value, gradient = jax.jit(lambda loss, image: jax.value_and_grad(loss)(image))(loss, image)
     np.testing.assert_allclose(value, first["loss"], rtol=1e-5)
-    assert gradient.shape == image.shape == (1, 16, 24, 3)
+    assert gradient.shape == image.shape == (1, 18, 24, 3)
     np.testing.assert_allclose(jax.jit(loss)(image), value, rtol=1e-5)
     for name, term in loss.terms(image).items():
         np.testing.assert_allclose(term, first[name], rtol=1e-4)
@@ -269,7 +269,7 @@ def test_the_plan_of_a_loss_counts_regions(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(
         api, "choose_plan", lambda *given, regions: asked.append(regions) or choose_plan(*given, regions=regions)
     )
-    mask = np.zeros((16, 24), np.float32)
+    mask = np.zeros((18, 24), np.float32)
     mask[:, :12] = 1
     nst_jax.make_loss(PICTURE, [STYLE, STYLE], masks=[mask, 1 - mask], size=24, loss=SHALLOW)
     assert asked == [2]
@@ -277,7 +277,7 @@ def test_the_plan_of_a_loss_counts_regions(monkeypatch: pytest.MonkeyPatch):
 
 def test_networks_are_at_hand_without_another_import():
     vgg = nst_jax.networks.load("vgg19")
-    assert vgg.features(vgg.params, jnp.asarray(PICTURE[None]), ("relu1_1",))["relu1_1"].shape == (1, 16, 24, 64)
+    assert vgg.features(vgg.params, jnp.asarray(PICTURE[None]), ("relu1_1",))["relu1_1"].shape == (1, 18, 24, 64)
     with pytest.raises(AttributeError, match="network"):
         nst_jax.network  # noqa: B018  # pyright: ignore
 

@@ -30,8 +30,8 @@ def test_the_examples_of_a_page_run_one_after_the_other(page: str, tmp_path: Pat
 
     monkeypatch.setattr(from_python, "make_config", tiny)
     monkeypatch.chdir(tmp_path)
-    for name, seed in (("me.jpg", 0), ("painting.jpg", 1)):
-        write_image(name, np.random.default_rng(seed).random((1, 24, 24, 3), np.float32))
+    for name, seed, height in (("me.jpg", 0, 18), ("painting.jpg", 1, 24)):
+        write_image(name, np.random.default_rng(seed).random((1, height, 24, 3), np.float32))
     found = blocks(page)
     assert found
     names: dict[str, Any] = {"__name__": "example"}

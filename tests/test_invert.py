@@ -1,4 +1,4 @@
-"""`python -m nst_jax.invert` in a process of its own and in this one: the record, the errors, receptive fields."""
+"""`python -m nst_jax.invert`, also killed in a process of its own: the record, the errors, receptive fields."""
 
 import json
 import signal
@@ -17,6 +17,7 @@ from nst_jax.config.compose import as_config
 from nst_jax.config.schema import PictureConfig, RunConfig
 from nst_jax.errors import InputError
 from nst_jax.images.files import read_image, write_image
+from nst_jax.invert.__main__ import main
 from nst_jax.invert.config import InvertConfig, NeuronsConfig, layer_of, usual_tv_weight
 from nst_jax.invert.neurons import Neurons
 from nst_jax.invert.representation import DESCRIPTORS, code
@@ -171,12 +172,15 @@ def test_bad_input_is_one_line_and_leaves_no_folder(tmp_path: Path, options, sai
         (["content=nowhere"], "content must be one of"),
     ],
 )
-def test_the_command_line_says_what_is_wrong(tmp_path: Path, arguments: list[str], said: str):
-    command = [sys.executable, "-m", "nst_jax.invert", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=None, check=False)
-    assert done.returncode == 2
-    assert done.stderr.startswith(f"error: {said}")
-    assert done.stderr.count("\n") == 1
+def test_the_command_line_says_what_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["invert", *arguments])
+    assert main() == 2
+    found = capsys.readouterr().err
+    assert found.startswith(f"error: {said}")
+    assert found.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,7 +1,6 @@
 """Going on after a kill, a Ctrl-C or a failure: the same bytes; and one line where a run cannot go on."""
 
 import json
-import os
 import re
 import shutil
 import signal
@@ -21,6 +20,7 @@ from nst_jax.partition import ExecutionPlan
 from nst_jax.runner import kinds
 from nst_jax.runs.folder import RunFolder
 from nst_jax.runs.lock import run_lock
+from tests.sweeping import call
 
 JOB = ["scales=[16,24,32]", "steps=[40,30,20]", "loss.content_layers=[relu1_1]", "loss.style_layers=[relu1_1]", "init=noise"]
 OWN = ["content.path=content.png", "style.path=style.png", *JOB, "run.log_every=7", "run.snapshot_every=25"]
@@ -41,16 +41,12 @@ def here(tmp_path_factory: pytest.TempPathFactory):
 
 @pytest.fixture(scope="module")
 def unbroken(here: Path) -> Path:
-    subprocess.run(command(*OWN, "run.dir=unbroken"), env=environment(here), check=True, capture_output=True)
+    assert call(*OWN, "run.dir=unbroken")[0] == 0
     return here / "unbroken"
 
 
 def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "nst_jax.run", *arguments]
-
-
-def environment(here: Path) -> dict[str, str]:
-    return os.environ | {"JAX_COMPILATION_CACHE_DIR": str(here / "cache")}
 
 
 def record(folder: Path) -> dict[str, object]:
@@ -80,10 +76,10 @@ def stop_at(monkeypatch: pytest.MonkeyPatch, step: int, error: BaseException) ->
 
 
 @pytest.mark.parametrize("after", ["the first line", 0.15])
-def test_a_killed_run_goes_on_to_the_same_bytes(here: Path, unbroken: Path, after: str | float, running):
+def test_a_killed_run_goes_on_to_the_same_bytes(here: Path, unbroken: Path, after: str | float, running, main):
     name = f"killed-{after}"
     arguments = command(*OWN, f"run.dir={name}", "run.checkpoint_every_s=0.01")
-    with running(arguments, env=environment(here), stderr=subprocess.PIPE) as process:
+    with running(arguments, stderr=subprocess.PIPE) as process:
         assert process.stderr is not None
         assert "steps" in process.stderr.readline()  # what will be made
         process.stderr.readline()
@@ -91,20 +87,21 @@ def test_a_killed_run_goes_on_to_the_same_bytes(here: Path, unbroken: Path, afte
         process.kill()
     assert process.returncode == -signal.SIGKILL
     assert RunFolder(here / name).read_manifest()["status"] == "running"
-    done = subprocess.run(command("--resume", name), env=environment(here), capture_output=True, text=True, check=True)
-    assert re.fullmatch(rf"{name}/result\.png: loss \S+ after 90 steps, \d+ s\n", done.stdout)
-    assert re.match(r"going on from step \d+\n|no checkpoint: beginning again\n", done.stderr)
+    code, out, err = main("--resume", name)
+    assert code == 0
+    assert re.fullmatch(rf"{name}/result\.png: loss \S+ after 90 steps, \d+ s\n", out)
+    assert re.match(r"going on from step \d+\n|no checkpoint: beginning again\n", err)
     assert record(here / name) == record(unbroken)
 
 
 def test_an_interrupted_run_has_its_picture_and_goes_on_to_the_same_bytes(here: Path, unbroken: Path, main, running):
     arguments = command(*OWN, "run.dir=stopped", "run.checkpoint_every_s=0")
-    with running(arguments, env=environment(here), stderr=subprocess.PIPE) as process:
+    with running(arguments, stderr=subprocess.PIPE) as process:
         assert process.stderr is not None
         assert "steps" in process.stderr.readline()  # what will be made
         process.stderr.readline()
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=300)
     assert process.returncode == 130
     advice = r"^stopped at step (\d+): [^\n]* python -m nst_jax\.run --resume stopped$"
     step = int(re.search(advice, err, re.MULTILINE)[1])  # pyright: ignore[reportOptionalSubscript]
