@@ -29,7 +29,8 @@ from nst_jax.runner.kinds import config_in
 from nst_jax.runner.resume import resume
 from nst_jax.runs.folder import RunFolder
 from nst_jax.video import __main__ as video
-from nst_jax.video.config import VideoConfig
+from nst_jax.video.config import FlowConfig, VideoConfig
+from nst_jax.video.flow import optical_flow
 from nst_jax.video.frames import decode_clip, digest_of, open_clip, order_of
 
 av = pytest.importorskip("av")
@@ -227,6 +228,22 @@ def test_a_damaged_film_has_the_frames_before_the_damage(tmp_path: Path):
     assert 0 < len(list(decode_film(file))) <= len(probe_film(file).times) < whole
 
 
+def test_a_film_with_a_damaged_middle_is_painted_up_to_there_and_says_so(here: Path, paint: Any):
+    encode(file := here / "film.mp4", [np.random.default_rng(i).integers(0, 255, (36, 48, 3), np.uint8) for i in range(8)])
+    data = bytearray(file.read_bytes())
+    at = data.index(b"mdat")  # behind its size, in four bytes
+    middle = at + int.from_bytes(data[at - 4 : at], "big") // 2
+    data[middle : middle + 500] = bytes(500)
+    file.write_bytes(data)
+    decoded = len(list(decode_film(file)))
+    assert 0 < decoded < len(probe_film(file).times) == 8
+    settings = [setting for setting in SMALL if setting != "run.quiet=true"]
+    code, said = paint("content.path=film.mp4", *settings, "run.dir=run")
+    assert code == 0
+    assert f"{decoded} of 8" in said
+    assert len(frames_of("run")) == len(list(decode_film(here / "run/result.mp4"))) == decoded
+
+
 def test_backward_passes_and_frames_before_a_keyframe_go_backward():
     assert order_of(3, []) == [(0, -1), (1, -1), (2, -1)]
     assert order_of(3, [], 2) == [(2, 1), (1, 1), (0, 1)]
@@ -393,6 +410,13 @@ def test_a_preview_is_of_the_first_frames(here: Path, paint: Any):
     write_frames(here / "long", pan(8) + pan(6, seed=0))
     assert paint("content.path=long", *SMALL, "preview=true", "temporal.steps=1", "codec=png", "run.dir=run")[0] == 0
     assert len(frames_of("run")) == 10
+
+
+@pytest.mark.parametrize("method", ["dis", "deepflow", "tvl1"])
+def test_flow_is_the_motion_of_the_camera(method: Any):
+    before, frame = (image[None].astype(np.float32) / 255 for image in pan(2))
+    inside = optical_flow(frame, before, (1, 0), FlowConfig(method))[4:-4, 4:-8]
+    assert np.abs(inside - (2, 0)).mean() < 0.2
 
 
 def write_flow(folder: Path, first: int) -> None:
