@@ -152,10 +152,14 @@ def test_an_empty_editor_has_no_regions():
 
 
 def test_a_run_is_that_of_the_command_line(worker: Worker, photo: str, painting: str, tmp_path: Path, main: Any):
+    left = np.zeros((1, 48, 64, 3), np.float32)
+    left[:, :, :24] = 1
+    regions = (Region(str(worker.folder.keep_pixels(left, "left.png"))), Region("rest", painted=False))
     worker.start()
-    job = submit(worker, photo, Look(painting, size=64, more=SMALL))
+    job = submit(worker, photo, Look(painting, size=64, more=SMALL, regions=regions))
     assert ended(job) == "finished"
     assert (job.step, job.run.status()) == (12, "finished")
+    assert "mask" in job.run.read_manifest()["inputs"]
     words = shlex.split(command_line(job.run.path))[1:]
 
     assert main(*as_settings([*words, f"run.dir={tmp_path / 'again'}", "run.quiet=true"]))[0] == 0
