@@ -121,7 +121,7 @@ if __name__ == "__main__":
     compare("by XLA", 3, (75, 40), convolution="xla")
     compare("masks, two styles", 3, (71, 50), masks=True, distance="wasserstein")
     compare("masks, two styles, neighbors", 3, (71, 50), masks=True, distance="neighbors")
-    joined = {"style": ("relu1_1+relu2_1",), "content": ("relu3_1",)}
+    joined: dict[str, Any] = {"style": ("relu1_1+relu2_1",), "content": ("relu3_1",)}
     compare("a hypercolumn, more rows than positions", 3, (71, 50), distance="wasserstein", **joined)
     compare("computed anew", 4, (64, 40), remat="blocks", content=("relu3_1",))
     compare("alexnet", 3, (131, 100), architecture="alexnet2012", style=("relu1", "relu4"), content=("relu2",))
