@@ -326,6 +326,8 @@ def preview(content: Pixels, style: Pixels, *, size: int, color: str = "style") 
         decoder = {name: transformed(leaves) for name, leaves in decoder.items()}
     seen = [jnp.asarray(fitted(picture)) for picture in recolor(content, style, color)]
     painted = np.asarray(paint(network.params, decoder, *seen, convolution=method))
+    if color == "luminance":
+        return with_colors(painted, fitted(content))
     if color == "locked":
         return with_colors(painted, match_covariance(fitted(content), style, transport))
-    return with_colors(painted, fitted(content)) if color == "luminance" else painted
+    return painted

@@ -4,8 +4,6 @@ import base64
 from pathlib import Path
 from typing import NamedTuple
 
-from gradio.themes.base import Base
-
 from nst_jax.studio.api import endpoints
 from nst_jax.studio.batch import batch_tab
 from nst_jax.studio.film import film_tab
@@ -14,7 +12,7 @@ from nst_jax.studio.gallery import gallery_tab
 from nst_jax.studio.jobs import Worker
 from nst_jax.studio.look import PRESETS
 from nst_jax.studio.paint import paint_tab
-from nst_jax.studio.shared import Painting, Studio, gr
+from nst_jax.studio.shared import Base, Painting, Studio, gr
 from nst_jax.studio.texts import label, translations
 
 # A picture of each preset, made by `python -m tools.presets`.

@@ -19,6 +19,7 @@ from nst_jax.studio.jobs import Worker
 # long as all else of it; a component whose source file is not found has none.
 with mock.patch.object(inspect, "getfile", side_effect=FileNotFoundError):
     import gradio as gr
+    from gradio.themes.base import Base as Base
 
 # Of an event of the page, whose name is no endpoint's; and of one that shows its outcome by itself.
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "api_name": "page"}
