@@ -42,11 +42,11 @@ def chromium() -> Iterator[Any]:
             browser.quit()
 
 
-def wait_for(what: Callable[[], Any], seconds: float = 60.0) -> Any:
-    """The first true value that `what` gives; the last one when the time is up."""
+def wait_for(what: Callable[[], Any], seconds: float = 60.0, every: float = 0.1) -> Any:
+    """The first true value that `what` gives, asked `every` so many seconds; the last one when the time is up."""
     end = time.monotonic() + seconds
     while not (value := what()) and time.monotonic() < end:
-        time.sleep(0.1)
+        time.sleep(every)
     return value
 
 

@@ -31,6 +31,7 @@ if importlib.metadata.version("jaxlib").startswith("0.10."):
 os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *flags])
 
 import jax
+import jax.monitoring
 import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -50,6 +51,19 @@ def _running(command: Sequence[Any], **options: Any) -> "Iterator[subprocess.Pop
 def running() -> "Callable[..., AbstractContextManager[subprocess.Popen[str]]]":
     """A context manager, `running(command, **options)`: a process that ends with the block at the latest."""
     return _running
+
+
+@pytest.fixture
+def compilations() -> Iterator[list[str]]:
+    """What XLA has compiled, or loaded from its cache on disk, since the test began; the test may clear it."""
+    found: list[str] = []
+    listen = lambda event, *_, **__: found.append(event) if "backend_compile" in event else None  # noqa: E731
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    jax.jit(lambda x: 2 * x + 1)(1.0)
+    assert found  # what is compiled is heard of
+    found.clear()
+    yield found
+    jax.monitoring.unregister_event_duration_listener(listen)
 
 
 @pytest.fixture(autouse=True)

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from nst_jax.errors import InputError
+from nst_jax.images.color import match_covariance, to_oklab, transport
+from nst_jax.images.files import resize
 from nst_jax.networks import adain
 from nst_jax.networks.layers import prepare
 from nst_jax.networks.params import store as weights
@@ -56,6 +58,15 @@ def test_a_preview_has_the_contents_size_whatever_it_is_divisible_by():
     assert painted.shape == (1, 25, 37, 3)
     assert ((painted >= 0) & (painted <= 1)).all()
     assert painted.std() > 0.05
+
+
+def test_a_preview_has_the_colors_that_are_asked_for():
+    content, style = wave(30, 45, 4.0), 1 - wave(40, 33, 2.0)
+    photograph = resize(content, (25, 37))
+    for color, colors in (("luminance", photograph), ("locked", match_covariance(photograph, style, transport))):
+        painted = preview(content, style, size=37, color=color)
+        shown = ((painted > 0) & (painted < 1)).all(-1)  # the others are colors that no screen shows
+        np.testing.assert_allclose(to_oklab(painted)[shown][:, 1:], to_oklab(colors)[shown][:, 1:], atol=1e-3)
 
 
 def test_another_file_is_no_decoder():

@@ -13,7 +13,7 @@ import numpy as np
 
 from nst_jax.errors import InputError
 
-HANG_S = 60  # on a machine that does much else
+HANG_S = 10
 # A case: does what a user would, and returns a word for the outcome; raises InputError for what is refused.
 Case = Callable[[np.random.Generator], str]
 
