@@ -166,6 +166,28 @@ def test_a_run_is_that_of_the_command_line(worker: Worker, photo: str, painting:
     assert (tmp_path / "again" / "result.png").read_bytes() == job.run.result.read_bytes()
 
 
+def test_a_page_is_sent_what_has_changed_alone(worker: Worker, photo: str, painting: str):
+    from nst_jax.studio.shared import Studio, gr
+    from nst_jax.studio.view import Session, shown
+
+    studio = Studio(worker.folder, worker, [])
+    job = submit(worker, photo, Look(painting, size=32, more=ONE_SCALE))
+
+    def sent(session: Session) -> tuple[Session, set[int]]:
+        found = shown(studio, session, None)
+        changed = {number for number, update in enumerate(found) if update != gr.skip()}
+        return (found[0] if 0 in changed else session), changed
+
+    session, changed = sent(Session(job.name))
+    assert changed == set(range(11))
+    assert sent(session)[1] == {3}  # the line that says how far it is
+    job.picture = Path(photo)
+    session, changed = sent(session)
+    assert changed == {0, 1, 2, 3, 9}  # the pictures, and from now on rarely
+    worker.stop(job.name)
+    assert sent(session)[1] == set(range(11))
+
+
 def test_another_strength_compiles_nothing(worker: Worker, photo: str, painting: str, compilations: list[str]):
     worker.start()
     first = submit(worker, photo, Look(painting, 50, size=32, more=ONE_SCALE))
