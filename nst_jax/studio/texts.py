@@ -40,7 +40,7 @@ TEXTS = {
     "colors": ("Colors", "Colores"),
     "colors_style": ("The painting's", "Del cuadro"),
     "colors_luminance": ("The photograph's", "De la fotografía"),
-    "colors_locked": ("The painting's, kept in place", "Del cuadro, cada uno en su sitio"),
+    "colors_locked": ("The painting's, placed as in the photograph", "Del cuadro, puestos como en la fotografía"),
     "colors_match": ("The painting's, matched", "Del cuadro, ajustados"),
     "preset": ("Manner", "Manera"),
     "preset_quality": ("Painting", "Pintura"),
