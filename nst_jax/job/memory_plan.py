@@ -19,7 +19,7 @@ FIXED_BYTES = 900 * 2**20
 # Bytes per pixel that each further region and the sliced Wasserstein distance add; nearest neighbors, and for these each
 # further region or style.
 REGION_BYTES, SLICED_BYTES = 650, 3050
-NEIGHBORS_BYTES, SEARCH_BYTES = 200, 1170
+NEIGHBORS_BYTES, SEARCH_BYTES = 440, 1170
 # Images that every solver stores, 12 bytes per pixel each; L-BFGS stores two more for each pair.
 IMAGES = 20
 # The tiles to choose from, and how much larger than a tile its window is: see `nst_jax.partition.windows`.
