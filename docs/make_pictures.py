@@ -26,7 +26,7 @@ CONTROLS = {
     "color_luminance": {"color": "luminance"},
     "color_locked": {"color": "locked"},
     "color_match": {"color": "match"},
-    "tv_weight": {"loss.tv_weight": 20},
+    "tv_weight": {"loss.tv_weight": 50},
     "layers": {"loss.style_layers": ["relu1_1", "relu2_1"]},
     "texture": {"loss.content_weight": 0, "init": "noise"},
     "adain": {"init": "adain", "steps": 1, "scales": 1},

@@ -83,7 +83,7 @@ def parser() -> argparse.ArgumentParser:
     add("-o", "--output", metavar="FILE", help="where to write the result: a .png, .jpg, .webp or .tif, or a folder")
     add("--size", metavar="N", help="longer side in pixels (default: 384)")
     add("--strength", metavar="X", help="0 stays near the photo, 1 leaves little of it (default: 0.5)")
-    add("--preset", metavar="NAME", help="fast, quality, photo, drawing, texture, gatys2016, ...")
+    add("--preset", metavar="NAME", help="fast, quality, portrait, drawing, photo, poster, texture, ...")
     add(
         "--colors",
         metavar="WHOSE",

@@ -22,7 +22,7 @@ from nst_jax.system.atomic_write import atomic_write
 from nst_jax.system.download import file_digest
 from nst_jax.video.config import VideoConfig
 
-PRESETS = ("quality", "fast", "photo", "texture", "gatys2016")
+PRESETS = ("quality", "fast", "portrait", "drawing", "photo", "poster", "texture", "gatys2016")
 COLORS = ("style", "luminance", "locked", "match")
 STROKES = (0.5, 0.75, 1.0, 1.5)
 SIZES = (256, 384, 1024, 2048)
