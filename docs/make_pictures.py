@@ -5,6 +5,7 @@ They are small and have few steps, so that all take some minutes on two cores an
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,10 +15,11 @@ from nst_jax.images.files import read_image, resize
 PICTURES = Path(__file__).parent / "pictures"
 BUNDLED = Path(nst_jax.__file__).parent / "images" / "bundled"
 PHOTO, PAINTING = BUNDLED / "neckarfront_drawing.jpg", BUNDLED / "starry_night.jpg"
-WAVE = BUNDLED / "wave.jpg"
-SMALL = {"size": 160, "scales": 2, "steps": 25}
-# The name of a picture -> what it is made with.
-CONTROLS = {
+WAVE, ENGRAVING = BUNDLED / "wave.jpg", BUNDLED / "engraving.jpg"
+FACE, CAT = BUNDLED / "astronaut.jpg", BUNDLED / "cat.jpg"
+SMALL: dict[str, Any] = {"size": 160, "scales": 2, "steps": 25}
+# The name of a picture -> the settings that it is made with.
+CONTROLS: dict[str, dict[str, Any]] = {
     "default": {},
     "style_weight_low": {"loss.style_weight": 0.2},
     "style_weight_high": {"loss.style_weight": 10},
@@ -33,15 +35,19 @@ CONTROLS = {
     "gatys": {"loss": "gatys"},
     "preset_photo": {"experiment": "photo"},
 }
-# Likewise, with these styles; a mask is that of the river.
-SEVERAL = {
-    "blend": ([PAINTING, WAVE], {}),
+# Likewise, of these contents and styles; a mask is that of the river.
+OTHERS: dict[str, tuple[Path, list[Path], dict[str, Any]]] = {
+    "preset_portrait": (FACE, [PAINTING], {"experiment": "portrait"}),
+    "preset_drawing": (CAT, [ENGRAVING], {"experiment": "drawing"}),
+    "preset_poster": (CAT, [PAINTING], {"experiment": "poster", "size": 384, "scales": 3, "steps": 15}),
+    "blend": (PHOTO, [PAINTING, WAVE], {}),
     "layers_of_each": (
+        PHOTO,
         [PAINTING, WAVE],
         {"style.layers": [["relu4_1", "relu5_1"], ["relu1_1", "relu2_1", "relu3_1"]]},
     ),
-    "mask_regions": ([WAVE, PAINTING], {"masks": ["river", None]}),
-    "mask_weights": ([PAINTING], {"masks": ["river", None], "mask.weights": [0, 1]}),
+    "mask_regions": (PHOTO, [WAVE, PAINTING], {"masks": ["river", None]}),
+    "mask_weights": (PHOTO, [PAINTING], {"masks": ["river", None], "mask.weights": [0, 1]}),
 }
 
 
@@ -52,11 +58,12 @@ def main(names: list[str]) -> None:
     for name, pixels in (given | {"mask": np.repeat(river()[None, ..., None], 3, -1)}).items():
         height, width = pixels.shape[1:3]
         write_small(name, resize(pixels, (round(SMALL["size"] * height / width), SMALL["size"])))
-    for name in names or [*CONTROLS, *SEVERAL]:
-        styles, settings = SEVERAL.get(name) or ([PAINTING], CONTROLS[name])
-        if "masks" in settings:
-            settings = settings | {"masks": [river() if mask else None for mask in settings["masks"]]}
-        write_small(name, nst_jax.transfer(PHOTO, styles, **SMALL | settings).pixels)
+    for name in names or [*CONTROLS, *OTHERS]:
+        content, styles, settings = OTHERS.get(name) or (PHOTO, [PAINTING], CONTROLS[name])
+        options = SMALL | settings
+        if "masks" in options:
+            options["masks"] = [river() if mask else None for mask in options["masks"]]
+        write_small(name, nst_jax.transfer(content, styles, **options).pixels)
 
 
 def river() -> np.ndarray:

@@ -165,7 +165,7 @@ class LossConfig:
     epsilon: Factor = 1e-4
     content_weight: Weight = 0.13
     style_weight: Weight = 1.0
-    tv_weight: Weight = 15.0
+    tv_weight: Weight = 20.0
     color_weight: Weight = 20.0
     content_layer_weights: LayerWeights = "deep"
     style_layer_weights: LayerWeights = "middle"

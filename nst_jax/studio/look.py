@@ -23,6 +23,8 @@ from nst_jax.system.download import file_digest
 from nst_jax.video.config import VideoConfig
 
 PRESETS = ("quality", "fast", "portrait", "drawing", "photo", "poster", "texture", "gatys2016")
+# A picture of each, NAME.webp, made by `python -m tools.presets`.
+PRESET_PICTURES = Path(__file__).parent / "presets"
 COLORS = ("style", "luminance", "locked", "match")
 STROKES = (0.5, 0.75, 1.0, 1.5)
 SIZES = (256, 384, 1024, 2048)

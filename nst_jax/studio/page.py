@@ -1,7 +1,6 @@
 """The page: its tabs, its look, and what all pages share."""
 
 import base64
-from pathlib import Path
 from typing import NamedTuple
 
 from nst_jax.studio.api import endpoints
@@ -10,13 +9,11 @@ from nst_jax.studio.film import film_tab
 from nst_jax.studio.folder import StudioFolder
 from nst_jax.studio.gallery import gallery_tab
 from nst_jax.studio.jobs import Worker
-from nst_jax.studio.look import PRESETS
+from nst_jax.studio.look import PRESET_PICTURES, PRESETS
 from nst_jax.studio.paint import paint_tab
 from nst_jax.studio.shared import Base, Painting, Studio, gr
 from nst_jax.studio.texts import label, translations
 
-# A picture of each preset, made by `python -m tools.presets`.
-PRESET_PICTURES = Path(__file__).parent / "presets"
 _FONTS = ["system-ui", "-apple-system", "Segoe UI", "sans-serif"]
 _CSS = """
 .gradio-container { max-width: 1440px !important; }

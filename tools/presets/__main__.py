@@ -1,6 +1,7 @@
 """Makes nst_jax/studio/presets/NAME.webp, each a small picture by that preset: `python -m tools.presets [NAME ...]`.
 
-The photo is the cat, the painting The Starry Night (see nst_jax/images/bundled/README.md); some minutes on two cores.
+The photo is the cat, the painting The Starry Night, of `drawing` the engraving (see nst_jax/images/bundled/README.md); some
+minutes on two cores.
 """
 
 import sys
@@ -9,8 +10,7 @@ import numpy as np
 
 import nst_jax
 from nst_jax.images.files import resize, to_pillow
-from nst_jax.studio.look import PRESETS
-from nst_jax.studio.page import PRESET_PICTURES
+from nst_jax.studio.look import PRESET_PICTURES, PRESETS
 
 SIZE, SIDE = 224, 128  # pixels: of the run's longer side, and of the square that is cut from its middle
 
@@ -18,7 +18,8 @@ SIZE, SIDE = 224, 128  # pixels: of the run's longer side, and of the square tha
 def main(names: list[str]) -> None:
     """Makes the pictures of these presets, or of all."""
     for name in names or PRESETS:
-        pixels = nst_jax.transfer("cat", "starry", experiment=name, size=SIZE).pixels
+        style = "engraving" if name == "drawing" else "starry"
+        pixels = nst_jax.transfer("cat", style, experiment=name, size=SIZE).pixels
         to_pillow(resize(_square(pixels)[None], (SIDE, SIDE))[0]).save(PRESET_PICTURES / f"{name}.webp", quality=80, method=6)
 
 
