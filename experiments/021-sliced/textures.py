@@ -86,7 +86,7 @@ def main(out: Path, size: int, steps: int, styles: list[str]) -> None:
         style = find_image(name).pixels
         style = resize(style, fit_long_side(style.shape[1], style.shape[2], size))
         gray = np.full(style.shape[1:], 0.5, np.float32)
-        default, noise = nst_jax.make_loss(gray, style[0], size=size, experiment="texture", scales=1)
+        default, noise = nst_jax.make_loss(gray, style[0], size=size, experiment="texture", scales=1, steps=1)
         for system_name, system in SYSTEMS.items():
             given = default if system_name == "wasserstein" else (VGG.params, jnp.asarray(style))
             began = time.perf_counter()

@@ -163,7 +163,7 @@ class LossConfig:
     style_layers: Layers = field(default_factory=lambda: [f"relu{i}_1" for i in range(1, 6)])
     style_distance: StrictStr = "wasserstein"
     epsilon: Factor = 1e-4
-    content_weight: Weight = 0.13
+    content_weight: Weight = 0.125
     style_weight: Weight = 1.0
     tv_weight: Weight = 20.0
     color_weight: Weight = 20.0
