@@ -48,7 +48,7 @@ TEXTS = {
     "preset_portrait": ("Portrait", "Retrato"),
     "preset_drawing": ("Drawing of lines", "Dibujo de líneas"),
     "preset_photo": ("Close to the photograph", "Fiel a la fotografía"),
-    "preset_poster": ("Large print", "Impresión grande"),
+    "preset_poster": ("For 1024 px and more", "Para 1024 px y más"),
     "preset_texture": ("Texture alone", "Sólo textura"),
     "preset_gatys2016": ("Gatys 2016", "Gatys 2016"),
     "seed": ("Variation", "Variación"),
