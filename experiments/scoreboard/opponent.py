@@ -17,16 +17,19 @@ of the same name, on average over two pairs of pictures at 128 and 256 pixels (`
     python -m experiments.scoreboard.opponent content.jpg style.jpg --time 8
 
 writes pictures on the way, and log.json, to FOLDER/CONTENT_STYLE; `python -m experiments.scoreboard` makes those of many pairs.
-`--eigen` computes the same roots, and the same truncation, through one eigendecomposition: for making the pictures
-where their time does not count. The times are taken without it.
+`--fast` computes the same roots, and the same truncation, through one eigendecomposition, and the network by nst_jax:
+for making the pictures where their time does not count. The times are taken without it.
 """
 
 import argparse
+import functools
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import jax
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -112,6 +115,34 @@ class EigenTraceRoot(torch.autograd.Function):
         return (vectors * (q / 2)) @ vectors.T
 
 
+class Network(torch.autograd.Function):
+    """The tapped maps of an image, [1, 3, h, w] -> [1, c, h, w] each, and their pullback, by nst_jax."""
+
+    @staticmethod
+    def forward(ctx, image: torch.Tensor, network: networks.Network) -> tuple[torch.Tensor, ...]:
+        """Keeps what the pullback needs."""
+        maps, ctx.pullback = _linearized(network.spec)(network.params, image.permute(0, 2, 3, 1).numpy())
+        return tuple(torch.tensor(np.asarray(found).transpose(0, 3, 1, 2)) for found in maps)
+
+    @staticmethod
+    def backward(ctx, *cotangents: torch.Tensor) -> tuple[torch.Tensor, None]:
+        """The gradient of the image."""
+        (gradient,) = _pulled_back(ctx.pullback, tuple(found.permute(0, 2, 3, 1).numpy() for found in cotangents))
+        return torch.tensor(np.asarray(gradient).transpose(0, 3, 1, 2)), None
+
+
+@functools.cache
+def _linearized(spec: networks.NetworkSpec) -> Callable[..., Any]:
+    def maps(params: networks.Params, image: jax.Array) -> tuple[jax.Array, ...]:
+        found = networks.Network(spec, params).features(params, image, (*STYLE, CONTENT))
+        return tuple(found[name] for name in (*STYLE, CONTENT))
+
+    return jax.jit(lambda params, image: jax.vjp(functools.partial(maps, params), image))
+
+
+_pulled_back = jax.jit(lambda pullback, cotangents: pullback(cotangents))
+
+
 def moments(feature_map: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """[1, c, h, w] -> the mean and the covariance, plus 1e-4 on its diagonal."""
     f = feature_map.flatten(2)[0]
@@ -119,12 +150,12 @@ def moments(feature_map: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return mean, f @ f.T / f.shape[1] - torch.outer(mean, mean) + 1e-4 * torch.eye(f.shape[0])
 
 
-def wasserstein(feature_map: torch.Tensor, target: tuple[torch.Tensor, ...], eigen: bool) -> torch.Tensor:
+def wasserstein(feature_map: torch.Tensor, target: tuple[torch.Tensor, ...], fast: bool) -> torch.Tensor:
     """The squared Wasserstein-2 distance of Gaussians, averaged over the channels."""
     mean, covariance = moments(feature_map)
     target_mean, target_covariance, target_root = target
     inner = target_root @ covariance @ target_root
-    root = EigenTraceRoot.apply(inner) if eigen else Root.apply(inner).diagonal().sum()
+    root = EigenTraceRoot.apply(inner) if fast else Root.apply(inner).diagonal().sum()
     traces = (target_covariance + covariance).diagonal().sum()
     return F.mse_loss(mean, target_mean) + (traces - 2 * root) / len(mean)
 
@@ -180,19 +211,24 @@ class Opponent:
     average: Average
     adam: torch.optim.Adam
 
-    def __init__(self, content: Image.Image, style: Image.Image, *, eigen: bool = False, plain: bool = False) -> None:
+    def __init__(self, content: Image.Image, style: Image.Image, *, fast: bool = False, plain: bool = False) -> None:
+        self.network = networks.load("vgg19", padding="replicate", padding_at="first", taps=(*STYLE, CONTENT)) if fast else None
         params = networks.load("vgg19", convolution="xla").params
         self.twin = Twin(params, (*STYLE, CONTENT), replicate_first=True)
         self.layout = torch.channels_last  # 0 to 5 % faster
         for name, buffer in self.twin.named_buffers():
             if buffer.ndim == 4:
                 setattr(self.twin, name, buffer.contiguous(memory_format=self.layout))
-        self.content, self.style, self.eigen, self.plain = content, style, eigen, plain
+        self.content, self.style, self.plain = content, style, plain
         self.started = False
 
     def maps(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
         """The tapped maps at torchvision's scale."""
-        return {name: found if self.plain else SCALES[name] * found for name, found in self.twin(image).items()}
+        if self.network is None:
+            maps = self.twin(image)
+        else:
+            maps = dict(zip((*STYLE, CONTENT), Network.apply(image, self.network), strict=True))
+        return {name: found if self.plain else SCALES[name] * found for name, found in maps.items()}
 
     def start(self, size: int) -> None:
         """Targets of a size; the image, its average and Adam's moments from the last size."""
@@ -219,7 +255,7 @@ class Opponent:
         self.adam.zero_grad()
         maps = self.maps(self.image)
         style = sum(
-            weight * wasserstein(maps[name], self.targets[name], self.eigen)
+            weight * wasserstein(maps[name], self.targets[name], self.network is not None)
             for name, weight in zip(STYLE, STYLE_WEIGHTS, strict=True)
         )
         loss = CONTENT_WEIGHT * F.mse_loss(maps[CONTENT], self.target) + style + TV_WEIGHT * total_variation(self.image)
@@ -246,9 +282,9 @@ def steps(opponent: Opponent, end: int) -> Iterator[tuple[int, int, float]]:
 
 
 def paint(content: Path, style: Path, size: int) -> tuple[np.ndarray, dict[str, float]]:
-    """The finished picture, uint8 [h, w, 3], and its last loss; the roots by eigendecomposition."""
+    """The finished picture, uint8 [h, w, 3], and its last loss; by the faster way."""
     torch.set_flush_denormal(True)
-    opponent = Opponent(picture(content), picture(style), eigen=True)
+    opponent = Opponent(picture(content), picture(style), fast=True)
     *_, (_, _, loss) = steps(opponent, size)
     height, width = opponent.image.shape[2:]
     return pixels(opponent, (height, width)), {"loss": loss}
@@ -290,11 +326,11 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=256, help="long side of the result")
     parser.add_argument("--out", type=Path, help="folder for the pictures, in CONTENT_STYLE")
     parser.add_argument("--time", type=int, metavar="STEPS", help="print the seconds a step at each size and stop")
-    parser.add_argument("--eigen", action="store_true", help="the same roots by eigendecomposition")
+    parser.add_argument("--fast", action="store_true", help="the same by eigendecomposition and nst_jax's network")
     parser.add_argument("--plain", action="store_true", help="the maps at the scale of the parameters")
     args = parser.parse_args()
     torch.set_flush_denormal(True)
-    opponent = Opponent(picture(args.content), picture(args.style), eigen=args.eigen, plain=args.plain)
+    opponent = Opponent(picture(args.content), picture(args.style), fast=args.fast, plain=args.plain)
     if args.time:
         print(json.dumps(seconds_a_step(opponent, args.size, args.time)))
     else:
