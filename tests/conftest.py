@@ -1,6 +1,7 @@
 """Strict arrays for every test: no silent rank or dtype promotion, seeds explicit, x64 only through `jax.enable_x64`."""
 
 import atexit
+import gc
 import importlib.metadata
 import logging
 import os
@@ -33,6 +34,9 @@ os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *flags])
 import jax
 import jax.monitoring
 import pytest
+
+# Tracing leaves many objects that live on; looking through them again and again takes a tenth of the time.
+gc.set_threshold(100_000, 50, 100)
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")

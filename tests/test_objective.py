@@ -53,15 +53,15 @@ def test_loss_and_gradient_agree_with_the_float64_twin(params, pooling, padding)
     assert error <= 1e-5
 
 
-@pytest.mark.parametrize(("pooling", "whole"), [("average", 1e-5), ("max", 1e-2)])
-def test_winograd_gives_the_gradient_of_the_direct_convolution(pooling, whole):
+@pytest.mark.parametrize(("pooling", "deepest", "whole"), [("average", 5, 1e-5), ("max", 3, 1e-2)])
+def test_winograd_gives_the_gradient_of_the_direct_convolution(pooling, deepest, whole):
     # With max pooling, values that tie to within rounding send the gradient of single windows elsewhere: the pixels that see
     # such a window differ, all others agree.
     found = []
     for convolution in ("winograd", "xla"):
         net = networks.load("vgg19", convolution=convolution, pooling=pooling)
-        spec = ObjectiveSpec(net.spec, ("relu4_2",), tuple(f"relu{i}_1" for i in range(1, 6)))
-        content, style, image = (jnp.asarray(picture(seed, 75, 90)) for seed in range(3))
+        spec = ObjectiveSpec(net.spec, (f"relu{deepest}_1",), tuple(f"relu{i}_1" for i in range(1, deepest + 1)))
+        content, style, image = (jnp.asarray(picture(seed, 43, 58)) for seed in range(3))
         targets = targets_of(net.params, content, Styles((style,)), spec=spec)
         _, gradient = loss_and_grad(net.params, image, targets, weights_for(spec, 1e-3, 1.0), spec=spec)
         found.append(np.asarray(gradient, np.float64))

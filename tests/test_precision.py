@@ -31,11 +31,11 @@ def with_precision(name):
 
 
 def pictures():
-    content, style = np.random.default_rng(0).random((2, 1, 8, 8, 3), np.float32)
+    content, style = np.random.default_rng(0).random((2, 1, 6, 6, 3), np.float32)
     return (jnp.asarray(np.kron(picture, np.ones((1, 4, 4, 1), np.float32))) for picture in (content, style))
 
 
-def final_loss(params, precision, steps=80):
+def final_loss(params, precision, steps=40):
     """The loss, in float32, of the picture that a run with this precision ends with."""
     content, style = pictures()
     spec, solver = with_precision(precision), solver_spec("lbfgs", memory=5)

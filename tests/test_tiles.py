@@ -95,7 +95,7 @@ def whole_and_tiled(params, spec: ObjectiveSpec, tile: int, image, content, styl
 def test_loss_and_gradient_are_those_of_the_whole_picture(params, distance: str):
     spec = ObjectiveSpec(NetworkSpec(pooling="average", convolution="xla"), ("relu2_2",), STYLE, style_distance=distance)
     (value, gradient), (tiled, gradient_tiled) = whole_and_tiled(
-        *(params["xla"], spec, 32, picture(0, 71, 50), picture(1, 71, 50)), Styles((picture(2, 60, 90), picture(3, 30, 30)))
+        *(params["xla"], spec, 32, picture(0, 30, 71), picture(1, 30, 71)), Styles((picture(2, 40, 50), picture(3, 30, 30)))
     )
     assert tiled == pytest.approx(value, rel=1e-5)
     assert np.linalg.norm(gradient_tiled - gradient) <= 1e-5 * np.linalg.norm(gradient)

@@ -20,6 +20,10 @@ def average_pool(x: Float[Array, "n h w c"], window: int, stride: int) -> Float[
         >>> average_pool(jnp.array([1.0, 2.0, 3.0, 6.0]).reshape(1, 2, 2, 1), 2, 2).ravel().tolist()
         [3.0]
     """
+    if stride == window > 3:  # of 144 slices of 1536x1152 pixels the gradient takes 3 s, of this 0.04
+        n, height, width, c = x.shape
+        rows, columns = height // window, width // window
+        return x[:, : rows * window, : columns * window].reshape(n, rows, window, columns, window, c).mean((2, 4))
     views = _views(x, window, stride)
     return sum(views[1:], views[0]) / jnp.asarray(window**2, x.dtype)
 
