@@ -106,7 +106,7 @@ def test_processes_with_other_settings_end_before_a_step(tmp_path: Path):
 @pytest.mark.parametrize("victim", [0, 1])
 def test_when_one_dies_the_others_end_and_the_run_goes_on_from_its_checkpoint(tmp_path: Path, victim: int):
     folder = RunFolder(tmp_path / "run")
-    job = ["size=128", "scales=1", "steps=100000", "scale.devices=4"]
+    job = ["scales=[64,128]", "steps=[2,100000]", "scale.devices=4"]
     both = start(*[command(folder.path, *job, "run.checkpoint_every_s=0.5", "scale.hosts=auto")] * 2)
     wait_for(lambda: [path for path in folder.checkpoints.glob("nst_jax-*") if path.name[8:].isdigit()], both)
     both[victim].send_signal(signal.SIGKILL)

@@ -35,7 +35,7 @@ def pictures():
     return (jnp.asarray(np.kron(picture, np.ones((1, 4, 4, 1), np.float32))) for picture in (content, style))
 
 
-def final_loss(params, precision, steps=40):
+def final_loss(params, precision, steps=80):
     """The loss, in float32, of the picture that a run with this precision ends with."""
     content, style = pictures()
     spec, solver = with_precision(precision), solver_spec("lbfgs", memory=5)
