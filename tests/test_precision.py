@@ -31,7 +31,7 @@ def with_precision(name):
 
 
 def pictures():
-    content, style = np.random.default_rng(0).random((2, 1, 6, 6, 3), np.float32)
+    content, style = np.random.default_rng(0).random((2, 1, 8, 8, 3), np.float32)
     return (jnp.asarray(np.kron(picture, np.ones((1, 4, 4, 1), np.float32))) for picture in (content, style))
 
 
