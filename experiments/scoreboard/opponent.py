@@ -115,7 +115,7 @@ class EigenTraceRoot(torch.autograd.Function):
         return (vectors * (q / 2)) @ vectors.T
 
 
-class Network(torch.autograd.Function):
+class Features(torch.autograd.Function):
     """The tapped maps of an image, [1, 3, h, w] -> [1, c, h, w] each, and their pullback, by nst_jax."""
 
     @staticmethod
@@ -212,23 +212,22 @@ class Opponent:
     adam: torch.optim.Adam
 
     def __init__(self, content: Image.Image, style: Image.Image, *, fast: bool = False, plain: bool = False) -> None:
-        self.network = networks.load("vgg19", padding="replicate", padding_at="first", taps=(*STYLE, CONTENT)) if fast else None
-        params = networks.load("vgg19", convolution="xla").params
-        self.twin = Twin(params, (*STYLE, CONTENT), replicate_first=True)
+        self.fast = fast
         self.layout = torch.channels_last  # 0 to 5 % faster
-        for name, buffer in self.twin.named_buffers():
-            if buffer.ndim == 4:
-                setattr(self.twin, name, buffer.contiguous(memory_format=self.layout))
+        if fast:
+            network = networks.load("vgg19", padding="replicate", padding_at="first", taps=(*STYLE, CONTENT))
+            self.features = lambda image: dict(zip((*STYLE, CONTENT), Features.apply(image, network), strict=True))
+        else:
+            self.features = Twin(networks.load("vgg19", convolution="xla").params, (*STYLE, CONTENT), replicate_first=True)
+            for name, buffer in self.features.named_buffers():
+                if buffer.ndim == 4:
+                    setattr(self.features, name, buffer.contiguous(memory_format=self.layout))
         self.content, self.style, self.plain = content, style, plain
         self.started = False
 
     def maps(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
         """The tapped maps at torchvision's scale."""
-        if self.network is None:
-            maps = self.twin(image)
-        else:
-            maps = dict(zip((*STYLE, CONTENT), Network.apply(image, self.network), strict=True))
-        return {name: found if self.plain else SCALES[name] * found for name, found in maps.items()}
+        return {name: found if self.plain else SCALES[name] * found for name, found in self.features(image).items()}
 
     def start(self, size: int) -> None:
         """Targets of a size; the image, its average and Adam's moments from the last size."""
@@ -255,7 +254,7 @@ class Opponent:
         self.adam.zero_grad()
         maps = self.maps(self.image)
         style = sum(
-            weight * wasserstein(maps[name], self.targets[name], self.network is not None)
+            weight * wasserstein(maps[name], self.targets[name], self.fast)
             for name, weight in zip(STYLE, STYLE_WEIGHTS, strict=True)
         )
         loss = CONTENT_WEIGHT * F.mse_loss(maps[CONTENT], self.target) + style + TV_WEIGHT * total_variation(self.image)
