@@ -186,7 +186,7 @@ def make_loss(
     objective: Any = spec.objective
     plan = choose_plan(spec, stage.height_width, regions=stage.regions)
     targets_of = jax.jit(functools.partial(objective.targets, plan=plan))
-    targets = targets_of(prepared.params, *jax.tree.map(jnp.asarray, stage.pictures))
+    targets = targets_of(prepared.params, *jax.device_put(stage.pictures))
     weights = jax.tree.map(jnp.float32, spec.loss_weights)
     image = jnp.asarray(initial_image(stage, spec, prepared.inputs.init))
     return Loss(prepared.params, targets, weights, objective, plan), image

@@ -16,7 +16,7 @@ from nst_jax import job, networks
 from nst_jax.job.compile import compile_programs
 from nst_jax.networks.convnet import ConvNet, NetworkSpec
 from nst_jax.objective.loss import LossWeights, ObjectiveSpec, Styles, loss, make_targets
-from nst_jax.optimize.solver import SolverSpec
+from nst_jax.optimize.solver import SolverSpec, solver_spec
 from nst_jax.partition import WHOLE, ExecutionPlan
 
 jax.config.update("jax_enable_compilation_cache", False)
@@ -127,5 +127,5 @@ if __name__ == "__main__":
     compare("alexnet", 3, (131, 100), architecture="alexnet2012", style=("relu1", "relu4"), content=("relu2",))
     compare("tiles", 3, (30, 100), tile=32, masks=True)
     whole_job("rows", 4, (64, 50), SolverSpec("adam"))
-    whole_job("columns", 4, (50, 64), SolverSpec())
+    whole_job("columns", 4, (50, 64), solver_spec("lbfgs", dct_floor=0.05))
     exchanged("sends", 4, (64, 40))

@@ -55,6 +55,23 @@ def test_without_pairs_the_direction_is_the_bare_gradient():
     np.testing.assert_array_equal(direction_of(empty_memory(gradient, NUMBER), gradient), -gradient)
 
 
+def test_the_first_guess_may_be_the_inverse_root_of_the_laplacian():
+    # Of images of one row the Laplacian is a small matrix, whose inverse square root is that of its eigenvalues.
+    width, floor = 6, 0.05
+    laplacian = 2 * np.eye(width) - np.eye(width, k=1) - np.eye(width, k=-1)
+    laplacian[0, 0] = laplacian[-1, -1] = 1
+    values, vectors = np.linalg.eigh(laplacian + floor * np.eye(width))
+    guess = (vectors / np.sqrt(values)) @ vectors.T
+    s, y, gradient = np.random.default_rng(0).standard_normal((3, width, 3))
+    y = y * np.sign(np.sum(s * y))
+    gamma = np.sum(s * y) / np.sum(y * (guess @ y))
+    left = np.eye(3 * width) - np.outer(s, y) / np.sum(s * y)  # the update of Broyden, Fletcher, Goldfarb and Shanno
+    inverse = left @ np.kron(gamma * guess, np.eye(3)) @ left.T + np.outer(s, s) / np.sum(s * y)
+    images = [jnp.asarray(x[None, None], jnp.float32) for x in (s, y, gradient)]
+    found = direction_of(push(empty_memory(images[0], NUMBER), *images[:2], YES), images[2], floor)
+    np.testing.assert_allclose(np.ravel(found), -inverse @ gradient.ravel(), rtol=1e-4, atol=1e-5)
+
+
 def test_nothing_is_remembered_or_forgotten_unless_it_is_asked_for():
     pairs = remembered(points(4))
     for kept in (clear(pairs, NO), push(pairs, jnp.ones(SHAPE), -jnp.ones(SHAPE), NO)):

@@ -233,8 +233,9 @@ def test_with_x64_the_loss_has_the_type_of_the_image(params):
         for distance in STYLE_DISTANCES:
             spec = ObjectiveSpec(NetworkSpec(), ("relu1_1",), ("relu1_1",), style_distance=distance)
             image = jnp.asarray(picture(0, 16, 16))
-            targets = make_targets(params, image, Styles((image[:, ::-1],)), spec=spec)
-            (value, _), gradient = loss_and_grad(params, image, targets, weights_for(spec, 1.0, 1.0), spec=spec)
+            targets = jax.eval_shape(targets_of, params, image, Styles((image[:, ::-1],)), spec=spec)
+            weights = weights_for(spec, 1.0, 1.0)
+            (value, _), gradient = jax.eval_shape(loss_and_grad, params, image, targets, weights, spec=spec)
             assert {value.dtype, gradient.dtype, *(leaf.dtype for leaf in jax.tree.leaves(targets))} == {jnp.dtype("float32")}
 
 

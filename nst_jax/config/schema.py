@@ -179,6 +179,8 @@ class OptimizerConfig:
         name: adam, lbfgs, momentum, or `optax.NAME`, a factory of optax.
         learning_rate: of all but lbfgs.
         memory: number of pairs that lbfgs keeps.
+        dct_floor: of lbfgs, whose first guess of the curvature grows with the frequency, but for waves longer than about
+            2π/√dct_floor pixels; 0: it is the same for all.
         averaging: decay rate of the exponential average of the images that the result is; 0 is the last one alone.
         options: further arguments of the factory; on the command line `optimizer.weight_decay=0.1`.
     """
@@ -186,6 +188,7 @@ class OptimizerConfig:
     name: StrictStr = "lbfgs"
     learning_rate: Factor = 0.02
     memory: Positive = 10
+    dct_floor: Weight = 0.05
     averaging: Annotated[StrictFloat, Field(ge=0, lt=1)] = 0.0
     options: dict[str, Any] = field(default_factory=dict)
 

@@ -144,7 +144,9 @@ def _layer_weights(term: str, layers: list[str], given: Any, total: float, archi
 
 
 def _solver(optimizer: OptimizerConfig) -> SolverSpec:
-    own = {"memory": optimizer.memory} if optimizer.name == "lbfgs" else {"learning_rate": optimizer.learning_rate}
+    own: dict[str, Any] = {"learning_rate": optimizer.learning_rate}
+    if optimizer.name == "lbfgs":
+        own = {"memory": optimizer.memory, "dct_floor": optimizer.dct_floor}
     return solver_spec(optimizer.name, averaging=optimizer.averaging, **own, **optimizer.options)
 
 

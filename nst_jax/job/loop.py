@@ -140,7 +140,7 @@ def _run_stage(
     params: Params, stage: Stage, programs: Programs, before: JobState | State | Pixels, weights: Any, history: History
 ) -> Generator[Chunk, Steps, State]:
     """The steps of a stage, from a position in it, the state that the stage before ended in, or the first image."""
-    targets = programs.targets(params, *jax.tree.map(jnp.asarray, stage.pictures))
+    targets = programs.targets(params, *jax.device_put(stage.pictures))
     left = stage.scale.steps
     if isinstance(before, JobState):
         state, left = jax.tree.map(jnp.array, before.state), before.left

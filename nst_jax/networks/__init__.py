@@ -12,7 +12,6 @@ import logging
 from dataclasses import dataclass
 
 import jax
-import jax.numpy as jnp
 
 from nst_jax.errors import InputError, check_one_of
 from nst_jax.networks import convnet, layers
@@ -82,5 +81,5 @@ def load(name: str = "vgg19", *, convolution: str = "auto", taps: tuple[str, ...
         raise InputError(f"parameters {name!r} must have the layer {min(missing)}, got none; convert them again")
     for layer in wanted:
         leaves = weights.as_float32(stored.pop(layer))  # one by one: transformed kernels are four times as large
-        params[layer] = jax.tree.map(jnp.asarray, layers.prepare(leaves) if convolution == "winograd" else leaves)
+        params[layer] = jax.device_put(layers.prepare(leaves) if convolution == "winograd" else leaves)
     return Network(dataclasses.replace(spec, **options), params)  # pyright: ignore[reportArgumentType]

@@ -1,7 +1,8 @@
 """The image as cosine waves, the slow ones stretched: coordinates in which colors of large areas are found as soon as edges.
 
 The Hessian of the total variation (β = 2) is a Laplacian with free borders, and the cosine waves are its eigenvectors. Each is
-stretched by the root of its inverse eigenvalue, so that the curvature no longer grows with the frequency.
+stretched by a power of its inverse eigenvalue: the root, so that the curvature of the total variation no longer grows with the
+frequency, or less, for a loss that is only partly like it.
 
 References:
     Strang, The Discrete Cosine Transform, 1999 (type 2 and its Laplacian).
@@ -19,7 +20,7 @@ from nst_jax.types import Image
 Waves = Float[Array, "1 h w 3"]
 
 
-def dct(gradient: Image, floor: float) -> Waves:
+def dct(gradient: Image, floor: float, power: float = 0.5) -> Waves:
     """The gradient with regard to the coefficients, from that with regard to the pixels.
 
     It is the transpose of `idct`.
@@ -28,15 +29,16 @@ def dct(gradient: Image, floor: float) -> Waves:
         gradient: of a loss, by the pixels.
         floor: > 0, is added to each eigenvalue of the Laplacian, which are 0 to 8: waves longer than about 2π/√floor pixels
             are all stretched alike. With 0 the coefficients are the pixels.
+        power: of the inverse eigenvalue, by which a wave is stretched.
     """
     if not floor:
         return gradient
     _, height, width, _ = gradient.shape
     down, across = _cosines(height, gradient.dtype), _cosines(width, gradient.dtype)
-    return _stretch(height, width, floor, gradient.dtype) * jnp.einsum("kh,nhwc,lw->nklc", down, gradient, across)
+    return _stretch(height, width, floor, power, gradient.dtype) * jnp.einsum("kh,nhwc,lw->nklc", down, gradient, across)
 
 
-def idct(waves: Waves, floor: float) -> Image:
+def idct(waves: Waves, floor: float, power: float = 0.5) -> Image:
     """The change of the pixels that a change of the coefficients is.
 
     Example:
@@ -48,7 +50,8 @@ def idct(waves: Waves, floor: float) -> Image:
         return waves
     _, height, width, _ = waves.shape
     down, across = _cosines(height, waves.dtype), _cosines(width, waves.dtype)
-    return jnp.einsum("kh,nklc,lw->nhwc", down, _stretch(height, width, floor, waves.dtype) * waves, across)
+    stretched = _stretch(height, width, floor, power, waves.dtype) * waves
+    return jnp.einsum("kh,nklc,lw->nhwc", down, stretched, across)
 
 
 def _cosines(n: int, dtype: Any) -> Float[Array, "n n"]:
@@ -58,7 +61,7 @@ def _cosines(n: int, dtype: Any) -> Float[Array, "n n"]:
     return rows.at[0].divide(jnp.sqrt(jnp.asarray(2.0, dtype)))
 
 
-def _stretch(height: int, width: int, floor: float, dtype: Any) -> Float[Array, "1 h w 1"]:
-    """1 for a Laplacian eigenvalue of 1, √((1 + floor) / floor) for the flat wave."""
+def _stretch(height: int, width: int, floor: float, power: float, dtype: Any) -> Float[Array, "1 h w 1"]:
+    """1 for a Laplacian eigenvalue of 1, ((1 + floor) / floor)^power for the flat wave."""
     down, across = (2 - 2 * jnp.cos(jnp.pi / n * jnp.arange(n, dtype=dtype)) for n in (height, width))
-    return jnp.sqrt((1 + floor) / (floor + down[None, :, None, None] + across[None, None, :, None]))
+    return ((1 + floor) / (floor + down[None, :, None, None] + across[None, None, :, None])) ** power

@@ -49,7 +49,7 @@ class LbfgsState(NamedTuple):
     memory: LbfgsMemory
 
 
-def lbfgs(memory: int = 10) -> optax.GradientTransformationExtraArgs:
+def lbfgs(memory: int = 10, *, dct_floor: float = 0.0) -> optax.GradientTransformationExtraArgs:
     """L-BFGS (Liu and Nocedal 1989) whose line search takes one evaluation per step.
 
     `update` takes the loss and the gradient at a trial point and returns the move to the next one. A trial with enough decrease
@@ -61,6 +61,8 @@ def lbfgs(memory: int = 10) -> optax.GradientTransformationExtraArgs:
 
     Args:
         memory: number of pairs of changes that are kept.
+        dct_floor: if above 0, the parameters are images, and the first guess of the inverse Hessian is not a multiple of the
+            identity but of the Laplacian's inverse square root, see `direction_of`.
     """
 
     def init(params: Any) -> LbfgsState:
@@ -79,7 +81,7 @@ def lbfgs(memory: int = 10) -> optax.GradientTransformationExtraArgs:
         # Strictly less: a length too small to change the parameters is no step.
         accepted = (value < state.value) & (value <= state.value + SUFFICIENT_DECREASE * state.step_size * slope)
         accepted &= is_finite(value, grads)
-        after = _turn(state, _shorten(state, value, slope), grads, accepted)
+        after = _turn(state, _shorten(state, value, slope), grads, accepted, dct_floor)
         given_up = ~accepted & (state.num_rejected + 1 >= MAX_REJECTIONS)
         after = after._replace(
             base=choose(accepted, params, state.base),
@@ -124,13 +126,13 @@ def _shorten(state: LbfgsState, value: Scalar, slope: Scalar) -> LbfgsState:
     return state._replace(step_size=state.step_size * factor, num_rejected=state.num_rejected + 1)
 
 
-def _turn(state: LbfgsState, shorter: LbfgsState, gradient: Any, accepted: Bool[Array, ""]) -> LbfgsState:
+def _turn(state: LbfgsState, shorter: LbfgsState, gradient: Any, accepted: Bool[Array, ""], dct_floor: float) -> LbfgsState:
     """The next direction if the trial was accepted, else a shorter step or, after too many, steepest descent."""
     s = jax.tree.map(lambda direction: state.step_size * direction, state.direction)
     y = jax.tree.map(jnp.subtract, gradient, state.gradient)
     curved = accepted & (dot(s, y) > 0)
     memory = push(state.memory, s, y, curved)
-    direction = direction_of(memory, gradient)
+    direction = direction_of(memory, gradient, dct_floor)
     usable = curved & (dot(gradient, direction) < 0) & is_finite(jnp.zeros(()), direction)
     following = gradient, direction, jnp.ones_like(state.step_size), jnp.zeros_like(state.num_rejected)
     kept = state.gradient, state.direction, shorter.step_size, shorter.num_rejected

@@ -13,7 +13,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from nst_jax.optimize.dct import dct, idct
 from nst_jax.optimize.guard import dtype_of
+
+# Of the inverse Laplacian: its fourth root stretches the waves of the first guess, which is its square root.
+POWER = 0.25
 
 
 class LbfgsMemory(NamedTuple):
@@ -64,8 +68,14 @@ def clear(memory: LbfgsMemory, when: Bool[Array, ""]) -> LbfgsMemory:
     return memory._replace(rho=jnp.where(when, 0, memory.rho))
 
 
-def direction_of(memory: LbfgsMemory, gradient: Any) -> Any:
-    """−H ∇, where H approximates the inverse Hessian; −∇ if the memory is empty.
+def direction_of(memory: LbfgsMemory, gradient: Any, dct_floor: float = 0.0) -> Any:
+    """−H ∇, where H approximates the inverse Hessian; −∇ if the memory is empty and `dct_floor` 0.
+
+    Args:
+        memory: the pairs.
+        gradient: ∇, of the shape of the pairs.
+        dct_floor: the first guess that the pairs correct is γ (L + dct_floor)^(−1/2), where L is the Laplacian of images and γ
+            fits the last pair; with 0 it is γ alone.
 
     Example:
         >>> flat = jnp.ones((1, 1, 1, 3))
@@ -93,6 +103,7 @@ def direction_of(memory: LbfgsMemory, gradient: Any) -> Any:
 
     q, alphas = jax.lax.fori_loop(0, number, backward, (gradient, jnp.zeros_like(memory.rho)))
     _, y, rho = pair(memory.newest)
-    curvature = rho * sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(y))  # yᵀy / sᵀy
-    r = jax.tree.map(lambda q: q / jnp.where(curvature > 0, curvature, 1), q)
+    q, y = jax.tree.map(lambda x: dct(x, dct_floor, POWER), (q, y))
+    curvature = rho * dot(y, y)  # of the last pair, in these coordinates: yᵀy / sᵀy
+    r = jax.tree.map(lambda q: idct(q / jnp.where(curvature > 0, curvature, 1), dct_floor, POWER), q)
     return jax.tree.map(jnp.negative, jax.lax.fori_loop(0, number, forward, r))

@@ -321,7 +321,7 @@ def preview(content: Pixels, style: Pixels, *, size: int, color: str = "style") 
 
     method = choose_convolution("auto")
     network = load("vgg19-normalized", convolution=method, taps=(LAYER,))
-    decoder = jax.tree.map(jnp.asarray, weights.load_params("adain-decoder"))
+    decoder = jax.device_put(weights.load_params("adain-decoder"))
     if method == "winograd":
         decoder = {name: transformed(leaves) for name, leaves in decoder.items()}
     seen = [jnp.asarray(fitted(picture)) for picture in recolor(content, style, color)]

@@ -166,6 +166,7 @@ SETTINGS_ES = {
     "optimizer.name": "o adam, momentum; optax.NOMBRE para cualquier otro de optax",
     "optimizer.learning_rate": "de adam: un paso, en unidades del intervalo de la imagen",
     "optimizer.memory": "de lbfgs: cuántos pares de cambios guarda",
+    "optimizer.dct_floor": "de lbfgs, que espera más curvatura del detalle fino que de las superficies; con 0, la misma",
     "optimizer.averaging": "la imagen es la media de las habidas, cada una según esta potencia de su edad en pasos: 0.99 con "
                            "adam; 0 es sólo la última",
     "scale.tile": "u off, o píxeles: si falta memoria, la red trabaja por teselas de la imagen; el objetivo es el mismo",

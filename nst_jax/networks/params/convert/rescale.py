@@ -29,7 +29,7 @@ def mean_activations(params: StoredParams, network: str, images: Sequence[np.nda
     taps = tuple(name.replace("conv", "relu") for name in names)
     sums = {name: np.zeros(params[name]["bias"].shape) for name in names}
     counts = dict.fromkeys(names, 0)
-    device = jax.tree.map(jnp.asarray, params)
+    device = jax.device_put(params)
     for image in images:
         maps = features(device, jnp.asarray(image), taps, spec=NetworkSpec(network))
         for name, tap in zip(names, taps, strict=True):
