@@ -103,7 +103,10 @@ def direction_of(memory: LbfgsMemory, gradient: Any, dct_floor: float = 0.0) -> 
 
     q, alphas = jax.lax.fori_loop(0, number, backward, (gradient, jnp.zeros_like(memory.rho)))
     _, y, rho = pair(memory.newest)
-    q, y = jax.tree.map(lambda x: dct(x, dct_floor, POWER), (q, y))
+    if dct_floor:
+        q, y = jax.tree.map(lambda x: dct(x, dct_floor, POWER), (q, y))
     curvature = rho * dot(y, y)  # of the last pair, in these coordinates: yᵀy / sᵀy
-    r = jax.tree.map(lambda q: idct(q / jnp.where(curvature > 0, curvature, 1), dct_floor, POWER), q)
+    r = jax.tree.map(lambda q: q / jnp.where(curvature > 0, curvature, 1), q)
+    if dct_floor:
+        r = jax.tree.map(lambda r: idct(r, dct_floor, POWER), r)
     return jax.tree.map(jnp.negative, jax.lax.fori_loop(0, number, forward, r))
