@@ -67,8 +67,8 @@ def test_the_first_guess_may_be_the_inverse_root_of_the_laplacian():
     gamma = np.sum(s * y) / np.sum(y * (guess @ y))
     left = np.eye(3 * width) - np.outer(s, y) / np.sum(s * y)  # the update of Broyden, Fletcher, Goldfarb and Shanno
     inverse = left @ np.kron(gamma * guess, np.eye(3)) @ left.T + np.outer(s, s) / np.sum(s * y)
-    images = [jnp.asarray(x[None, None], jnp.float32) for x in (s, y, gradient)]
-    found = direction_of(push(empty_memory(images[0], NUMBER), *images[:2], YES), images[2], floor)
+    change, bend, slope = (jnp.asarray(x[None, None], jnp.float32) for x in (s, y, gradient))
+    found = direction_of(push(empty_memory(change, NUMBER), change, bend, YES), slope, floor)
     np.testing.assert_allclose(np.ravel(found), -inverse @ gradient.ravel(), rtol=1e-4, atol=1e-5)
 
 
