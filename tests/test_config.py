@@ -44,6 +44,11 @@ def test_the_defaults_are_the_main_job():
     assert spec.scales[-1].size == Config().size
 
 
+def test_the_settings_of_lbfgs_are_its_arguments():
+    assert dict(spec_of(optimizer={"memory": 7, "dct_floor": 0.25}).solver.options) == {"memory": 7, "dct_floor": 0.25}
+    assert "dct_floor" not in dict(spec_of(optimizer={"name": "adam"}).solver.options)
+
+
 def test_specs_can_be_keys_of_compiled_programs():
     same, other = spec_of(size=64), spec_of(size=64, network={"pooling": "average"})
     assert hash(same.objective) == hash(spec_of(size=64).objective)
@@ -61,6 +66,7 @@ def test_specs_can_be_keys_of_compiled_programs():
         "loss.style_weight=.inf", "loss.style_weight=true", "loss.tv_weight=-0.1", "loss.content_layer_weights=[-1]",
         "loss.style_layer_weights=doubling", "loss.style_layer_weights=3", "loss.style_layer_weights=[much]",
         "loss.style_layer_weights=1:x", "loss.style_layers=relu1_1", "optimizer.learning_rate=0", "optimizer.memory=0",
+        "optimizer.dct_floor=-1",
         "optimizer.averaging=1", "run.log_every=0", "run.snapshot_every=-1", "run.quiet=perhaps", "scale.tile=8",
         "scale.tile=big", "scale.devices=0", "scale.devices=all", "scale.devices=500", "content.path='http://a.org/b.jpg'",
     ],

@@ -68,6 +68,15 @@ def test_lbfgs_needs_far_fewer_evaluations_than_steepest_descent():
     assert float(fast.loss) < 1e-3 * float(quadratic(slow))
 
 
+def test_lbfgs_that_expects_curvature_of_fine_detail_needs_fewer_evaluations_where_it_is():
+    def rough(x):  # the Laplacian's curvature, and some of large areas
+        return sum(jnp.sum(jnp.diff(x, axis=axis) ** 2) for axis in (1, 2)) + 0.02 * jnp.sum((x - 0.5) ** 2)
+
+    start = jnp.asarray(np.random.default_rng(1).random((1, 24, 20, 3)), jnp.float32)
+    plain, guessed = (course("lbfgs", rough, start, 15, dct_floor=floor)[-1] for floor in (0.0, 0.05))
+    assert float(guessed.loss) < 0.5 * float(plain.loss)
+
+
 @pytest.mark.parametrize("scale", [1e-20, 1e-9, 1e9, 1e20])
 def test_lbfgs_does_not_mind_the_scale_of_the_loss(scale):
     plain = course("lbfgs", quadratic, jnp.full(SHAPE, 0.5), 30)[-1]
