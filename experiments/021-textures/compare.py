@@ -33,9 +33,10 @@ HEITZ: dict[str, Any] = {
 }
 SYSTEMS: dict[str, dict[str, Any]] = {
     "heitz": HEITZ,
+    "heitz-smooth": HEITZ | {"loss": HEITZ["loss"] | {"tv_weight": 2}},
     "fixed": HEITZ,
     "texture": {},
-    "texture, sliced": {"loss": {"style_distance": "sliced_wasserstein"}},
+    "texture-sliced": {"loss": {"style_distance": "sliced_wasserstein"}},
     "gram": {"loss": {"style_distance": "gram"}},
 }
 ROUND = 64
@@ -63,7 +64,7 @@ def paint(path: Path, system: str, size: int, rounds: int) -> tuple[Image, float
     """A texture of a picture, from noise, and the seconds of its steps without those of the first, which compiles."""
     loss, image = nst_jax.make_loss(path, path, size=size, experiment="texture", scales=1, steps=1, **SYSTEMS[system])
     style = jnp.asarray(resize(read_image(path).pixels, image.shape[1:3]))
-    maps = features(loss.params, style, MAPS, spec=loss.spec.network) if system == "heitz" else {}
+    maps = features(loss.params, style, MAPS, spec=loss.spec.network) if system.startswith("heitz") else {}
     seconds = 0.0
     for number in range(rounds):
         if maps:
@@ -104,7 +105,7 @@ def main() -> None:
         style = jnp.asarray(resize(read_image(path).pixels, start.shape[1:3]))
         for system in args.systems.split(","):
             image, seconds = paint(path, system, args.size, args.rounds)
-            write_image(args.out / f"{path.stem}-{system.replace(', ', '-')}.png", jax.device_get(image))
+            write_image(args.out / f"{path.stem}-{system}.png", jax.device_get(image))
             found = scores(jax.device_get(style), jax.device_get(style), jax.device_get(image))
             row = {name: round(found[name], 4) for name in ("style_w2_vgg16", "style_w2_alex", "color_w2", "tv_ratio")}
             row["unseen"] = round(unseen(judge.params, style, image, judge.spec.network), 5)
