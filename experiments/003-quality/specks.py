@@ -1,6 +1,6 @@
-"""Which terms and layers paint the fine detail in flat regions of a picture: their forces on it, step by step; prints JSON lines.
+"""Which terms and layers paint the fine detail in flat regions of a picture: their forces on it, step by step, as JSON.
 
-    python experiments/003-quality/specks.py CONTENT STYLE [--size 192] [key=value ...]
+    python experiments/003-quality/specks.py CONTENT STYLE [--size 192] [--steps 1,5,20,60]
 
 The detail n is what a Gaussian of 1 pixel takes away, in the quarter of the content that is flat. A term T acts on it with the
 force −⟨∇T, n⟩ / ‖n‖: above 0 the term makes the detail grow, below 0 it takes it away. In a minimum the forces add up to 0.
@@ -88,7 +88,9 @@ def main() -> None:
             if name != "default" and step != max(seen):
                 continue
             found = forces(loss, jnp.asarray(pixels), detail)
-            row[name] = {part: round(1e3 * force, 2) for part, force in found.items()} | {"all": round(1e3 * sum(found.values()), 2)}
+            row[name] = {part: round(1e3 * force, 2) for part, force in found.items()} | {
+                "all": round(1e3 * sum(found.values()), 2)
+            }
         print(json.dumps(row), flush=True)
 
 

@@ -1,6 +1,6 @@
 """Textures by sliced Wasserstein distances as Heitz et al. published them, beside `experiment=texture`; prints JSON lines.
 
-    python experiments/021-textures/compare.py OUT PICTURE... [--size 128] [--rounds 5] [--systems heitz,fixed,...]
+python experiments/021-textures/compare.py OUT PICTURE... [--size 128] [--rounds 5] [--systems heitz,fixed,...]
 """
 
 import argparse
@@ -24,7 +24,7 @@ from nst_jax.objective.sliced import Projections, projections, sliced_distance
 from nst_jax.optimize import lbfgs
 from nst_jax.types import Image
 
-# All maps of the first four blocks, each counting 1; average pooling, reflected borders; new directions after so many evaluations.
+# All maps of the first four blocks, each counting 1; average pooling, reflected borders.
 MAPS = tuple(f"relu{block}_{i}" for block, count in ((1, 2), (2, 2), (3, 4), (4, 4)) for i in range(1, count + 1))
 HEITZ: dict[str, Any] = {
     "loss": {"style_layers": list(MAPS), "style_layer_weights": "equal", "style_distance": "sliced_wasserstein"}
@@ -39,6 +39,7 @@ SYSTEMS: dict[str, dict[str, Any]] = {
     "texture-sliced": {"loss": {"style_distance": "sliced_wasserstein"}},
     "gram": {"loss": {"style_distance": "gram"}},
 }
+# Evaluations until new directions are drawn.
 ROUND = 64
 UNSEEN = range(100, 104)
 
