@@ -105,18 +105,17 @@ def paint(content: Path, style: Path, size: int, steps: int, split: int) -> Imag
     scales = [size]
     while scales[0] // 2 >= SMALLEST:
         scales.insert(0, scales[0] // 2)
-    image, params = None, NETWORK.params
+    image, params = _at(content, scales[0]), NETWORK.params
     for scale in scales:
-        photo, manner = (jnp.asarray(_at(path, scale)) for path in (content, style))
-        image = photo if image is None else jax.image.resize(image, photo.shape, "linear")
+        photo, manner = _at(content, scale), _at(style, scale)
+        image = jax.image.resize(image, photo.shape, "linear")
         query = hypercolumns(params, CONTENT * photo + (1 - CONTENT) * image)
         bag = jnp.concatenate([hypercolumns(params, turned) for turned in turns(manner)])
         target = directions(bag[nearest(centered(query), centered(bag))])
         image, value = minimize(image, matched_distance, steps, params, target)
         print(f"{scale} px: {value:.4f}", flush=True)
-    bags = [
-        centered(jnp.concatenate(each)) for each in zip(*(sampled(params, turned) for turned in turns(manner)), strict=True)
-    ]
+    of_style = (sampled(params, turned) for turned in turns(_at(style, size)))
+    bags = [centered(jnp.concatenate(each)) for each in zip(*of_style, strict=True)]
     image, value = minimize(image, split_distance, split, params, bags)
     print(f"layer by layer: {value:.4f}", flush=True)
     return image
@@ -124,7 +123,8 @@ def paint(content: Path, style: Path, size: int, steps: int, split: int) -> Imag
 
 def _at(path: Path, size: int) -> Image:
     pixels = read_image(path).pixels
-    return resize(pixels, fit_long_side(*pixels.shape[1:3], size))
+    _, height, width, _ = pixels.shape
+    return jnp.asarray(resize(pixels, fit_long_side(height, width, size)))
 
 
 def main() -> None:

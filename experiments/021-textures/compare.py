@@ -44,6 +44,12 @@ ROUND = 64
 UNSEEN = range(100, 104)
 
 
+def at_size_of(image: Image, path: Path) -> Image:
+    """The picture of a file at the size of another."""
+    _, height, width, _ = image.shape
+    return jnp.asarray(resize(read_image(path).pixels, (height, width)))
+
+
 def directed(maps: dict[str, Float[Array, "1 h w c"]], seed: int) -> dict[str, Projections]:
     """What the maps are along orthogonal directions drawn with a seed."""
     keys = jax.random.split(jax.random.key(seed), len(maps))
@@ -64,7 +70,7 @@ def step(loss: Loss, image: Image, state: optax.OptState) -> tuple[Image, optax.
 def paint(path: Path, system: str, size: int, rounds: int) -> tuple[Image, float]:
     """A texture of a picture, from noise, and the seconds of its steps without those of the first, which compiles."""
     loss, image = nst_jax.make_loss(path, path, size=size, experiment="texture", scales=1, steps=1, **SYSTEMS[system])
-    style = jnp.asarray(resize(read_image(path).pixels, image.shape[1:3]))
+    style = at_size_of(image, path)
     maps = features(loss.params, style, MAPS, spec=loss.spec.network) if system.startswith("heitz") else {}
     seconds = 0.0
     for number in range(rounds):
@@ -103,7 +109,7 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     for path in args.pictures:
         judge, start = nst_jax.make_loss(path, path, size=args.size, experiment="texture", scales=1, steps=1, **HEITZ)
-        style = jnp.asarray(resize(read_image(path).pixels, start.shape[1:3]))
+        style = at_size_of(start, path)
         for system in args.systems.split(","):
             image, seconds = paint(path, system, args.size, args.rounds)
             write_image(args.out / f"{path.stem}-{system}.png", jax.device_get(image))
