@@ -67,16 +67,17 @@ def main() -> None:
     wanted, seen = [int(step) for step in args.steps.split(",")], {}
 
     def keep(info: nst_jax.StepInfo) -> None:
-        last = info.rows[-1]
-        if last["size"] == args.size:
-            seen[len([row for row in info.rows if row["size"] == args.size]) + max(seen, default=0)] = info.pixels()
+        steps = sum(row["size"] == args.size for row in info.rows)
+        if steps:
+            seen[max(seen, default=0) + steps] = info.pixels()
 
-    options: dict[str, Any] = {"size": args.size}
-    made = nst_jax.transfer(args.content, args.style, callback=keep, progress=False, **options)
+    made = nst_jax.transfer(args.content, args.style, callback=keep, progress=False, size=args.size)
+    networks: dict[str, Any] = {
+        "default": {}, "average pooling": {"pooling": "average"}, "direct convolution": {"convolution": "xla"},
+    }  # fmt: skip
     losses = {
-        "default": nst_jax.make_loss(args.content, args.style, **options)[0],
-        "average pooling": nst_jax.make_loss(args.content, args.style, network={"pooling": "average"}, **options)[0],
-        "direct convolution": nst_jax.make_loss(args.content, args.style, network={"convolution": "xla"}, **options)[0],
+        name: nst_jax.make_loss(args.content, args.style, network=changes, size=args.size)[0]
+        for name, changes in networks.items()
     }
     content = np.asarray(resize(read_image(args.content).pixels, made.pixels.shape[:2]))
     style = np.asarray(read_image(args.style).pixels)
@@ -88,9 +89,8 @@ def main() -> None:
             if name != "default" and step != max(seen):
                 continue
             found = forces(loss, jnp.asarray(pixels), detail)
-            row[name] = {part: round(1e3 * force, 2) for part, force in found.items()} | {
-                "all": round(1e3 * sum(found.values()), 2)
-            }
+            found["all"] = sum(found.values())
+            row[name] = {part: round(1e3 * force, 2) for part, force in found.items()}
         print(json.dumps(row), flush=True)
 
 

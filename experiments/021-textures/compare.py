@@ -1,6 +1,8 @@
 """Textures by sliced Wasserstein distances as Heitz et al. published them, beside `experiment=texture`; prints JSON lines.
 
-python experiments/021-textures/compare.py OUT PICTURE... [--size 128] [--rounds 5] [--systems heitz,fixed,...]
+    python experiments/021-textures/compare.py OUT PICTURE... [--size 128] [--rounds 5] [--systems heitz,fixed,...]
+
+All start from the same noise and take the same number of evaluations.
 """
 
 import argparse
